@@ -1,0 +1,56 @@
+# `make` lists the targets. All of them but `lock` need only python >= 3.11, make and git.
+
+BIN := .venv/bin
+SETUP := .venv/.setup-done
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro ui scale test test-slow lock clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s%s\n", $$1, $$2}' Makefile
+
+setup: $(SETUP)  ## Make .venv with every package at its locked version and hash
+
+$(SETUP): requirements.lock pyproject.toml
+	@"$(or $(PYTHON),python3)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo 'error: PYTHON: "$(or $(PYTHON),python3)" is not python 3.11 or newer;' \
+		'install one, or name it: make setup PYTHON=/path/to/python3' >&2; exit 1; }
+	@echo 'Installing into .venv: some 6 GB, a few minutes the first time'
+	@"$(PYTHON)" -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation -e .
+	@touch $(SETUP)
+
+repro: $(SETUP)  ## Run what is out of date: data, training, sampling, judging, reports/index.html
+	@PATH="$(CURDIR)/$(BIN):$$PATH"; mnist-diffusion check && dvc repro
+
+ui: $(SETUP)  ## Open MLflow on the runs there are
+	@$(BIN)/mnist-diffusion ui
+
+scale: $(SETUP)  ## Put another scale into params.yaml: make scale SCALE=gpu [FORCE=1]
+	@test -n "$(SCALE)" || \
+		{ echo 'error: SCALE: not given; run make scale SCALE=gpu (or smoke)' >&2; exit 1; }
+	@$(BIN)/mnist-diffusion scale "$(SCALE)" $(if $(FORCE),--force)
+
+test: $(SETUP)  ## Check style, types and layers, then run all tests but the slow ones
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -m 'not slow'
+
+test-slow: $(SETUP)  ## Run the slow tests
+	$(BIN)/pytest -m slow
+
+lock:  ## Solve requirements.lock anew from pyproject.toml (needs uv)
+	@command -v uv >/dev/null || { echo 'error: uv: not found; pip install uv' >&2; exit 1; }
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+		--python-version 3.11 --all-extras pyproject.toml -o requirements.lock
+
+clean:  ## Remove .venv and tool caches; data, models, reports and MLflow's runs stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
