@@ -1,0 +1,1 @@
+"""Compare diffusion models on MNIST: noise schedules, conditioning, samplers and guidance."""

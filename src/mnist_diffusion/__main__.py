@@ -1,0 +1,5 @@
+"""`python -m mnist_diffusion`"""
+
+from mnist_diffusion.cli import main
+
+main()

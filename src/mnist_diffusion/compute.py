@@ -1,0 +1,22 @@
+"""The device and its arithmetic: chosen once, before a stage computes anything."""
+
+import torch
+
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.settings import Compute
+
+
+def configure(compute: Compute) -> torch.device:
+    """Pick the device, fix the thread count and insist on deterministic algorithms.
+
+    Raises UserError if a forced device is missing: there is no silent fallback.
+    """
+    torch.set_num_threads(compute.threads)
+    torch.set_flush_denormal(True)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    if compute.device == "cpu" or (compute.device == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise UserError("compute.device: cuda is forced but not there; set auto or cpu")
+    torch.backends.cudnn.benchmark = False
+    return torch.device("cuda")

@@ -1,0 +1,44 @@
+"""Every path of the project, as a function of a name. The current folder is the repository root.
+
+DVC runs each stage there, and the command line goes there before it does anything else.
+"""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+SCALES = Path("scales")
+
+RAW = Path("data/raw")
+PREPARED = Path("data/prepared")
+REFERENCE = Path("data/reference")
+CLASSIFIER = Path("models/classifier")
+
+REPORTS = Path("reports")
+CLASSIFIER_REPORT = REPORTS / "classifier.json"
+REFERENCE_REPORT = REPORTS / "reference.json"
+TABLES = REPORTS / "tables"
+FIGURES = REPORTS / "figures"
+TIMINGS = REPORTS / "timings"
+
+WORK = Path(".work")
+"""Scratch that no stage depends on; git-ignored."""
+
+
+def model(run: str) -> Path:
+    """The trained denoiser of a run: weights, config, betas, history."""
+    return Path("models") / run
+
+
+def samples(cell: str) -> Path:
+    """The sample set of a cell: images, labels, trajectory, manifest."""
+    return Path("data/samples") / cell
+
+
+def metrics(cell: str) -> Path:
+    """The judgement of a cell."""
+    return REPORTS / "metrics" / f"{cell}.json"
+
+
+def timing(stage: str, name: str | None) -> Path:
+    """How long a stage took here: a sidecar, never a DVC out, since no two runs agree on it."""
+    return TIMINGS / f"{f'{stage}@{name}' if name else stage}.json"

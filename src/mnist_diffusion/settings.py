@@ -1,0 +1,298 @@
+"""The settings in params.yaml: read, checked and frozen before anything starts.
+
+There are no defaults here: every number of a run stands in params.yaml, where DVC tracks it. That
+is why the pipeline need not depend on this file.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from mnist_diffusion import paths
+from mnist_diffusion.complaints import explain, suggest
+from mnist_diffusion.errors import UserError
+
+Positive = Annotated[int, Field(gt=0)]
+NonNegative = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+
+RESERVED_RUNS = {"classifier"}
+
+
+class SettingsError(UserError):
+    """Settings that cannot be used; the message is one line naming the key and the fix."""
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys, loose types and later changes are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Compute(Section):
+    """Where the networks run. Part of the result: other threads or devices round differently."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    """auto takes CUDA if it is there and the CPU otherwise; a forced device must exist."""
+    threads: Positive
+    """CPU threads of every stage."""
+
+
+class Prepare(Section):
+    """The split of the 60,000 training digits, and how many of the 10,000 test digits to use."""
+
+    train: Positive
+    validation: Positive
+    test: Positive
+    seed: NonNegative
+
+
+class Classifier(Section):
+    """The judge: its accuracy on real digits bounds what it can say about drawn ones."""
+
+    epochs: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    label_smoothing: Fraction
+    augmentation: Fraction
+    """Largest random shift, scaling and shear, as a fraction of the image."""
+    seed: NonNegative
+
+
+class Reference(Section):
+    """The real-versus-real floor: what a perfect model would score at a given n."""
+
+    repeats: Positive
+    """Random real sets drawn per n."""
+    seed: NonNegative
+
+
+class UNetSettings(Section):
+    """networks.unet.UNet"""
+
+    channels: Annotated[list[Positive], Field(min_length=1)]
+    blocks: Positive
+    patch: Positive
+    embedding: Positive
+    heads: Positive
+
+    @model_validator(mode="after")
+    def _check_shapes(self) -> UNetSettings:
+        if any(width % 8 for width in self.channels):
+            raise ValueError(f"channels: not all of {self.channels} are multiples of 8; use such")
+        if self.channels[-1] % self.heads:
+            raise ValueError(f"heads: {self.heads} does not divide {self.channels[-1]}; use one")
+        if self.embedding % 2:
+            raise ValueError(f"embedding: {self.embedding} is odd; use an even number")
+        halvings = len(self.channels) - 1
+        if 28 % self.patch or (28 // self.patch) % 2**halvings:
+            raise ValueError(
+                f"patch: 28 pixels do not fold by {self.patch} and halve {halvings} times; "
+                "use patch 1, 2 or 4, and fewer channels"
+            )
+        return self
+
+
+class SimpleSettings(Section):
+    """networks.simple.SimpleDenoiser, the source's own network"""
+
+    embedding: Positive
+
+
+class Networks(Section):
+    """The denoisers that a run can name."""
+
+    unet: UNetSettings
+    simple: SimpleSettings
+
+
+class Recipe(Section):
+    """How a network is trained; `runs` name one."""
+
+    optimizer: Literal["adam", "muon"]
+    learning_rate: Rate
+    """Adam's; Muon leaves embeddings, norms and the outer layers to Adam."""
+    muon_learning_rate: Rate | None
+    decay: Literal["constant", "cosine"]
+    warmup: Fraction
+    """Share of the steps over which the learning rate rises from 0."""
+    gradient_clip: Rate | None
+    steps: Positive
+    batch_size: Positive
+    ema: Fraction
+    """Decay per step of the averaged weights, warmed up; 0 samples from the last weights."""
+
+
+class Train(Section):
+    """What all runs share."""
+
+    timesteps: Positive
+    label_dropout: Fraction
+    log_every: Positive
+    recipes: dict[Name, Recipe]
+
+
+class Run(Section):
+    """One trained denoiser."""
+
+    schedule: Literal["linear", "cosine", "quadratic"]
+    conditioning: Literal["uncond", "class"]
+    network: Literal["unet", "simple"]
+    recipe: Name
+    prediction: Literal["epsilon", "x0", "v"]
+    """How the network's output is read."""
+    weighting: Literal["epsilon", "v"]
+    """What is minimised: the mean squared error of this."""
+    timestep_sampling: Literal["uniform", "stratified"]
+    seed: NonNegative
+
+
+class Sample(Section):
+    """What all cells share, so that image k starts from the same noise in every cell."""
+
+    count: Positive
+    micro_batch: Positive
+    """Images per network call. Not part of the result's meaning, but of its last bits."""
+    trajectory_images: Positive
+    spacing: Literal["trailing"]
+    clip_x0: bool
+    seed: NonNegative
+
+
+class Cell(Section):
+    """One way of sampling one run."""
+
+    run: Name
+    sampler: Literal["ddpm", "ddim", "dpm-solver"]
+    steps: Positive
+    eta: Annotated[float, Field(ge=0, le=1)]
+    """Share of the ancestral noise: 1 for ddpm, 0 for dpm-solver, either or between for ddim."""
+    guidance: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """s in eps_uncond + s·(eps_cond - eps_uncond): 0 is unconditional, 1 plain conditional."""
+
+
+class Report(Section):
+    """Which cells the report's comparisons are made of."""
+
+    headline: Name
+    """The cell on the front page."""
+    schedules: list[Name]
+    """Cells of the schedules × conditioning table."""
+    samplers: list[Name]
+    """Cells of the samplers × steps table."""
+    guidance: list[Name]
+    """Cells of the guidance table, in rising order."""
+
+
+class Settings(Section):
+    """All of params.yaml."""
+
+    scale: Name
+    compute: Compute
+    prepare: Prepare
+    classifier: Classifier
+    reference: Reference
+    networks: Networks
+    train: Train
+    runs: dict[Name, Run]
+    sample: Sample
+    cells: dict[Name, Cell]
+    report: Report
+
+    @model_validator(mode="after")
+    def _check_references(self) -> Settings:
+        for name, run in self.runs.items():
+            if name in RESERVED_RUNS:
+                raise ValueError(f"runs.{name}: this name is taken; choose another")
+            _require(run.recipe, self.train.recipes, f"runs.{name}.recipe", "recipe")
+            if run.network == "simple" and run.conditioning == "class":
+                raise ValueError(
+                    f"runs.{name}.conditioning: the source's network takes no labels; use uncond"
+                )
+        for name, cell in self.cells.items():
+            _require(cell.run, self.runs, f"cells.{name}.run", "run")
+            self._check_cell(name, cell)
+        for table in ("schedules", "samplers", "guidance"):
+            for cell_name in getattr(self.report, table):
+                _require(cell_name, self.cells, f"report.{table}", "cell")
+        _require(self.report.headline, self.cells, "report.headline", "cell")
+        for name, recipe in self.train.recipes.items():
+            if (recipe.optimizer == "muon") != (recipe.muon_learning_rate is not None):
+                raise ValueError(
+                    f"train.recipes.{name}.muon_learning_rate: belongs to optimizer muon; "
+                    "set it there and null elsewhere"
+                )
+        if self.prepare.train + self.prepare.validation > 60_000:
+            raise ValueError("prepare.train: train + validation exceed the 60,000 digits there are")
+        if self.prepare.test > 10_000:
+            raise ValueError("prepare.test: exceeds the 10,000 test digits there are")
+        return self
+
+    def _check_cell(self, name: str, cell: Cell) -> None:
+        fixed_eta = {"ddpm": 1.0, "dpm-solver": 0.0}.get(cell.sampler, cell.eta)
+        if cell.eta != fixed_eta:
+            raise ValueError(f"cells.{name}.eta: {cell.sampler} has eta {fixed_eta}; set it so")
+        if cell.steps > self.train.timesteps:
+            raise ValueError(
+                f"cells.{name}.steps: {cell.steps} exceeds train.timesteps {self.train.timesteps}"
+            )
+        if self.runs[cell.run].conditioning == "uncond" and cell.guidance != 0:
+            raise ValueError(
+                f"cells.{name}.guidance: {cell.run} is unconditional; set 0 or choose a class run"
+            )
+
+
+def load_settings(path: Path = paths.PARAMS) -> Settings:
+    """Read and check a settings file; SettingsError says in one line what is wrong."""
+    return parse_settings(read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read YAML 1.2 as DVC does: 1e-4 is a number, off is a word, duplicate keys are refused."""
+    try:
+        content = YAML(typ="safe").load(path)
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: not found; run from the repository's root") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}; restore it from git") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise SettingsError(f"{path}: {_yaml_trouble(error)}") from None
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path}: holds no settings; restore it from git")
+    return content
+
+
+def parse_settings(content: dict[str, Any], source: str) -> Settings:
+    """Check settings that were read from `source`."""
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise SettingsError(f"{source}: {explain(error, Settings)}") from None
+
+
+def _yaml_trouble(error: Exception) -> str:
+    """What keeps a text from being YAML, and where."""
+    text = " ".join(str(error).split())
+    line = ""
+    if isinstance(error, MarkedYAMLError):
+        text = " ".join(str(error.problem).split())
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+    twice = re.search(r'duplicate key "(.{1,60}?)"', text)
+    if isinstance(error, DuplicateKeyError) and twice:
+        return f"{line}{twice[1]} stands here twice; keep one"
+    return f"{line}{text[:200]}; mend the YAML"
+
+
+def _require(name: str, known: dict[str, Any], key: str, kind: str) -> None:
+    if name not in known:
+        raise ValueError(f"{key}: there is no {kind} {name!r}; {suggest(name, known)}")

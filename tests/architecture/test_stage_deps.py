@@ -1,0 +1,104 @@
+"""The code that a stage declares in dvc.yaml is the code that it imports.
+
+DVC does not follow imports: with one too few a fix is not rerun, with one too many a typo retrains.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import grimp
+import pytest
+
+from mnist_diffusion.settings import read_yaml
+
+REPOSITORY = Path(__file__).parents[2]
+SOURCE = Path("src/mnist_diffusion")
+UNTRACKED = {
+    # what they hand over is tracked as params, deps and outs of the stage
+    "settings",
+    "complaints",
+    "scales",
+    "paths",
+    # they carry a result, and do not change it
+    "errors",
+    "jsonfile",
+    "progress",
+    "stages.record",
+    "tracking",
+}
+"""Modules of the package, and what is below them, that no stage declares."""
+
+
+def _stages() -> dict[str, dict[str, Any]]:
+    stages = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
+
+
+STAGES = _stages()
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph("mnist_diffusion", exclude_type_checking_imports=True)
+
+
+def _is_untracked(module: str) -> bool:
+    inside = module.removeprefix("mnist_diffusion").removeprefix(".")
+    return any(f"{inside}.".startswith(f"{name}.") for name in UNTRACKED)
+
+
+def _packages_of(module: str) -> set[str]:
+    """The packages whose __init__ runs when a module is imported, less the root and stages."""
+    parts = module.split(".")
+    return {".".join(parts[:depth]) for depth in range(2, len(parts))} - {"mnist_diffusion.stages"}
+
+
+def _closure(graph: grimp.ImportGraph, module: str) -> set[str]:
+    found: set[str] = set()
+    pending = {module}
+    while pending:
+        here = pending.pop()
+        found.add(here)
+        reached = graph.find_modules_directly_imported_by(here) | _packages_of(here)
+        pending |= {m for m in reached - found if m != "mnist_diffusion" and not _is_untracked(m)}
+    return found
+
+
+def _file_of(module: str) -> Path:
+    path = SOURCE.parent / Path(*module.split("."))
+    package = path / "__init__.py"
+    return package if (REPOSITORY / package).exists() else path.with_suffix(".py")
+
+
+def _code_deps(stage: dict[str, Any]) -> list[Path]:
+    return [Path(dep) for dep in stage["deps"] if Path(dep).is_relative_to("src")]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_import_is_declared(name: str, graph: grimp.ImportGraph) -> None:
+    imported = {_file_of(m) for m in _closure(graph, f"mnist_diffusion.stages.{name}")}
+    deps = _code_deps(STAGES[name])
+    missing = {f for f in imported if not any(f.is_relative_to(dep) for dep in deps)}
+    assert not missing, f"dvc.yaml: stages.{name}.deps lacks {sorted(map(str, missing))}"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_declaration_is_imported(name: str, graph: grimp.ImportGraph) -> None:
+    imported = {_file_of(m) for m in _closure(graph, f"mnist_diffusion.stages.{name}")}
+    # Whoever imports a module runs its package's __init__ too; that alone is no use of the package.
+    used = {file for file in imported if file.name != "__init__.py"}
+    idle = {dep for dep in _code_deps(STAGES[name]) if not any(f.is_relative_to(dep) for f in used)}
+    assert not idle, f"dvc.yaml: stages.{name}.deps has, for nothing, {sorted(map(str, idle))}"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_command_is_the_stage_and_its_key(name: str) -> None:
+    stage = STAGES[name]
+    assert re.fullmatch(rf"mnist-diffusion {name}( \$\{{key\}})?", stage["cmd"])
+    assert stage["desc"]
+
+
+def test_every_stage_module_is_a_stage() -> None:
+    files = {path.stem for path in (REPOSITORY / SOURCE / "stages").glob("*.py")}
+    assert files - {"__init__", "record"} == set(STAGES)

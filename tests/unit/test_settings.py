@@ -1,0 +1,286 @@
+"""Settings: what stands in the repository is valid, and bad input is told in one line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from mnist_diffusion.diffusion.predictions import PREDICTIONS
+from mnist_diffusion.diffusion.samplers import SAMPLERS
+from mnist_diffusion.diffusion.schedules import SCHEDULES
+from mnist_diffusion.diffusion.timesteps import TIMESTEP_SAMPLERS
+from mnist_diffusion.diffusion.weightings import WEIGHTINGS
+from mnist_diffusion.networks.checkpoint import NETWORKS
+from mnist_diffusion.settings import (
+    Cell,
+    Networks,
+    Run,
+    Section,
+    SettingsError,
+    load_settings,
+    parse_settings,
+    read_yaml,
+)
+
+REPOSITORY = Path(__file__).parents[2]
+PARAMS = REPOSITORY / "params.yaml"
+RUN = {
+    "schedule": "cosine",
+    "conditioning": "class",
+    "network": "unet",
+    "recipe": "plain",
+    "prediction": "v",
+    "weighting": "epsilon",
+    "timestep_sampling": "stratified",
+    "seed": 0,
+}
+CELL = {"run": "cosine-class", "sampler": "ddim", "steps": 10, "eta": 0.0, "guidance": 2.0}
+NAN, INFINITY = float("nan"), float("inf")
+BAD_NAMES = ["../x", "a;touch c", "-x", "x-", "a--b", "A", "é", "", "a b", "a\nb", "x" * 300]
+
+
+@pytest.fixture
+def content() -> dict[str, Any]:
+    """The committed settings, with a run and cells whose names do not move with experiments."""
+    content = read_yaml(PARAMS)
+    adam = {**next(iter(content["train"]["recipes"].values())), "optimizer": "adam"}
+    content["train"]["recipes"] = {"plain": {**adam, "muon_learning_rate": None}}
+    uncond = {**RUN, "conditioning": "uncond"}
+    content["runs"] = {"cosine-class": dict(RUN), "linear-uncond": uncond}
+    content["cells"] = {"cosine-class-g2": dict(CELL), "cosine-class-g4": {**CELL, "guidance": 4.0}}
+    content["report"] = {
+        "headline": "cosine-class-g2",
+        "schedules": ["cosine-class-g2"],
+        "samplers": ["cosine-class-g2"],
+        "guidance": ["cosine-class-g2", "cosine-class-g4"],
+    }
+    return content
+
+
+def _put(content: dict[str, Any], key: str, value: object) -> None:
+    *parents, last = key.split("/")
+    for parent in parents:
+        content = content[parent]
+    content[last] = value
+
+
+def _rename(content: dict[str, Any], key: str, name: object) -> None:
+    *parents, last = key.split("/")
+    for parent in parents:
+        content = content[parent]
+    content[name] = content.pop(last)  # type: ignore[index]
+
+
+def _refusal(content: dict[str, Any]) -> str:
+    """The one line of a refusal: printable, and short enough to read."""
+    with pytest.raises(SettingsError) as refusal:
+        parse_settings(content, "params.yaml")
+    line = str(refusal.value)
+    assert line.isprintable()
+    assert len(line) < 350
+    return line
+
+
+def _sections(section: type[Section] = Section) -> Iterator[type[Section]]:
+    for below in section.__subclasses__():
+        yield below
+        yield from _sections(below)
+
+
+def test_committed_settings_are_valid() -> None:
+    assert load_settings(PARAMS).scale == "laptop"
+
+
+def test_the_content_of_these_tests_is_valid(content: dict[str, Any]) -> None:
+    parse_settings(content, "params.yaml")
+
+
+@pytest.mark.parametrize("section", list(_sections()), ids=lambda section: section.__name__)
+def test_no_number_hides_in_the_code(section: type[BaseModel]) -> None:
+    assert all(field.is_required() for field in section.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "registry"),
+    [
+        (Run, "schedule", SCHEDULES),
+        (Run, "prediction", PREDICTIONS),
+        (Run, "weighting", WEIGHTINGS),
+        (Run, "timestep_sampling", TIMESTEP_SAMPLERS),
+        (Run, "network", {name: NETWORKS[name] for name in Networks.model_fields}),
+        (Cell, "sampler", SAMPLERS),
+    ],
+)
+def test_words_are_those_of_the_registries(
+    section: type[BaseModel], key: str, registry: dict[str, object]
+) -> None:
+    assert set(get_args(section.model_fields[key].annotation)) == set(registry)
+
+
+@pytest.mark.parametrize(
+    ("key", "typo", "meant"),
+    [
+        ("cells", "cell", "cells"),
+        ("train/log_every", "log_evry", "log_every"),
+        ("train/recipes/plain/optimizer", "optimiser", "optimizer"),
+        ("networks/unet/channels", "chanels", "channels"),
+        ("runs/cosine-class/schedule", "shedule", "schedule"),
+        ("cells/cosine-class-g2/guidance", "guidence", "guidance"),
+        ("report/headline", "head-line", "headline"),
+    ],
+)
+def test_a_mistyped_key_is_named_with_what_was_meant(
+    content: dict[str, Any], key: str, typo: str, meant: str
+) -> None:
+    _rename(content, key, typo)
+    wrong = ".".join([*key.split("/")[:-1], typo])
+    line = _refusal(content)
+    assert line == f"params.yaml: {wrong}: unknown key; did you mean {meant!r}?"
+
+
+@pytest.mark.parametrize("key", [5, True, 1.5, (1, 2), "tra\nin", "\x1b[31m", "y" * 300])
+def test_a_strange_key_is_refused(content: dict[str, Any], key: object) -> None:
+    _rename(content, "prepare/train", key)
+    assert "unknown key; " in _refusal(content)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fix"),
+    [
+        ("classifier/epochs", True, "valid integer"),
+        ("classifier/learning_rate", "3e-4", "valid number"),
+        ("classifier/learning_rate", True, "valid number"),
+        ("train/recipes/plain/steps", 2800.0, "valid integer"),
+        ("train/recipes/plain/steps", "2800", "valid integer"),
+        ("sample/clip_x0", 1, "valid boolean"),
+        ("sample/clip_x0", "yes", "valid boolean"),
+        ("cells/cosine-class-g2/run", 5, "valid string"),
+        ("networks/unet/channels", 24, "valid list"),
+        ("networks/unet/channels", [], "at least 1 item"),
+        ("train", None, "write a section"),
+        ("runs", ["a"], "write a section"),
+        ("prepare/train", 0, "greater than 0"),
+        ("prepare/seed", -1, "greater than or equal to 0"),
+        ("train/label_dropout", 1.0, "less than 1"),
+        ("train/label_dropout", NAN, "less than 1"),
+        ("train/recipes/plain/ema", -0.1, "greater than or equal to 0"),
+        ("classifier/learning_rate", 0.0, "greater than 0"),
+        ("classifier/learning_rate", INFINITY, "finite number"),
+        ("classifier/weight_decay", INFINITY, "finite number"),
+        ("cells/cosine-class-g2/eta", 1.1, "less than or equal to 1"),
+        ("cells/cosine-class-g2/eta", NAN, "less than or equal to 1"),
+        ("cells/cosine-class-g2/guidance", -1.0, "greater than or equal to 0"),
+        ("cells/cosine-class-g2/guidance", NAN, "finite number"),
+        ("cells/cosine-class-g2/guidance", INFINITY, "finite number"),
+    ],
+)
+def test_a_bad_value_is_told_with_its_key_and_the_fix(
+    content: dict[str, Any], key: str, value: object, fix: str
+) -> None:
+    _put(content, key, value)
+    line = _refusal(content)
+    assert line.startswith(f"params.yaml: {key.replace('/', '.')}: got {value!r}; ")
+    assert fix in line
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("compute/device", "cud", "compute.device: there is no 'cud'; did you mean 'cuda'?"),
+        (
+            "runs/cosine-class/schedule",
+            "cosin",
+            "runs.cosine-class.schedule: there is no 'cosin'; did you mean 'cosine'?",
+        ),
+        (
+            "cells/cosine-class-g2/sampler",
+            "euler",
+            "cells.cosine-class-g2.sampler: there is no 'euler'; known: ddim, ddpm, dpm-solver",
+        ),
+        (
+            "cells/cosine-class-g2/run",
+            "cosin-class",
+            "cells.cosine-class-g2.run: there is no run 'cosin-class'; "
+            "did you mean 'cosine-class'?",
+        ),
+        (
+            "runs/cosine-class/recipe",
+            "fancy",
+            "runs.cosine-class.recipe: there is no recipe 'fancy'; known: plain",
+        ),
+        (
+            "report/headline",
+            "cosine-class-g3",
+            "report.headline: there is no cell 'cosine-class-g3'; did you mean 'cosine-class-g4'?",
+        ),
+        (
+            "report/guidance",
+            ["cosine-class-2"],
+            "report.guidance: there is no cell 'cosine-class-2'; did you mean 'cosine-class-g2'?",
+        ),
+    ],
+)
+def test_an_unknown_word_is_told_with_what_was_meant(
+    content: dict[str, Any], key: str, value: object, line: str
+) -> None:
+    _put(content, key, value)
+    assert _refusal(content) == f"params.yaml: {line}"
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+@pytest.mark.parametrize("key", ["runs/cosine-class", "cells/cosine-class-g2"])
+def test_a_bad_name_is_refused_as_a_key(content: dict[str, Any], key: str, name: str) -> None:
+    _rename(content, key, name)
+    line = _refusal(content)
+    assert line.startswith(f"params.yaml: {key.split('/')[0]}.")
+    assert "is not a name; use lower-case letters, digits and single hyphens, 60 at most" in line
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_a_bad_name_is_refused_as_a_value(content: dict[str, Any], name: str) -> None:
+    _put(content, "cells/cosine-class-g2/run", name)
+    line = _refusal(content)
+    assert line.startswith("params.yaml: cells.cosine-class-g2.run: ")
+    assert "is not a name; use lower-case letters" in line
+
+
+def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
+    del content["sample"]["count"]
+    assert _refusal(content) == "params.yaml: sample.count: missing; add it"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "start"),
+    [
+        ("cells/cosine-class-g2/eta", 0.5, None),
+        ("cells/cosine-class-g2/sampler", "ddpm", "cells.cosine-class-g2.eta: ddpm has eta 1.0;"),
+        ("cells/cosine-class-g2/steps", 1001, "cells.cosine-class-g2.steps: 1001 exceeds"),
+        ("cells/cosine-class-g2/run", "linear-uncond", "cells.cosine-class-g2.guidance: "),
+        ("runs/cosine-class/network", "simple", "runs.cosine-class.conditioning: "),
+        ("runs/classifier", RUN, "runs.classifier: this name is taken;"),
+        ("train/recipes/plain/optimizer", "muon", "train.recipes.plain.muon_learning_rate: "),
+        ("prepare/validation", 60_000, "prepare.train: train + validation exceed"),
+        ("prepare/test", 10_001, "prepare.test: exceeds"),
+        ("networks/unet/channels", [20, 40], "networks.unet.channels: not all of [20, 40] are"),
+        ("networks/unet/channels", [16, 32, 32, 32], "networks.unet.patch: 28 pixels do not fold"),
+        ("networks/unet/patch", 3, "networks.unet.patch: 28 pixels do not fold by 3"),
+        ("networks/unet/heads", 5, "networks.unet.heads: 5 does not divide"),
+        ("networks/unet/embedding", 31, "networks.unet.embedding: 31 is odd;"),
+    ],
+)
+def test_values_that_contradict_each_other(
+    content: dict[str, Any], key: str, value: object, start: str | None
+) -> None:
+    _put(content, key, value)
+    if start is None:
+        parse_settings(content, "params.yaml")
+    else:
+        assert _refusal(content).startswith(f"params.yaml: {start}")
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = load_settings(PARAMS)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.sample.count = 1  # type: ignore[misc]
