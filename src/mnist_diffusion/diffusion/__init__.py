@@ -1,0 +1,1 @@
+"""Tensor maths of diffusion. Nothing here ever sees a network."""

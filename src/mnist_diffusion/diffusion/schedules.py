@@ -1,0 +1,105 @@
+"""Noise schedules: how much signal and how much noise is left at each timestep.
+
+A schedule *is* its betas (float64). Names mislead: what one library calls "linear" another calls
+"sqrt_linear", so checkpoints store the array and never the name alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+CLEAN = -1
+"""The timestep of an image that carries no noise at all."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """Noise level x_t = alpha·x_0 + sigma·eps, with alpha² + sigma² = 1.
+
+    `alpha` and `sigma` broadcast against images: scalars while sampling, (n, 1, 1, 1) in training.
+    `t` is the integer timestep the network was trained with, scalar or (n,).
+    """
+
+    t: Tensor
+    alpha: Tensor
+    sigma: Tensor
+
+    @property
+    def log_snr(self) -> Tensor:
+        """Half the log signal-to-noise ratio, lambda = log(alpha / sigma) (Lu et al. 2022)."""
+        return torch.log(self.alpha) - torch.log(self.sigma)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A discrete variance-preserving schedule (Ho et al. 2020, eq. 2 and 4)."""
+
+    betas: Tensor
+    """Shape (T,), float64; betas[t] is the variance added by step t."""
+
+    def __post_init__(self) -> None:
+        if self.betas.dtype != torch.float64 or self.betas.ndim != 1:
+            raise ValueError("betas must be a float64 vector")
+        if not bool(((self.betas > 0) & (self.betas < 1)).all()):
+            raise ValueError("every beta must lie strictly between 0 and 1")
+
+    @property
+    def timesteps(self) -> int:
+        return len(self.betas)
+
+    @cached_property
+    def alphas_bar(self) -> Tensor:
+        """Squared signal level after each step: the cumulative product of 1 - beta."""
+        return torch.cumprod(1 - self.betas, dim=0)
+
+    def level(self, t: Tensor | int) -> Level:
+        """The noise level of timestep(s) t in [-1, T); t = -1 is the clean image."""
+        t = torch.as_tensor(t)
+        padded = torch.cat([self.alphas_bar, torch.ones(1, dtype=torch.float64)])
+        alpha_bar = padded[t]
+        return Level(t, alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
+
+    def card(self) -> dict[str, float | int | str]:
+        """What a reader needs to tell this schedule from another of the same name."""
+        snr = self.alphas_bar / (1 - self.alphas_bar)
+        return {
+            "timesteps": self.timesteps,
+            "betas_sha256": hashlib.sha256(self.betas.numpy().tobytes()).hexdigest(),
+            "alpha_bar_first": float(self.alphas_bar[0]),
+            "alpha_bar_last": float(self.alphas_bar[-1]),
+            "log_snr_max": float(snr[0].log()),
+            "log_snr_min": float(snr[-1].log()),
+            "t_where_snr_is_1": int((snr - 1).abs().argmin()),
+        }
+
+
+def linear(timesteps: int) -> Schedule:
+    """Betas from 1e-4 to 0.02 at T = 1000, scaled so that other T end as noisy (Ho et al. 2020)."""
+    scale = 1000 / timesteps
+    return Schedule(torch.linspace(1e-4 * scale, 0.02 * scale, timesteps, dtype=torch.float64))
+
+
+def quadratic(timesteps: int) -> Schedule:
+    """Square roots of the betas evenly spaced, same ends as linear ("quad", Ho et al. 2020)."""
+    roots = torch.linspace(1e-4**0.5, 0.02**0.5, timesteps, dtype=torch.float64)
+    return Schedule(roots**2 * (1000 / timesteps))
+
+
+def cosine(timesteps: int, offset: float = 0.008, largest_beta: float = 0.999) -> Schedule:
+    """Betas under which alpha_bar falls as a squared cosine (Nichol & Dhariwal 2021, eq. 17)."""
+    time = torch.linspace(0, 1, timesteps + 1, dtype=torch.float64)
+    alphas_bar = torch.cos((time + offset) / (1 + offset) * torch.pi / 2) ** 2
+    return Schedule((1 - alphas_bar[1:] / alphas_bar[:-1]).clamp(max=largest_beta))
+
+
+SCHEDULES: dict[str, Callable[[int], Schedule]] = {
+    "linear": linear,
+    "cosine": cosine,
+    "quadratic": quadratic,
+}

@@ -1,0 +1,53 @@
+"""Schedules against the values that their papers' formulas give, computed elsewhere by hand."""
+
+import pytest
+import torch
+
+from mnist_diffusion.diffusion.schedules import CLEAN, SCHEDULES, Schedule
+
+# alpha_bar at both ends and half-log-SNR at T, for T = 1000: plain-Python arithmetic, 2026-11-22.
+PUBLISHED = {
+    "linear": (0.999900, 4.036e-5, -5.059, 0.259),
+    "quadratic": (0.999900, 7.334e-4, -3.609, 0.418),
+    "cosine": (0.999959, 2.429e-9, -9.918, 0.496),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_ends_match_published_values(name: str) -> None:
+    first, last, half_log_snr, crossing = PUBLISHED[name]
+    schedule = SCHEDULES[name](1000)
+    assert float(schedule.alphas_bar[0]) == pytest.approx(first, abs=1e-6)
+    assert float(schedule.alphas_bar[-1]) == pytest.approx(last, rel=1e-3)
+    assert float(schedule.level(999).log_snr) == pytest.approx(half_log_snr, abs=2e-3)
+    assert schedule.card()["t_where_snr_is_1"] == pytest.approx(crossing * 1000, abs=1.5)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_noise_only_grows(name: str) -> None:
+    schedule = SCHEDULES[name](1000)
+    assert bool((schedule.alphas_bar.diff() < 0).all())
+    assert schedule.betas.dtype == torch.float64
+
+
+@pytest.mark.parametrize("name", ["linear", "quadratic"])
+@pytest.mark.parametrize("timesteps", [100, 400])
+def test_fewer_timesteps_end_as_noisy(name: str, timesteps: int) -> None:
+    """Unscaled betas would leave alpha_bar_T = .36 at T = 100: a known bug of other codes."""
+    short, full = SCHEDULES[name](timesteps), SCHEDULES[name](1000)
+    ratio = short.alphas_bar[-1].log() / full.alphas_bar[-1].log()
+    assert float(ratio) == pytest.approx(1, abs=0.08)
+
+
+def test_levels_keep_the_variance_and_end_clean() -> None:
+    schedule = SCHEDULES["cosine"](1000)
+    at = schedule.level(torch.arange(-1, 1000))
+    torch.testing.assert_close(at.alpha**2 + at.sigma**2, torch.ones(1001, dtype=torch.float64))
+    clean = schedule.level(CLEAN)
+    assert (float(clean.alpha), float(clean.sigma)) == (1, 0)
+
+
+@pytest.mark.parametrize("betas", [torch.tensor([0.1, 1.0]).double(), torch.tensor([0.1])])
+def test_unusable_betas_are_refused(betas: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="beta"):
+        Schedule(betas)
