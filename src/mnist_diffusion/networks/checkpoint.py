@@ -1,0 +1,62 @@
+"""Networks on disk: safetensors and a JSON config, no pickle, enough to rebuild from alone."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.networks.classifier import CLASSES, Classifier
+from mnist_diffusion.networks.simple import SimpleDenoiser
+from mnist_diffusion.networks.unet import UNet
+
+WEIGHTS = "weights.safetensors"
+CONFIG = "config.json"
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "unet": lambda **sizes: UNet(classes=CLASSES, **sizes),
+    "simple": SimpleDenoiser,
+    "classifier": Classifier,
+}
+
+
+def build(name: str, sizes: dict[str, Any]) -> nn.Module:
+    """A fresh network in channels_last, which convolutions on a CPU like best.
+
+    Unconditional runs get the same network as class runs, and never a label: the same initial
+    weights and size, so that the comparison is of conditioning alone.
+    """
+    network: nn.Module = NETWORKS[name](**sizes)
+    return network.to(memory_format=torch.channels_last)
+
+
+def weights(network: nn.Module) -> dict[str, Tensor]:
+    """All parameters and buffers, on the CPU, contiguous; what digests are taken over."""
+    return {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+
+
+def save(folder: Path, network: nn.Module, config: dict[str, Any]) -> None:
+    """Write weights and config; `config["network"]` holds `name` and `sizes`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{WEIGHTS}.{os.getpid()}"
+    save_file(weights(network), temporary)
+    temporary.replace(folder / WEIGHTS)
+    write_json(folder / CONFIG, config)
+
+
+def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The network in evaluation mode, and its config."""
+    config = read_json(folder / CONFIG)
+    network = build(config["network"]["name"], config["network"]["sizes"])
+    try:
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        cause = str(error).splitlines()[0]
+        raise UserError(f"{folder / WEIGHTS}: unusable ({cause}); run `dvc repro`") from None
+    return network.eval().requires_grad_(False), config

@@ -1,0 +1,34 @@
+"""Averaged weights: what samples are drawn from."""
+
+import torch
+from torch import Tensor, nn
+
+
+class ExponentialAverage:
+    """EMA of a network's parameters, with warm-up so that early weights are soon forgotten.
+
+    After update n the decay is min(decay, (1 + n) / (10 + n)), as in Polyak averaging of
+    TensorFlow's ExponentialMovingAverage; decay 0 keeps the newest weights.
+    """
+
+    def __init__(self, network: nn.Module, decay: float):
+        self._live = [p.detach() for p in network.parameters()]
+        self._average = [p.clone() for p in self._live]
+        self._decay = decay
+        self._updates = 0
+
+    def update(self) -> None:
+        """Take in the network's present weights."""
+        self._updates += 1
+        decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
+        torch._foreach_lerp_(self._average, self._live, 1 - decay)
+
+    @torch.no_grad()
+    def copy_to(self, network: nn.Module) -> None:
+        """Put the averaged weights into a network of the same architecture."""
+        for parameter, average in zip(network.parameters(), self._average, strict=True):
+            parameter.copy_(average)
+
+    def state(self) -> list[Tensor]:
+        """The averaged parameters, in the network's order."""
+        return self._average

@@ -1,0 +1,92 @@
+"""The training loop: it yields what happened; the caller decides what to do with that."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.settings import Recipe
+from mnist_diffusion.training.ema import ExponentialAverage
+from mnist_diffusion.training.muon import Muon
+
+OUTER_LAYERS = ("stem.", "out.", "label.")
+"""Where Muon does not belong: the first and last layers and embeddings (Jordan et al. 2024)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One update of the weights."""
+
+    step: int
+    """Counted from 1."""
+    loss: float
+    gradient_norm: float
+    """Before clipping."""
+    learning_rate: float
+    details: Tensor
+    """What the objective has to say of each image of the batch."""
+
+
+Objective = Callable[[nn.Module, int], tuple[Tensor, Tensor]]
+"""(network, step counted from 0) → the loss to minimise, and details per image of the batch."""
+
+
+def fit(
+    network: nn.Module, objective: Objective, recipe: Recipe, average: ExponentialAverage
+) -> Iterator[Step]:
+    """Train for recipe.steps updates, yielding after each; UserError if the loss is not finite."""
+    optimizers = build_optimizers(network, recipe)
+    base_rates = [group["lr"] for o in optimizers for group in o.param_groups]
+    limit = recipe.gradient_clip or math.inf
+    network.train()
+    for step in range(recipe.steps):
+        factor = rate_factor(step, recipe)
+        groups = (group for o in optimizers for group in o.param_groups)
+        for group, base in zip(groups, base_rates, strict=True):
+            group["lr"] = base * factor
+        loss, details = objective(network, step)
+        if not math.isfinite(loss.item()):
+            raise UserError(f"training: the loss is {loss.item()} at step {step}; lower the rate")
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(network.parameters(), limit)
+        for optimizer in optimizers:
+            optimizer.step()
+        average.update()
+        yield Step(step + 1, loss.item(), norm.item(), recipe.learning_rate * factor, details)
+
+
+def build_optimizers(network: nn.Module, recipe: Recipe) -> list[Optimizer]:
+    """Adam for everything, or Muon for the inner weight matrices and Adam for the rest."""
+    if recipe.muon_learning_rate is None:
+        return [Adam(network.parameters(), lr=recipe.learning_rate, fused=True)]
+    inner = {
+        name: p
+        for name, p in network.named_parameters()
+        if p.ndim >= 2 and not name.startswith(OUTER_LAYERS)
+    }
+    rest = [p for name, p in network.named_parameters() if name not in inner]
+    return [
+        Muon(inner.values(), lr=recipe.muon_learning_rate),
+        Adam(rest, lr=recipe.learning_rate, fused=True),
+    ]
+
+
+def rate_factor(step: int, recipe: Recipe) -> float:
+    """The learning rate at a step as a fraction of its peak: linear warm-up, then the decay."""
+    progress = step / recipe.steps
+    warm = min(1.0, (step + 1) / max(1.0, recipe.warmup * recipe.steps))
+    decay = 0.5 * (1 + math.cos(math.pi * progress)) if recipe.decay == "cosine" else 1.0
+    return warm * decay
+
+
+def seeded(network_builder: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Build a network whose initial weights depend on `seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return network_builder()
