@@ -1,0 +1,1 @@
+"""Judging: how near are drawn digits to real ones."""

@@ -1,0 +1,61 @@
+"""How often the judge sees the digit that was asked for, and how well it knows that it is right."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_confusion_matrix,
+)
+
+CLASSES = 10
+BINS = 15
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Agreement of judged digits with wanted ones."""
+
+    overall: float
+    per_class: dict[str, float]
+    confusion: list[list[int]]
+    """Rows: the digit wanted; columns: the digit seen."""
+
+
+def agreement(probabilities: Tensor, labels: Tensor) -> Accuracy:
+    """Compare judged (n, 10) with wanted (n,) digits."""
+    seen = probabilities.argmax(dim=1)
+    per_class = multiclass_accuracy(seen, labels, CLASSES, average="none")
+    return Accuracy(
+        overall=float((seen == labels).double().mean()),
+        per_class={str(digit): float(value) for digit, value in enumerate(per_class)},
+        confusion=multiclass_confusion_matrix(seen, labels, CLASSES).tolist(),
+    )
+
+
+def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
+    """Expected calibration error over 15 bins (Naeini et al. 2015)."""
+    return float(multiclass_calibration_error(probabilities, labels, CLASSES, n_bins=BINS))
+
+
+def reliability(probabilities: Tensor, labels: Tensor) -> list[dict[str, float]]:
+    """Confidence, accuracy and count of each of 15 equal bins of confidence that is not empty."""
+    confidence, seen = probabilities.max(dim=1)
+    bins = (confidence * BINS).long().clamp(max=BINS - 1)
+    right = (seen == labels).double()
+    return [
+        {
+            "confidence": float(confidence[bins == b].double().mean()),
+            "accuracy": float(right[bins == b].mean()),
+            "count": int((bins == b).sum()),
+        }
+        for b in torch.unique(bins).tolist()
+    ]
+
+
+def shares(probabilities: Tensor) -> dict[str, float]:
+    """Which share of the images the judge takes for each digit."""
+    counts = torch.bincount(probabilities.argmax(dim=1), minlength=CLASSES).double()
+    return {str(digit): float(share) for digit, share in enumerate(counts / counts.sum())}

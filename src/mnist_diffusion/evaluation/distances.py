@@ -1,0 +1,58 @@
+"""Fréchet distance on the classifier's features.
+
+Never to be compared with Inception FID, nor with a distance under another classifier: that is why
+every judgement carries the classifier's digest, and why the relative distance exists.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+
+class _Features(nn.Identity):
+    """Stands where torchmetrics expects an Inception network: features go in and come out."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.num_features = width
+
+
+@dataclass(frozen=True)
+class ReferenceStatistics:
+    """Mean and covariance of the real training digits' features."""
+
+    mean: Tensor
+    """(d,) float64"""
+    covariance: Tensor
+    """(d, d) float64, unbiased"""
+    count: int
+
+    @classmethod
+    def of(cls, features: Tensor) -> "ReferenceStatistics":
+        """The statistics of features (n, d)."""
+        features = features.double()
+        return cls(features.mean(dim=0), torch.cov(features.T), len(features))
+
+    @property
+    def trace(self) -> float:
+        """Total variance of the real features: the unit of the relative distance."""
+        return float(self.covariance.trace())
+
+
+def frechet_distance(reference: ReferenceStatistics, features: Tensor) -> float:
+    """|mu - mu'|² + tr(C + C' - 2 (C C')^½) (Dowson & Landau 1982) for features (n, d), n >= 2."""
+    metric = FrechetInceptionDistance(feature=_Features(features.shape[1]))
+    metric.set_dtype(torch.float64)
+    n, mean = reference.count, reference.mean
+    metric.real_features_sum = mean * n
+    metric.real_features_cov_sum = reference.covariance * (n - 1) + n * torch.outer(mean, mean)
+    metric.real_features_num_samples = torch.tensor(n)
+    metric.update(features.double(), real=False)
+    return max(0.0, float(metric.compute()))
+
+
+def relative_distance(distance: float, reference: ReferenceStatistics) -> float:
+    """The distance as a fraction of the real features' variance: free of the features' scale."""
+    return distance / reference.trace

@@ -1,0 +1,1 @@
+"""What files are and came from: digests over content."""

@@ -1,0 +1,65 @@
+"""SHA-256 digests of what things mean: decoded tensors, source, JSON; never of containers."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnist_diffusion import jsonfile
+
+SOURCE_ROOT = Path(__file__).resolve().parents[2]
+"""The folder that holds the package, so that a digest does not depend on where it is installed."""
+
+
+def array_digest(array: Any) -> str:
+    """Digest of dtype, shape and the elements in C order, little-endian.
+
+    Takes a NumPy array or a torch tensor on any device. The memory layout does not matter; the
+    dtype, the shape and every bit do (0.0 is not -0.0). TypeError for arrays of Python objects.
+    """
+    values = _as_numpy(array)
+    if values.dtype.hasobject:
+        raise TypeError("an array of Python objects has no bytes to digest")
+    little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    digest = hashlib.sha256(f"{little.dtype.str} {values.shape}\n".encode())
+    digest.update(little.tobytes(order="C"))
+    return digest.hexdigest()
+
+
+def arrays_digest(arrays: Mapping[str, Any]) -> str:
+    """Digest of named arrays or tensors, such as a state dict; their order does not matter."""
+    return json_digest({name: array_digest(array) for name, array in arrays.items()})
+
+
+def file_digest(path: Path) -> str:
+    """Digest of a file's bytes, as `sha256sum` prints it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def json_digest(content: Any) -> str:
+    """Digest of a JSON value: that of the file `write_json` makes of it. NaN is a ValueError."""
+    return hashlib.sha256(jsonfile.to_text(content).encode()).hexdigest()
+
+
+def code_digest(sources: Iterable[Path], root: Path = SOURCE_ROOT) -> str:
+    """Digest of Python source: each *.py by its path relative to `root` and its bytes.
+
+    `sources` are files or folders, in any order; a file reached twice counts once. ValueError for
+    a source outside `root`, FileNotFoundError for one that is not there.
+    """
+    files = {file.resolve() for source in sources for file in _python_files(source)}
+    return json_digest(
+        {file.relative_to(root.resolve()).as_posix(): file_digest(file) for file in files}
+    )
+
+
+def _python_files(source: Path) -> Iterable[Path]:
+    return source.rglob("*.py") if source.is_dir() else [source]
+
+
+def _as_numpy(array: Any) -> np.ndarray[Any, Any]:
+    """Tensors are told by their `detach`, so that this file need not import torch."""
+    return np.asarray(array.detach().cpu().numpy() if hasattr(array, "detach") else array)

@@ -1,0 +1,78 @@
+"""Drawing a sample set: image k is the same whatever n, the order, or the images beside it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mnist_diffusion.diffusion.samplers import SAMPLERS
+from mnist_diffusion.diffusion.timesteps import levels
+from mnist_diffusion.randomness import PerImageNoise
+from mnist_diffusion.sampling.denoiser import NO_LABEL, TrainedDenoiser
+from mnist_diffusion.settings import Cell, Sample
+
+IMAGE = (1, 28, 28)
+FRAMES = 21
+"""A trajectory keeps the noise and this many states after it at the most."""
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Consecutive images of a sample set."""
+
+    first: int
+    images: Tensor
+    """(n, 1, 28, 28) in [-1, 1]."""
+    trajectory: Tensor
+    """(frames, trajectory images of this batch, 28, 28), from noise to image."""
+
+
+def labels_for(count: int, guidance: float) -> np.ndarray:
+    """Digit k mod 10 for image k, or -1 for all where nothing is asked for; (count,) int64."""
+    if guidance == 0:
+        return np.full(count, NO_LABEL, dtype=np.int64)
+    return np.arange(count, dtype=np.int64) % 10
+
+
+def trajectory_steps(steps: int) -> list[int]:
+    """Which states a trajectory keeps, counted in steps done: 0 is the noise, `steps` the image."""
+    return sorted({round(k) for k in np.linspace(0, steps, min(steps + 1, FRAMES))})
+
+
+@torch.inference_mode()
+def draw(denoiser: TrainedDenoiser, cell: Cell, sample: Sample) -> Iterator[MicroBatch]:
+    """Yield the images of a cell, `sample.micro_batch` at a time.
+
+    Every network call has the same shape: the last batch is padded with further images, which are
+    then thrown away, because kernels may round differently for other shapes.
+    """
+    for first in range(0, sample.count, sample.micro_batch):
+        wanted = min(sample.micro_batch, sample.count - first)
+        followed = max(0, min(sample.trajectory_images - first, wanted))
+        indices = range(first, first + sample.micro_batch)
+        labels = labels_for(first + sample.micro_batch, cell.guidance)[first:]
+        states = _walk(denoiser, cell, sample, indices, torch.from_numpy(labels))
+        kept = trajectory_steps(cell.steps)
+        frames = []
+        for step, x in enumerate(states):
+            if step in kept:
+                frames.append(x[:followed, 0].cpu())
+        yield MicroBatch(first, x[:wanted].cpu(), torch.stack(frames))
+
+
+def _walk(
+    denoiser: TrainedDenoiser, cell: Cell, sample: Sample, indices: range, labels: Tensor
+) -> Iterator[Tensor]:
+    """The states of one micro-batch, the starting noise first."""
+    device = denoiser.device
+    start = PerImageNoise(sample.seed, "sample/start", indices, IMAGE)
+    draw_noise = PerImageNoise(sample.seed, "sample/steps", indices, IMAGE)
+    noise: Callable[[], Tensor] = lambda: draw_noise().to(device)  # noqa: E731
+    x = start().to(device)
+    yield x
+    denoise = denoiser.conditioned(labels, cell.guidance, clip_x0=sample.clip_x0)
+    path = levels(denoiser.schedule, cell.steps)
+    for x, _ in SAMPLERS[cell.sampler](denoise, x, path, noise, cell.eta):
+        yield x

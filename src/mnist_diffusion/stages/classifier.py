@@ -1,0 +1,101 @@
+"""classifier: train the judge on real digits and tell how good it is."""
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from mnist_diffusion import paths
+from mnist_diffusion.compute import configure
+from mnist_diffusion.dataset.scaling import to_tensor
+from mnist_diffusion.dataset.splits import load_split
+from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, reliability
+from mnist_diffusion.evaluation.features import Judgement, judge
+from mnist_diffusion.jsonfile import write_json
+from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.progress import track
+from mnist_diffusion.provenance.digests import arrays_digest
+from mnist_diffusion.randomness import derive_seed
+from mnist_diffusion.settings import Settings
+from mnist_diffusion.stages.record import HistoryPoint, Record
+from mnist_diffusion.training.classification import train_classifier
+from mnist_diffusion.training.loop import seeded
+
+NETWORK = {"name": "classifier", "sizes": {}}
+
+
+def run(settings: Settings) -> Record:
+    """Train, test on the real test digits, and publish weights, history and report."""
+    device = configure(settings.compute)
+    network = _build(settings).to(device)
+    history = _train(network, settings, device)
+    network.eval()
+
+    checkpoint.save(paths.CLASSIFIER, network, {"network": NETWORK})
+    history.to_csv(paths.CLASSIFIER / "history.csv", index=False, lineterminator="\n")
+    images, labels = _load("test")
+    report = _report(judge(network, images, device), labels)
+    report["classifier_sha256"] = arrays_digest(checkpoint.weights(network))
+    write_json(paths.CLASSIFIER_REPORT, report)
+    return _record(settings, report, history)
+
+
+def _build(settings: Settings) -> nn.Module:
+    seed = derive_seed(settings.classifier.seed, "classifier/weights")
+    return seeded(lambda: checkpoint.build("classifier", {}), seed)
+
+
+def _load(split: str) -> tuple[Tensor, Tensor]:
+    images, labels = load_split(split)
+    return to_tensor(images), torch.from_numpy(labels)
+
+
+def _train(network: nn.Module, settings: Settings, device: torch.device) -> pd.DataFrame:
+    """Train, and note loss and validation accuracy of each epoch."""
+    images, labels = _load("train")
+    validation, validation_labels = _load("validation")
+    size = settings.classifier.batch_size
+    per_epoch = len(images) // size
+    batches = train_classifier(network, images, labels, settings.classifier, device)
+    total = settings.classifier.epochs * per_epoch
+    losses, rows = [], []
+    for batch in track(batches, total=total, description="classifier", unit="img", scale=size):
+        losses.append(batch.loss)
+        if len(losses) == per_epoch:
+            network.eval()
+            seen = judge(network, validation, device).probabilities.argmax(dim=1)
+            accuracy = float((seen == validation_labels).double().mean())
+            rows.append((batch.epoch + 1, sum(losses) / len(losses), accuracy))
+            losses.clear()
+    return pd.DataFrame(rows, columns=["epoch", "loss", "validation_accuracy"])
+
+
+def _report(judged: Judgement, labels: Tensor) -> dict[str, object]:
+    result = agreement(judged.probabilities, labels)
+    return {
+        "n": len(labels),
+        "accuracy": result.overall,
+        "accuracy_per_class": result.per_class,
+        "confusion": result.confusion,
+        "expected_calibration_error": calibration_error(judged.probabilities, labels),
+        "reliability": reliability(judged.probabilities, labels),
+    }
+
+
+def _record(settings: Settings, report: dict[str, object], history: pd.DataFrame) -> Record:
+    digits = {f"accuracy_{k}": v for k, v in report["accuracy_per_class"].items()}  # type: ignore[attr-defined]
+    return Record(
+        params=settings.classifier.model_dump(),
+        metrics={
+            "accuracy": report["accuracy"],  # type: ignore[dict-item]
+            "expected_calibration_error": report["expected_calibration_error"],  # type: ignore[dict-item]
+            **digits,
+        },
+        tags={"classifier_sha256": str(report["classifier_sha256"])},
+        history=[
+            HistoryPoint(metric, float(row[metric]), int(row["epoch"]))
+            for _, row in history.iterrows()
+            for metric in ("loss", "validation_accuracy")
+        ],
+        artifacts=[paths.CLASSIFIER_REPORT, paths.CLASSIFIER / checkpoint.CONFIG],
+        images=settings.prepare.train * settings.classifier.epochs,
+    )

@@ -1,0 +1,104 @@
+"""reference: the real digits in the judge's eyes, and what a perfect model would score."""
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mnist_diffusion import paths
+from mnist_diffusion.compute import configure
+from mnist_diffusion.dataset.scaling import to_tensor
+from mnist_diffusion.dataset.splits import load_split
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.evaluation.distances import (
+    ReferenceStatistics,
+    frechet_distance,
+    relative_distance,
+)
+from mnist_diffusion.evaluation.features import Judgement, judge
+from mnist_diffusion.jsonfile import write_json
+from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.progress import track
+from mnist_diffusion.provenance.digests import arrays_digest
+from mnist_diffusion.randomness import generator
+from mnist_diffusion.settings import Settings
+from mnist_diffusion.stages.record import Record
+
+STATISTICS = "statistics.safetensors"
+
+
+def run(settings: Settings) -> Record:
+    """Features of the training digits, their statistics, and the floor at the cells' n."""
+    device = configure(settings.compute)
+    network, _ = checkpoint.load(paths.CLASSIFIER)
+    network.to(device)
+    images, _ = load_split("train")
+    reference = ReferenceStatistics.of(judge(network, to_tensor(images), device).features)
+    tensors = {"mean": reference.mean, "covariance": reference.covariance}
+    paths.REFERENCE.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, paths.REFERENCE / STATISTICS)
+
+    test_images, labels = load_split("test")
+    judged = judge(network, to_tensor(test_images), device)
+    report = {
+        "n": reference.count,
+        "features": len(reference.mean),
+        "trace": reference.trace,
+        "classifier_sha256": arrays_digest(checkpoint.weights(network)),
+        "reference_sha256": arrays_digest(tensors),
+        "floors": {
+            str(n): _floor(reference, judged, torch.from_numpy(labels), n, settings)
+            for n in _counts(settings)
+        },
+    }
+    write_json(paths.REFERENCE_REPORT, report)
+    return _record(settings, report)
+
+
+def _counts(settings: Settings) -> list[int]:
+    """Every n that the cells use; the real test digits must reach that far."""
+    if settings.sample.count > settings.prepare.test:
+        raise UserError(
+            f"sample.count: {settings.sample.count} exceeds the {settings.prepare.test} real test "
+            "digits that the floor is measured on; lower it or raise prepare.test"
+        )
+    return [settings.sample.count]
+
+
+def _floor(
+    reference: ReferenceStatistics, judged: Judgement, labels: Tensor, n: int, settings: Settings
+) -> dict[str, dict[str, float]]:
+    """Each metric over random sets of n real test digits: mean, lowest and highest."""
+    distances, accuracies = [], []
+    repeats = settings.reference.repeats
+    for k in track(range(repeats), total=repeats, description=f"floor at n={n}", unit="set"):
+        chosen = torch.randperm(
+            len(labels), generator=generator(settings.reference.seed, "reference/floor", k)
+        )[:n]
+        distances.append(frechet_distance(reference, judged.features[chosen]))
+        seen = judged.probabilities[chosen].argmax(dim=1)
+        accuracies.append(float((seen == labels[chosen]).double().mean()))
+    relative = [relative_distance(d, reference) for d in distances]
+    return {
+        "fd": _spread(distances),
+        "relative_fd": _spread(relative),
+        "accuracy": _spread(accuracies),
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"mean": sum(values) / len(values), "low": min(values), "high": max(values)}
+
+
+def _record(settings: Settings, report: dict[str, object]) -> Record:
+    floors: dict[str, dict[str, dict[str, float]]] = report["floors"]  # type: ignore[assignment]
+    return Record(
+        params=settings.reference.model_dump(),
+        metrics={
+            f"floor_{metric}_n{n}": spread["mean"]
+            for n, floor in floors.items()
+            for metric, spread in floor.items()
+        },
+        tags={k: str(report[k]) for k in ("classifier_sha256", "reference_sha256")},
+        artifacts=[paths.REFERENCE_REPORT],
+        images=settings.prepare.train + settings.prepare.test,
+    )

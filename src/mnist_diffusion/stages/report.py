@@ -1,0 +1,44 @@
+"""Report: tables, pictures and pages from what was measured."""
+
+import sys
+
+from mnist_diffusion import paths
+from mnist_diffusion.reporting.pages import PAGE, TEXT, publish, render
+from mnist_diffusion.reporting.results import Results, load_results, stray_metrics
+from mnist_diffusion.settings import Settings
+from mnist_diffusion.stages.record import Record
+
+
+def run(settings: Settings) -> Record:
+    """Read every declared run and cell, render, write; a missing file is a UserError."""
+    results = load_results(settings)
+    for path in stray_metrics(settings):
+        sys.stderr.write(f"warning: {path}: params.yaml declares no such cell; delete it\n")
+    publish(render(results))
+    return _record(results)
+
+
+def _record(results: Results) -> Record:
+    headline = results.headline
+    metrics = {
+        "fd": headline.metrics.fd,
+        "relative_fd": headline.metrics.relative_fd,
+        "relative_fd_floor": headline.metrics.relative_fd_floor,
+    }
+    if headline.metrics.accuracy is not None:
+        metrics["accuracy"] = headline.metrics.accuracy
+    return Record(
+        params={
+            "scale": results.settings.scale,
+            "headline": headline.name,
+            "runs": len(results.runs),
+            "cells": len(results.cells),
+        },
+        metrics=metrics,
+        tags={
+            "classifier_sha256": results.classifier.classifier_sha256,
+            "reference_sha256": results.reference.reference_sha256,
+            "samples_sha256": headline.metrics.samples_sha256,
+        },
+        artifacts=[TEXT, PAGE, paths.FIGURES / "hero.png"],
+    )
