@@ -11,6 +11,7 @@ from mnist_diffusion.dataset.scaling import to_uint8
 from mnist_diffusion.diffusion.guidance import guidance_evaluations
 from mnist_diffusion.diffusion.schedules import Schedule
 from mnist_diffusion.diffusion.timesteps import levels
+from mnist_diffusion.errors import UserError
 from mnist_diffusion.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.progress import track
@@ -57,6 +58,8 @@ def _draw(
             scale=sample.micro_batch,
         )
     )
+    if not all(bool(batch.images.isfinite().all()) for batch in batches):
+        raise UserError(f"cells.{name}: images are not finite; lower the guidance or retrain")
     frames = [to_uint8(frame[:, None]) for frame in torch.cat([b.trajectory for b in batches], 1)]
     return {
         "images": to_uint8(torch.cat([b.images for b in batches])),
@@ -85,7 +88,7 @@ def _manifest(
         "inputs": _inputs(denoiser, paths.model(cell.run)),
         "outputs": {f"{key}_sha256": array_digest(array) for key, array in arrays.items()},
         "code_sha256": code_digest(source_files(__name__)),
-        "environment": environment(),
+        "environment": environment() | {"device": str(denoiser.device)},
     }
 
 

@@ -54,7 +54,7 @@ def run(settings: Settings, name: str) -> Record:
     checkpoint.save(folder, network, config)
     history.write(folder)
     _write_schedule(folder, schedule, images[0], run_settings.seed)
-    manifest = _manifest(folder, network, schedule, history, images, labels)
+    manifest = _manifest(network, schedule, history, images, labels, device)
     write_json(folder / "manifest.json", {"run": name, **manifest})
     return _record(folder, config, manifest, history, recipe)
 
@@ -112,12 +112,12 @@ def _write_schedule(folder: Path, schedule: Schedule, digit: np.ndarray, seed: i
 
 
 def _manifest(
-    folder: Path,
     network: nn.Module,
     schedule: Schedule,
     history: History,
     images: np.ndarray,
     labels: np.ndarray,
+    device: torch.device,
 ) -> dict[str, object]:
     return {
         "schema": 1,
@@ -129,7 +129,7 @@ def _manifest(
             "betas_sha256": array_digest(schedule.betas.numpy()),
         },
         "code_sha256": code_digest(source_files(__name__)),
-        "environment": environment(),
+        "environment": environment() | {"device": str(device)},
     }
 
 

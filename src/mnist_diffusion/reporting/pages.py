@@ -1,0 +1,82 @@
+"""The report as files: one page that needs no network, one text for the front page, tables."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from mnist_diffusion import paths
+from mnist_diffusion.reporting import verdict
+from mnist_diffusion.reporting.figures import all_figures
+from mnist_diffusion.reporting.results import Results
+from mnist_diffusion.reporting.style import Figure
+from mnist_diffusion.reporting.tables import all_tables
+
+PAGE = paths.REPORTS / "index.html"
+TEXT = paths.REPORTS / "comparison.md"
+MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml", "gif": "image/gif"}
+
+
+def render(results: Results) -> dict[Path, bytes]:
+    """Every file of the report by its path; the same bytes for the same results."""
+    tables = {table.name: table for table in all_tables(results)}
+    figures = all_figures(results)
+    content = {
+        "results": results,
+        "tables": tables,
+        "figures": figures,
+        "facts": verdict.facts(results),
+        "findings": verdict.findings(results),
+        "caveats": verdict.caveats(results),
+    }
+    files = {
+        PAGE: _fill("index.html.j2", content, escape=True),
+        TEXT: _fill("comparison.md.j2", content, escape=False),
+    }
+    files |= {paths.TABLES / f"{name}.csv": t.to_csv().encode() for name, t in tables.items()}
+    for figure in figures.values():
+        # The page holds the charts' SVG; as files, one format each is enough.
+        files |= {
+            paths.FIGURES / f"{figure.name}.{suffix}": picture
+            for suffix, picture in figure.files.items()
+            if suffix != "svg"
+        }
+    return files
+
+
+def publish(files: Mapping[Path, bytes]) -> None:
+    """Write each file whole, then drop tables and figures that are no longer part of the report."""
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    for folder, suffixes in ((paths.TABLES, {".csv"}), (paths.FIGURES, {".png", ".gif"})):
+        for path in folder.iterdir():
+            if path.suffix in suffixes and path not in files:
+                path.unlink()
+
+
+def data_uri(figure: Figure) -> str:
+    """The figure's sharpest file as a URI, so that the page carries it."""
+    content = base64.b64encode(figure.files[figure.shown]).decode()
+    return f"data:{MEDIA_TYPES[figure.shown]};base64,{content}"
+
+
+def _fill(template: str, content: Mapping[str, Any], escape: bool) -> bytes:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=StrictUndefined,
+        autoescape=escape,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"data_uri": data_uri, "zip": partial(zip, strict=True)}
+    return environment.get_template(template).render(content).encode()

@@ -1,0 +1,197 @@
+"""Everything the report shows, read from the files of exactly the declared runs and cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mnist_diffusion import paths
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.reporting.files import (
+    CellMetrics,
+    ClassifierReport,
+    Floor,
+    Noising,
+    ReferenceReport,
+    RunConfig,
+    SampleManifest,
+    Timing,
+    read_array,
+    read_file,
+    read_table,
+)
+from mnist_diffusion.settings import Cell, Run, Settings
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One trained denoiser and how its training went."""
+
+    name: str
+    settings: Run
+    parameters: int
+    schedule: pd.DataFrame
+    """t, beta, alpha_bar, log_snr"""
+    history: pd.DataFrame
+    """step, images, loss"""
+    loss_by_timestep: pd.DataFrame
+    """step, bin_start, bin_end, loss"""
+    noising: Images
+    """One digit from clean to noise: (frames, 28, 28)."""
+    noising_timesteps: list[int]
+    seconds: float | None
+    """Training time, where a timing sidecar is."""
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One sample set, what made it and how it was judged."""
+
+    name: str
+    settings: Cell
+    run: RunResult
+    metrics: CellMetrics
+    manifest: SampleManifest
+    images: Images
+    """(n, 28, 28)"""
+    labels: Labels
+    """(n,), -1 where no digit was asked for"""
+    trajectory: Images
+    """(frames, k, 28, 28), noise first, the first k images last"""
+    seconds: float | None
+    """Sampling time for all n, where a timing sidecar is."""
+
+    @property
+    def asks_for_digits(self) -> bool:
+        """Whether there is an accuracy to speak of."""
+        return self.metrics.accuracy is not None
+
+
+@dataclass(frozen=True)
+class Results:
+    """What all pages are made of."""
+
+    settings: Settings
+    classifier: ClassifierReport
+    reference: ReferenceReport
+    runs: dict[str, RunResult]
+    cells: dict[str, CellResult]
+    real_images: Images
+    real_labels: Labels
+
+    @property
+    def headline(self) -> CellResult:
+        """The front page's cell."""
+        return self.cells[self.settings.report.headline]
+
+    @property
+    def floor(self) -> Floor:
+        """The real-versus-real floor at the headline's n."""
+        return self.reference.floors[str(self.headline.metrics.n)]
+
+    def chosen(self, table: str) -> list[CellResult]:
+        """The cells of params.yaml's `report.<table>`, in its order."""
+        return [self.cells[name] for name in getattr(self.settings.report, table)]
+
+
+def load_results(settings: Settings) -> Results:
+    """Read the declared runs and cells; UserError names the first file that is missing or wrong."""
+    classifier = read_file(paths.CLASSIFIER_REPORT, ClassifierReport)
+    reference = read_file(paths.REFERENCE_REPORT, ReferenceReport)
+    runs = {name: _read_run(name, settings) for name in settings.runs}
+    cells = {name: _read_cell(name, settings, runs) for name in settings.cells}
+    results = Results(
+        settings=settings,
+        classifier=classifier,
+        reference=reference,
+        runs=runs,
+        cells=cells,
+        real_images=_images(paths.PREPARED / "test-images.npy"),
+        real_labels=_labels(paths.PREPARED / "test-labels.npy"),
+    )
+    _check_one_judge(results)
+    return results
+
+
+def stray_metrics(settings: Settings) -> list[Path]:
+    """Judgements of cells that params.yaml no longer declares: left over from earlier runs."""
+    folder = paths.metrics("any").parent
+    return [path for path in sorted(folder.glob("*.json")) if path.stem not in settings.cells]
+
+
+def _read_run(name: str, settings: Settings) -> RunResult:
+    folder = paths.model(name)
+    return RunResult(
+        name=name,
+        settings=settings.runs[name],
+        parameters=read_file(folder / "config.json", RunConfig).parameters,
+        schedule=read_table(folder / "schedule.csv", ["t", "alpha_bar", "log_snr"]),
+        history=read_table(folder / "history.csv", ["step", "images", "loss"]),
+        loss_by_timestep=read_table(
+            folder / "loss_by_timestep.csv", ["step", "bin_start", "bin_end", "loss"]
+        ),
+        noising=_images(folder / "noising.npy"),
+        noising_timesteps=read_file(folder / "noising.json", Noising).timesteps,
+        seconds=_seconds("train", name),
+    )
+
+
+def _read_cell(name: str, settings: Settings, runs: dict[str, RunResult]) -> CellResult:
+    folder = paths.samples(name)
+    cell = CellResult(
+        name=name,
+        settings=settings.cells[name],
+        run=runs[settings.cells[name].run],
+        metrics=read_file(paths.metrics(name), CellMetrics),
+        manifest=read_file(folder / "manifest.json", SampleManifest),
+        images=_images(folder / "images.npy"),
+        labels=_labels(folder / "labels.npy"),
+        trajectory=_images(folder / "trajectory.npy", dimensions=4),
+        seconds=_seconds("sample", name),
+    )
+    counts = {"images": len(cell.images), "labels": len(cell.labels)}
+    for what, count in counts.items():
+        _agree(folder / f"{what}.npy", "holds", count, cell.metrics.n)
+    _agree(paths.metrics(name), "is of cell", cell.metrics.cell, name)
+    drawn = cell.manifest.outputs.get("images_sha256")
+    _agree(paths.metrics(name), "judges images", cell.metrics.samples_sha256, drawn)
+    _agree(paths.metrics(name), "is of run", cell.metrics.run, cell.settings.run)
+    return cell
+
+
+def _check_one_judge(results: Results) -> None:
+    """Numbers of two classifiers must never stand in one table."""
+    judge, reference = results.classifier.classifier_sha256, results.reference.reference_sha256
+    _agree(paths.REFERENCE_REPORT, "classifier", results.reference.classifier_sha256, judge)
+    for name, cell in results.cells.items():
+        _agree(paths.metrics(name), "classifier", cell.metrics.classifier_sha256, judge)
+        _agree(paths.metrics(name), "reference", cell.metrics.reference_sha256, reference)
+    if str(results.headline.metrics.n) not in results.reference.floors:
+        cause = f"no floor for n = {results.headline.metrics.n}"
+        raise UserError(f"{paths.REFERENCE_REPORT}: {cause}; run `dvc repro`")
+
+
+def _agree(path: Path, what: str, found: object, expected: object) -> None:
+    if found != expected:
+        raise UserError(f"{path}: {what} {found}, not {expected}; delete it and run `dvc repro`")
+
+
+def _seconds(stage: str, name: str) -> float | None:
+    path = paths.timing(stage, name)
+    return read_file(path, Timing).seconds if path.exists() else None
+
+
+def _images(path: Path, dimensions: int = 3) -> Images:
+    return cast(Images, read_array(path, "uint8", dimensions))
+
+
+def _labels(path: Path) -> Labels:
+    return cast(Labels, read_array(path, "int64", 1))

@@ -1,0 +1,233 @@
+"""A small but complete tree of artifacts, as if the stages before the report had run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
+
+from mnist_diffusion import paths
+from mnist_diffusion.jsonfile import write_json
+from mnist_diffusion.settings import Settings, parse_settings, read_yaml
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+CELLS = [
+    "linear-uncond",
+    "linear-class",
+    "cosine-class-v",
+    "source-uncond",
+    "cosine-class-v-ddim10",
+    "cosine-class-v-g2",
+]
+TIMESTEPS = 1000
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+JUDGE, REFERENCE = _digest("judge"), _digest("reference")
+
+
+def small_settings() -> Settings:
+    """The settings of `small_content`, checked."""
+    return parse_settings(small_content(), "params.yaml")
+
+
+def small_content(count: int = 60) -> dict[str, Any]:
+    """The real params.yaml with six of its cells and the runs they draw."""
+    content = read_yaml(PARAMS)
+    content["sample"]["count"] = count
+    content["cells"] = {name: content["cells"][name] for name in CELLS}
+    drawn = {cell["run"] for cell in content["cells"].values()}
+    content["runs"] = {name: run for name, run in content["runs"].items() if name in drawn}
+    content["report"] = {
+        "headline": "cosine-class-v-g2",
+        "schedules": ["linear-uncond", "source-uncond", "linear-class", "cosine-class-v"],
+        "samplers": ["cosine-class-v", "cosine-class-v-ddim10"],
+        "guidance": ["cosine-class-v", "cosine-class-v-g2"],
+    }
+    return content
+
+
+def build(root: Path, settings: Settings) -> None:
+    """Write every file that the report reads, below `root`; numbers depend on names alone."""
+    _write_shared(root, settings.sample.count)
+    for name in settings.runs:
+        _write_run(root, name, settings)
+    for name in settings.cells:
+        _write_cell(root, name, settings)
+
+
+def _random(name: str) -> np.random.Generator:
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]))
+
+
+def digits(labels: np.ndarray, name: str) -> np.ndarray:
+    """Typeset digits, shifted and smudged: (n, 28, 28)."""
+    random = _random(name)
+    images = []
+    for label in labels:
+        picture = Image.new("L", (28, 28))
+        x, y = random.integers(5, 12), random.integers(-3, 3)
+        font = ImageFont.load_default(size=26)
+        ImageDraw.Draw(picture).text((x, y), str(label), fill=255, font=font)
+        turned = picture.rotate(float(random.normal(0, 8)), Image.Resampling.BILINEAR)
+        images.append(np.asarray(turned))
+    return np.stack(images)
+
+
+def _noised(clean: np.ndarray, signal: np.ndarray, name: str) -> np.ndarray:
+    """Frames of `clean` at falling shares of signal: (frames, *clean.shape)."""
+    noise = _random(name).normal(size=clean.shape)
+    scaled = clean / 127.5 - 1
+    alpha = signal.reshape(-1, *[1] * clean.ndim)
+    frames = alpha * scaled + np.sqrt(1 - alpha**2) * noise
+    return np.clip((frames + 1) * 127.5, 0, 255).astype(np.uint8)
+
+
+def _write_shared(root: Path, count: int) -> None:
+    labels = np.arange(100) % 10
+    _save(root / paths.PREPARED / "test-images.npy", digits(labels, "real"))
+    _save(root / paths.PREPARED / "test-labels.npy", labels.astype(np.int64))
+    levels = np.linspace(0.05, 0.95, 10)
+    confusion = np.diag([98] * 10) + np.diag([2] * 9, 1)
+    confusion[9, 8] = 2
+    classifier = {
+        "n": 1000,
+        "accuracy": 0.9951,
+        "accuracy_per_class": {str(d): 0.99 + d / 1000 for d in range(10)},
+        "expected_calibration_error": 0.0031,
+        "reliability": [
+            {"confidence": float(c), "accuracy": float(c**0.9), "count": int(10 * 40**c)}
+            for c in levels
+        ],
+        "confusion": confusion.tolist(),
+        "classifier_sha256": JUDGE,
+    }
+    write_json(root / paths.CLASSIFIER_REPORT, classifier)
+    floor = {
+        "fd": {"mean": 0.05, "low": 0.04, "high": 0.06},
+        "relative_fd": {"mean": 0.001, "low": 0.0008, "high": 0.0012},
+        "accuracy": {"mean": 0.995, "low": 0.993, "high": 0.997},
+    }
+    reference = {"n": 60000, "features": 128, "trace": 50.0, "floors": {str(count): floor}}
+    reference |= {"classifier_sha256": JUDGE, "reference_sha256": REFERENCE}
+    write_json(root / paths.REFERENCE_REPORT, reference)
+
+
+def _alphas_bar(schedule: str) -> np.ndarray:
+    t = np.linspace(0, 1, TIMESTEPS + 1)[1:]
+    if schedule == "cosine":
+        return np.clip(np.cos((t + 0.008) / 1.008 * np.pi / 2) ** 2, 2e-9, None)
+    linear = np.linspace(1e-4, 0.02, TIMESTEPS)
+    return np.cumprod(1 - (linear if schedule == "linear" else linear**2 / 0.02 + 1e-4))
+
+
+def _write_run(root: Path, name: str, settings: Settings) -> None:
+    run, folder = settings.runs[name], root / paths.model(name)
+    alphas_bar = _alphas_bar(run.schedule)
+    log_snr = np.log(alphas_bar / (1 - alphas_bar))
+    rows = {"t": np.arange(TIMESTEPS), "beta": 0.01, "alpha_bar": alphas_bar, "log_snr": log_snr}
+    _csv(folder / "schedule.csv", rows)
+    steps = np.arange(50, 2801, 50)
+    loss = 0.03 + 0.9 * np.exp(-steps / 300) + _random(name).normal(0, 0.002, len(steps))
+    _csv(folder / "history.csv", {"step": steps, "images": steps * 64, "loss": loss})
+    starts = np.arange(0, TIMESTEPS, 100)
+    bins = {"step": 2800, "bin_start": starts, "bin_end": starts + 100}
+    _csv(folder / "loss_by_timestep.csv", bins | {"loss": 0.2 * np.exp(-starts / 300) + 0.01})
+    write_json(folder / "config.json", {"parameters": 283_124})
+    moments = np.linspace(99, TIMESTEPS - 1, 10).astype(int)
+    signal = np.concatenate([[1.0], np.sqrt(alphas_bar[moments])])
+    digit = digits(np.array([5]), "noising")[0]
+    _save(folder / "noising.npy", _noised(digit, signal, "noise"))
+    write_json(folder / "noising.json", {"timesteps": [-1, *moments.tolist()]})
+    if name != "source-uncond":
+        write_json(root / paths.timing("train", name), {"seconds": 232.4, "device": "cpu"})
+
+
+def _write_cell(root: Path, name: str, settings: Settings) -> None:
+    cell, folder = settings.cells[name], root / paths.samples(name)
+    asked = settings.runs[cell.run].conditioning == "class" and cell.guidance > 0
+    count = settings.sample.count
+    truth = np.arange(count) % 10
+    _save(folder / "images.npy", digits(truth, name))
+    _save(folder / "labels.npy", (truth if asked else np.full(count, -1)).astype(np.int64))
+    kept = digits(truth, name)[: settings.sample.trajectory_images]
+    signal = np.linspace(0, 1, cell.steps + 1) ** 1.5
+    _save(folder / "trajectory.npy", _noised(kept, signal, name))
+    write_json(folder / "manifest.json", _manifest(name, settings))
+    write_json(root / paths.metrics(name), _metrics(name, settings, asked))
+    timing = {"seconds": 0.1 * cell.steps + 1, "images_per_second": 100.0, "device": "cpu"}
+    if name != "cosine-class-v-ddim10":
+        write_json(root / paths.timing("sample", name), timing)
+
+
+def _manifest(name: str, settings: Settings) -> dict[str, Any]:
+    cell = settings.cells[name]
+    schedule = settings.runs[cell.run].schedule
+    alphas_bar = _alphas_bar(schedule)
+    moments = np.linspace(TIMESTEPS - 1, -1, cell.steps + 1).astype(int)
+    return {
+        "schema": 1,
+        "cell": name,
+        "network_evaluations": cell.steps * (1 if cell.guidance in (0, 1) else 2),
+        "trajectory_timesteps": moments.tolist(),
+        "parameters": {"spacing": "trailing", "clip_x0": True, "sample_seed": 0},
+        "inputs": {"weights_sha256": _digest(cell.run)},
+        "outputs": {"images_sha256": _digest(name)},
+        "schedule": {
+            "timesteps": TIMESTEPS,
+            "betas_sha256": _digest(schedule),
+            "alpha_bar_last": float(alphas_bar[-1]),
+            "log_snr_max": 9.2,
+            "log_snr_min": -10.1,
+            "first_step_signal": float(np.sqrt(alphas_bar[-1])),
+        },
+    }
+
+
+def _metrics(name: str, settings: Settings, asked: bool) -> dict[str, Any]:
+    cell = settings.cells[name]
+    relative = 0.01 + 0.004 * abs(cell.guidance - 1.4) + 0.2 / cell.steps
+    relative += 0.3 if name.startswith("source") else float(_random(name).uniform(0, 0.004))
+    accuracy = 0.9 + 0.0995 * (1 - np.exp(-2 * cell.guidance))
+    share = round(settings.sample.count / 10 * accuracy)
+    confusion = np.diag([share] * 10)
+    confusion[:, 8] += settings.sample.count // 10 - share
+    return {
+        "cell": name,
+        "run": cell.run,
+        "n": settings.sample.count,
+        "fd": 50 * relative,
+        "relative_fd": relative,
+        "fd_floor": 0.05,
+        "relative_fd_floor": 0.001,
+        "accuracy": accuracy if asked else None,
+        "accuracy_per_class": {str(d): accuracy - d / 1000 for d in range(10)} if asked else None,
+        "confusion": confusion.tolist() if asked else None,
+        "confidence": 0.97,
+        "classifier_sha256": JUDGE,
+        "reference_sha256": REFERENCE,
+        "samples_sha256": _digest(name),
+    }
+
+
+def change(path: Path, **values: Any) -> None:
+    """Replace keys of a JSON file."""
+    write_json(path, json.loads(path.read_text()) | values)
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, array, allow_pickle=False)
+
+
+def _csv(path: Path, columns: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(columns).to_csv(path, index=False)

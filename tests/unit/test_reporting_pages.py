@@ -1,0 +1,159 @@
+"""The page stands on its own, can be read without eyes, and is the same on every run."""
+
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import fake_results
+import pytest
+from PIL import Image
+
+from mnist_diffusion import paths
+from mnist_diffusion.reporting.pages import PAGE, TEXT, publish, render
+from mnist_diffusion.reporting.results import load_results
+from mnist_diffusion.settings import parse_settings
+
+SETTINGS = fake_results.small_settings()
+MOST_PAGE_BYTES = 3_000_000
+MOST_FIGURE_BYTES = 150_000
+
+
+class Elements(HTMLParser):
+    """All start tags with their attributes."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {name: value or "" for name, value in attrs}))
+
+    def of(self, *tags: str) -> list[dict[str, str]]:
+        return [attributes for tag, attributes in self.found if tag in tags]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("repository")
+    fake_results.build(root, SETTINGS)
+    return root
+
+
+@pytest.fixture(scope="module")
+def files(tree: Path) -> dict[Path, bytes]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tree)
+        return render(load_results(SETTINGS))
+
+
+@pytest.fixture(scope="module")
+def page(files: dict[Path, bytes]) -> str:
+    return files[PAGE].decode()
+
+
+@pytest.fixture(scope="module")
+def elements(page: str) -> Elements:
+    return Elements(page)
+
+
+def test_the_page_asks_nobody_for_anything(page: str, elements: Elements) -> None:
+    assert not elements.of("script", "iframe", "object")
+    for tag, attributes in elements.found:
+        for name in ("src", "srcset"):
+            assert attributes.get(name, "data:").startswith("data:"), tag
+    assert [link["href"] for link in elements.of("link")] == ["data:,"]
+    assert not re.search(r"https?://|@import|url\(", page)
+
+
+def test_every_picture_is_told_in_words(elements: Elements) -> None:
+    images = elements.of("img")
+    assert len(images) > len(SETTINGS.cells)
+    assert all(len(image["alt"]) > 20 for image in images)
+    assert all(image["width"] and image["height"] for image in images)
+
+
+def test_tables_have_captions_and_headers(page: str, elements: Elements) -> None:
+    tables = elements.of("table")
+    assert len(tables) == page.count("<caption") == len(elements.of("caption"))
+    assert {header["scope"] for header in elements.of("th")} == {"row", "col"}
+    assert page.count("<h1") == 1
+
+
+def test_every_anchor_leads_somewhere(elements: Elements) -> None:
+    ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = {a["href"].removeprefix("#") for a in elements.of("a")}
+    named = {e["aria-labelledby"] for _, e in elements.found if "aria-labelledby" in e}
+    assert links | named <= set(ids)
+    assert {f"cell-{name}" for name in SETTINGS.cells} <= links
+
+
+def test_what_a_reader_must_know_is_said(page: str) -> None:
+    for words in (
+        "comparable with an Inception FID",
+        "One training seed",
+        "n = 60",
+        fake_results.JUDGE[:12],
+        "Floor: real against real",
+        "prefers-color-scheme: dark",
+        "@media print",
+    ):
+        assert words in page, words
+
+
+def test_the_text_page_links_to_what_there_is(files: dict[Path, bytes]) -> None:
+    text = files[TEXT].decode()
+    pictures = re.findall(r"!\[[^]]{20,}\]\(([^)]+)\)", text)
+    assert pictures
+    assert {paths.REPORTS / picture for picture in pictures} <= set(files)
+    anchors = set(re.findall(r'<a id="([^"]+)">', text))
+    assert set(re.findall(r"\(#([^)]+)\)", text)) <= anchors
+    assert "{{" not in text
+    assert "\n\n\n" not in text
+
+
+def test_files_are_small_and_carry_no_dates(files: dict[Path, bytes]) -> None:
+    assert len(files[PAGE]) < MOST_PAGE_BYTES
+    pictures = {path: content for path, content in files.items() if path.parent == paths.FIGURES}
+    assert paths.FIGURES / "hero.png" in pictures
+    for path, content in pictures.items():
+        assert len(content) < MOST_FIGURE_BYTES, path
+        information = Image.open(io.BytesIO(content)).info
+        assert not {"Software", "Creation Time", "date"} & set(information), path
+
+
+def test_the_same_results_give_the_same_bytes(
+    tree: Path, files: dict[Path, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tree)
+    again = render(load_results(SETTINGS))
+    assert {path for path in files | again if files.get(path) != again.get(path)} == set()
+
+
+def test_figures_of_former_cells_go_and_other_files_stay(
+    files: dict[Path, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths.FIGURES.mkdir(parents=True)
+    former, note = paths.FIGURES / "samples-former.png", paths.FIGURES / "note.txt"
+    former.touch()
+    note.touch()
+    publish(files)
+    assert not former.exists()
+    assert note.exists()
+    assert sorted(p for p in paths.REPORTS.rglob("*") if p.is_file()) == sorted([*files, note])
+
+
+def test_a_pipeline_without_labels_has_a_report_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = fake_results.small_content()
+    content["cells"] = {"linear-uncond": content["cells"]["linear-uncond"]}
+    tables = {table: ["linear-uncond"] for table in ("schedules", "samplers", "guidance")}
+    content["report"] = {"headline": "linear-uncond", **tables}
+    settings = parse_settings(content, "params.yaml")
+    fake_results.build(tmp_path, settings)
+    monkeypatch.chdir(tmp_path)
+    assert "Floor: real against real" in render(load_results(settings))[PAGE].decode()

@@ -1,0 +1,121 @@
+"""The report reads exactly what is declared, and refuses the rest in one line."""
+
+import shutil
+from pathlib import Path
+
+import fake_results
+import numpy as np
+import pytest
+
+from mnist_diffusion import paths
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.reporting.results import load_results, stray_metrics
+from mnist_diffusion.stages import report
+
+SETTINGS = fake_results.small_settings()
+CELL = "cosine-class-v"
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("original")
+    fake_results.build(root, SETTINGS)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def tree(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(original, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+
+
+def refusal() -> str:
+    with pytest.raises(UserError) as caught:
+        load_results(SETTINGS)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_declared_runs_and_cells_are_read() -> None:
+    results = load_results(SETTINGS)
+    assert list(results.cells) == list(SETTINGS.cells)
+    assert list(results.runs) == list(SETTINGS.runs)
+    assert results.headline.name == "cosine-class-v-g2"
+    assert results.cells["linear-uncond"].asks_for_digits is False
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        paths.metrics(CELL),
+        paths.samples(CELL) / "images.npy",
+        paths.samples(CELL) / "trajectory.npy",
+        paths.samples(CELL) / "manifest.json",
+        paths.model(CELL) / "history.csv",
+        paths.model(CELL) / "noising.npy",
+        paths.CLASSIFIER_REPORT,
+        paths.REFERENCE_REPORT,
+        paths.PREPARED / "test-images.npy",
+    ],
+    ids=str,
+)
+def test_a_missing_file_is_named(path: Path) -> None:
+    path.unlink()
+    assert refusal().startswith(f"{path}: not found")
+
+
+def test_a_wrong_value_is_named_with_its_key() -> None:
+    fake_results.change(paths.metrics(CELL), relative_fd="small")
+    assert refusal().startswith(f"{paths.metrics(CELL)}: relative_fd: ")
+
+
+def test_a_table_without_a_column_is_refused() -> None:
+    path = paths.model(CELL) / "history.csv"
+    path.write_text("step,images\n1,64\n")
+    assert refusal().startswith(f"{path}: no column 'loss'")
+
+
+def test_an_array_of_another_type_is_refused() -> None:
+    path = paths.samples(CELL) / "images.npy"
+    np.save(path, np.zeros((60, 28, 28), dtype=np.float32))
+    assert "not uint8" in refusal()
+
+
+def test_a_sample_set_of_another_size_is_refused() -> None:
+    fake_results.change(paths.metrics(CELL), n=61)
+    assert "holds 60, not 61" in refusal()
+
+
+def test_numbers_of_two_judges_never_stand_side_by_side() -> None:
+    fake_results.change(paths.metrics(CELL), classifier_sha256="another")
+    assert "classifier another" in refusal()
+
+
+def test_a_judgement_of_former_images_is_refused() -> None:
+    fake_results.change(paths.metrics(CELL), samples_sha256="former")
+    assert "judges images former" in refusal()
+
+
+def test_a_headline_without_a_floor_is_refused() -> None:
+    fake_results.change(paths.REFERENCE_REPORT, floors={})
+    assert "no floor for n = 60" in refusal()
+
+
+def test_strays_are_warned_of_and_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    stray = paths.metrics("forgotten")
+    stray.write_text(paths.metrics(CELL).read_text())
+    assert stray_metrics(SETTINGS) == [stray]
+    record = report.run(SETTINGS)
+    assert capsys.readouterr().err.startswith(f"warning: {stray}: ")
+    assert "forgotten" not in Path("reports/index.html").read_text()
+    assert [path.name for path in record.artifacts] == ["comparison.md", "index.html", "hero.png"]
+    assert all(path.exists() for path in record.artifacts)
+
+
+def test_nothing_published_is_touched_by_a_failure() -> None:
+    report.run(SETTINGS)
+    before = Path("reports/index.html").read_bytes()
+    paths.metrics(CELL).unlink()
+    with pytest.raises(UserError):
+        report.run(SETTINGS)
+    assert Path("reports/index.html").read_bytes() == before
