@@ -1,0 +1,165 @@
+"""The whole pipeline, by real `dvc repro` on real digits, in a temporary clone."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+from ruamel.yaml import YAML
+
+from mnist_diffusion.provenance.digests import array_digest
+
+REPOSITORY = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+class Clone:
+    """A copy of the working tree that is a repository of its own, at the smoke scale."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        kept = {
+            k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_", "GIT_"))
+        }
+        self.environment = kept | {
+            "PATH": f"{BIN}{os.pathsep}{kept['PATH']}",
+            "PYTHONPATH": str(folder / "src"),
+        }
+
+    def run(self, *command: str, code: int = 0) -> str:
+        """Run a command in the clone; its output, both streams."""
+        result = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True
+        )
+        output = result.stdout + result.stderr
+        assert result.returncode == code, output[-4000:]
+        return output
+
+    def repro(self) -> list[str]:
+        """`dvc repro`; the stages that ran."""
+        return re.findall(r"^Running stage '(.+)'", self.run("dvc", "repro"), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> Iterator[Clone]:
+    folder = tmp_path_factory.mktemp("smoke") / "repository"
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    left_out = ("reports/", "dvc.lock")
+    for name in listed.stdout.splitlines():
+        if not name.startswith(left_out) and (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / name, folder / name)
+    clone = Clone(folder)
+    shutil.copytree(
+        raw_mnist, folder / "data/raw", ignore=lambda _, names: {".gitignore"} & {*names}
+    )
+    clone.run("git", "init", "--quiet")
+    clone.run("git", "add", "--all")
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.invalid")
+    clone.run("git", *identity, "commit", "--quiet", "-m", "as it is")
+    clone.run("mnist-diffusion", "scale", "smoke")
+    yield clone
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def ran(clone: Clone) -> list[str]:
+    return clone.repro()
+
+
+def declared(clone: Clone) -> set[str]:
+    """The stages that the clone's params.yaml asks for."""
+    params = YAML(typ="safe").load(clone.folder / "params.yaml")
+    single = {"fetch", "prepare", "classifier", "reference", "report"}
+    cells = {f"{stage}@{cell}" for stage in ("sample", "evaluate") for cell in params["cells"]}
+    return single | {f"train@{run}" for run in params["runs"]} | cells
+
+
+def test_one_command_runs_every_stage_once(clone: Clone, ran: list[str]) -> None:
+    assert sorted(ran) == sorted(declared(clone))
+
+
+def test_every_cell_is_published_and_judged(clone: Clone, ran: list[str]) -> None:
+    params = YAML(typ="safe").load(clone.folder / "params.yaml")
+    for name, cell in params["cells"].items():
+        folder = clone.folder / "data/samples" / name
+        images, labels = (np.load(folder / f"{key}.npy") for key in ("images", "labels"))
+        manifest = json.loads((folder / "manifest.json").read_text())
+        metrics = json.loads((clone.folder / f"reports/metrics/{name}.json").read_text())
+        count = params["sample"]["count"]
+        assert (images.shape, images.dtype) == ((count, 28, 28), np.uint8)
+        assert ((labels == -1).all()) == (cell["guidance"] == 0)
+        assert manifest["outputs"]["images_sha256"] == array_digest(images)
+        assert metrics["samples_sha256"] == array_digest(images)
+        assert metrics["n"] == count
+        assert metrics["relative_fd"] > metrics["relative_fd_floor"] > 0
+        assert (metrics["accuracy"] is None) == (cell["guidance"] == 0)
+
+
+def test_the_report_is_there_and_whole(clone: Clone, ran: list[str]) -> None:
+    page = (clone.folder / "reports/index.html").read_text(encoding="utf-8")
+    text = (clone.folder / "reports/comparison.md").read_text(encoding="utf-8")
+    params = YAML(typ="safe").load(clone.folder / "params.yaml")
+    for cell in params["cells"]:
+        assert cell in page
+        assert cell in text
+
+
+def test_every_stage_is_a_run_in_mlflow(clone: Clone, ran: list[str]) -> None:
+    client = MlflowClient(f"sqlite:///{clone.folder}/mlflow.db")
+    found = [
+        run
+        for experiment in client.search_experiments()
+        for run in client.search_runs([experiment.experiment_id])
+    ]
+    stages = [run.data.tags["stage"] for run in found]
+    assert sorted(stages) == sorted(name.partition("@")[0] for name in ran)
+    assert {run.info.status for run in found} == {"FINISHED"}
+    (cell,) = (r for r in found if r.info.run_name == "cosine-class-g2")
+    assert cell.data.params["guidance"] == "2.0"
+    assert cell.data.params["schedule"] == "cosine"
+    assert cell.data.metrics["relative_fd"] > 0
+    assert 0 <= cell.data.metrics["accuracy"] <= 1
+
+
+def test_a_second_time_nothing_runs_and_nothing_is_dirty(clone: Clone, ran: list[str]) -> None:
+    assert clone.repro() == []
+    assert "up to date" in clone.run("dvc", "status")
+
+
+def test_a_new_guidance_scale_runs_only_its_own_stages(clone: Clone, ran: list[str]) -> None:
+    yaml, path = YAML(), clone.folder / "params.yaml"
+    params = yaml.load(path)
+    params["cells"]["cosine-class-g3"] = dict(params["cells"]["cosine-class-g2"], guidance=3.0)
+    yaml.dump(params, path)
+    assert sorted(clone.repro()) == [
+        "evaluate@cosine-class-g3",
+        "report",
+        "sample@cosine-class-g3",
+    ]
+
+
+def test_a_typo_is_refused_in_one_line_before_anything_runs(clone: Clone, ran: list[str]) -> None:
+    path = clone.folder / "params.yaml"
+    before = path.read_text()
+    path.write_text(before.replace("guidance: 2.0", "guidence: 2.0", 1))
+    try:
+        output = clone.run("mnist-diffusion", "check", code=1)
+    finally:
+        path.write_text(before)
+    assert len(output.splitlines()) == 1
+    assert "guidence" in output
+    assert "did you mean 'guidance'" in output

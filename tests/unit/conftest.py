@@ -1,0 +1,36 @@
+"""A repository for MLflow's store and the spool, far from the real one."""
+
+import shutil
+
+import pytest
+
+from mnist_diffusion.tracking import store
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A database with MLflow's tables, which take seconds to make, and nothing in them."""
+    database = tmp_path_factory.mktemp("store") / "mlflow.db"
+    store.configure()
+    from mlflow.tracking import MlflowClient
+
+    MlflowClient(tracking_uri=f"sqlite:///{database}")
+    return database
+
+
+@pytest.fixture
+def fresh_repository(tmp_path, monkeypatch):
+    """An empty folder, with a space in its name, as the repository."""
+    folder = tmp_path / "a clone"
+    folder.mkdir()
+    monkeypatch.setenv("DVC_ROOT", str(folder))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    return folder
+
+
+@pytest.fixture
+def repository(fresh_repository, empty_store):
+    """The same, with an empty store."""
+    shutil.copy(empty_store, fresh_repository)
+    return fresh_repository

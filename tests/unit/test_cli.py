@@ -1,0 +1,61 @@
+"""The command line, as a process: one line for a mistake, and never a traceback."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mnist_diffusion", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    return tmp_path
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert result.returncode == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    for word in words:
+        assert word in line
+
+
+def test_good_settings_pass_from_any_folder_below(project: Path) -> None:
+    below = project / "data"
+    below.mkdir()
+    assert call(below, "check").returncode == 0
+
+
+def test_no_repository_is_refused(tmp_path: Path) -> None:
+    assert_refused(call(tmp_path, "check"), "params.yaml", "not found")
+
+
+@pytest.mark.parametrize("name", ["no-such-run", "../x", "a;touch c", "$(touch c)"])
+def test_unknown_names_are_refused(project: Path, name: str) -> None:
+    assert_refused(call(project, "train", name), repr(name), "known: ")
+    assert [path.name for path in project.iterdir()] == ["params.yaml"]
+
+
+def test_a_stage_without_its_input_is_refused(project: Path) -> None:
+    assert_refused(call(project, "sample", "cosine-class"), "config.json", "dvc repro")
+
+
+@pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="has CUDA")
+def test_a_forced_device_that_is_missing_is_refused(project: Path) -> None:
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("device: auto ", "device: cuda "))
+    assert_refused(call(project, "classifier"), "compute.device", "cuda")

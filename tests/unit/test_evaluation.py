@@ -1,0 +1,112 @@
+"""Judging, against scipy and against cases whose answer is known."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm
+from torch import Tensor, nn
+
+from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, reliability, shares
+from mnist_diffusion.evaluation.distances import (
+    ReferenceStatistics,
+    frechet_distance,
+    relative_distance,
+)
+from mnist_diffusion.evaluation.features import judge
+from mnist_diffusion.evaluation.grid import grid
+
+
+def gaussian(count: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(12, 12, generator=torch.Generator().manual_seed(99))
+    return scale * (torch.randn(count, 12, generator=generator) @ mixing) + shift
+
+
+def test_fd_agrees_with_scipy() -> None:
+    real, drawn = gaussian(900, 0).double(), gaussian(700, 1, shift=0.3, scale=1.2).double()
+    ours = frechet_distance(ReferenceStatistics.of(real), drawn)
+    covariances = [np.cov(x.numpy(), rowvar=False) for x in (real, drawn)]
+    root = sqrtm(covariances[0] @ covariances[1]).real
+    apart = (real.mean(0) - drawn.mean(0)).square().sum()
+    expected = float(apart) + np.trace(covariances[0] + covariances[1] - 2 * root)
+    assert ours == pytest.approx(expected, rel=1e-6)
+
+
+def test_fd_of_shifted_and_scaled_gaussians_is_the_closed_form() -> None:
+    """Same samples moved by d and scaled by k: d²·dim + (k - 1)² tr C."""
+    real = gaussian(500, 0).double()
+    centred = real - real.mean(0)
+    reference = ReferenceStatistics.of(centred)
+    distance = frechet_distance(reference, 1.5 * centred + 0.2)
+    assert distance == pytest.approx(12 * 0.2**2 + 0.25 * reference.trace, rel=1e-6)
+    assert relative_distance(distance, reference) == pytest.approx(distance / reference.trace)
+
+
+def test_fd_of_a_set_with_itself_is_zero_in_any_order() -> None:
+    real = gaussian(400, 0)
+    assert frechet_distance(ReferenceStatistics.of(real), real.flip(0)) == pytest.approx(
+        0, abs=1e-4
+    )
+
+
+def test_relative_fd_survives_a_change_of_feature_scale() -> None:
+    real, drawn = gaussian(400, 0), gaussian(400, 1, shift=0.5)
+    values = []
+    for scale in (1.0, 7.0):
+        reference = ReferenceStatistics.of(scale * real)
+        values.append(relative_distance(frechet_distance(reference, scale * drawn), reference))
+    assert values[0] == pytest.approx(values[1], rel=1e-6)
+
+
+def one_hot(seen: list[int], confidence: float = 0.91) -> Tensor:
+    rest = (1 - confidence) / 9
+    return torch.full((len(seen), 10), rest).scatter(1, torch.tensor(seen)[:, None], confidence)
+
+
+def test_accuracy_by_hand() -> None:
+    wanted = torch.tensor([0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    seen = [0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 8]
+    result = agreement(one_hot(seen), wanted)
+    assert result.overall == pytest.approx(10 / 12)
+    assert result.per_class["0"] == 0.5
+    assert result.per_class["9"] == 0.0
+    assert result.confusion[0][:2] == [1, 1]
+    assert result.confusion[9][8] == 1
+    assert shares(one_hot(seen))["1"] == pytest.approx(3 / 12)
+
+
+def test_calibration_by_hand() -> None:
+    """Confidence .91 and 3 of 4 right: an error of .16, in one bin."""
+    probabilities, labels = one_hot([0, 1, 2, 3]), torch.tensor([0, 1, 2, 4])
+    assert calibration_error(probabilities, labels) == pytest.approx(0.16, abs=1e-6)
+    (only,) = reliability(probabilities, labels)
+    assert only["count"] == 4
+    assert only["accuracy"] == 0.75
+    assert only["confidence"] == pytest.approx(0.91)
+
+
+class Echo(nn.Module):
+    """Features that tell the image, and the batch size it came in."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        self.shape = x.shape
+        return x.flatten(1)[:, :128], x.flatten(1)[:, 100:110]
+
+
+@pytest.mark.parametrize("count", [1, 499, 501])
+def test_judging_keeps_order_and_count_at_one_shape(count: int) -> None:
+    images = torch.randn(count, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    network = Echo()
+    judged = judge(network, images, torch.device("cpu"))
+    assert network.shape[0] == 500
+    assert torch.equal(judged.features, images.flatten(1)[:, :128])
+    torch.testing.assert_close(judged.probabilities, images.flatten(1)[:, 100:110].softmax(dim=1))
+
+
+def test_a_grid_has_a_column_a_digit() -> None:
+    labels = np.arange(40) % 10
+    images = np.broadcast_to(labels[:, None, None] * 10, (40, 28, 28)).astype(np.uint8)
+    sheet = grid(images[::-1], labels[::-1])
+    assert sheet.shape == (8 * 28, 280)
+    assert (sheet[:28].reshape(28, 10, 28)[0, :, 0] == np.arange(10) * 10).all()
+    assert (sheet[4 * 28 :] == 0).all()

@@ -1,0 +1,58 @@
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from tracked import RECORD, closed_port, log, logged
+
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.tracking import note, store, ui
+
+SERVE = "import sys; from mnist_diffusion.tracking.ui import serve; serve(int(sys.argv[1]))"
+
+
+@pytest.fixture
+def pages(repository):
+    """The server at work, a run having waited: its port and the lines it printed."""
+    note("evaluate", "waiting", RECORD, 1.0)
+    port = closed_port()
+    command = [sys.executable, "-c", SERVE, str(port)]
+    process = subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    yield port, [process.stdout.readline() for _ in range(2 * len(store.EXPERIMENTS) + 1)]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+
+
+def test_a_server_takes_runs_and_shows_a_view_of_them(pages, tmp_path, monkeypatch, capfd):
+    port, lines = pages
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    (tmp_path / "grid.png").write_bytes(b"picture")
+    log("evaluate", "a", replace(RECORD, artifacts=[tmp_path / "grid.png"]), 1.0)
+    assert capfd.readouterr().err == ""
+    client, [run, waited] = logged(store.CELLS)
+    assert waited.info.run_name == "waiting"
+    assert run.info.status == "FINISHED"
+    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["grid.png"]
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert "relative_fd" in experiment.tags["mlflow.sharedViewState.latest"]
+    assert f"http://127.0.0.1:{port}/#/experiments/{experiment.experiment_id}/runs?" in lines[0]
+
+
+def test_a_taken_port_is_refused(repository):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"^port {port}: .*; choose another$"):
+            ui.serve(port)
+
+
+def test_a_dead_server_is_refused_by_the_pages(repository, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port()}")
+    with pytest.raises(UserError, match="MLFLOW_TRACKING_URI"):
+        ui.serve()

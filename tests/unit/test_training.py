@@ -1,0 +1,221 @@
+"""Training: the loss is what it says, runs are paired, and the numbers stay what they were."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mnist_diffusion.diffusion.schedules import SCHEDULES
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.settings import Recipe, Run
+from mnist_diffusion.training.denoising import Denoising
+from mnist_diffusion.training.ema import ExponentialAverage
+from mnist_diffusion.training.history import History
+from mnist_diffusion.training.loop import Step, fit, rate_factor, seeded
+from mnist_diffusion.training.muon import Muon, orthogonalise
+
+CPU = torch.device("cpu")
+RUN = Run(
+    schedule="cosine",
+    conditioning="class",
+    network="unet",
+    recipe="fast",
+    prediction="v",
+    weighting="epsilon",
+    timestep_sampling="uniform",
+    seed=0,
+)
+RECIPE = Recipe(
+    optimizer="muon",
+    learning_rate=3e-3,
+    muon_learning_rate=0.02,
+    decay="cosine",
+    warmup=0.1,
+    gradient_clip=1.0,
+    steps=5,
+    batch_size=16,
+    ema=0.9,
+)
+SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
+
+
+def digits(count: int = 64) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    images = torch.randint(256, (count, 28, 28), generator=generator, dtype=torch.uint8)
+    return images, torch.arange(count) % 10
+
+
+def objective(run: Run = RUN, label_dropout: float = 0.1) -> Denoising:
+    schedule = SCHEDULES[run.schedule](1000)
+    return Denoising(
+        *digits(), run, schedule, batch_size=16, label_dropout=label_dropout, device=CPU
+    )
+
+
+def train(run: Run = RUN, recipe: Recipe = RECIPE) -> tuple[nn.Module, list[Step]]:
+    network = seeded(lambda: checkpoint.build("unet", SIZES), seed=0)
+    return network, list(fit(network, objective(run), recipe, ExponentialAverage(network, 0.9)))
+
+
+class Constant(nn.Module):
+    """Puts out one value, whatever goes in; it remembers what went in."""
+
+    def __init__(self, value: float):
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(value))
+
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        self.x, self.t, self.labels = x, t, labels
+        return self.value.expand_as(x)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "x0", "v"])
+def test_the_loss_is_the_mse_of_the_predicted_noise(prediction: str) -> None:
+    """However the output is read: recomputed from x_t alone, without weightings or factors."""
+    run = RUN.model_copy(update={"prediction": prediction})
+    network, step = Constant(0.3), 3
+    task = objective(run)
+    loss, details = task(network, step)
+    at = SCHEDULES["cosine"](1000).level(network.t.view(-1, 1, 1, 1))
+    alpha, sigma = at.alpha, at.sigma
+    x_t, x0 = network.x.double(), task.batch(step)[0].double()
+    noise = (x_t - alpha * x0) / sigma
+    output = torch.full_like(x_t, 0.3)
+    predicted = {
+        "epsilon": output,
+        "x0": (x_t - alpha * output) / sigma,
+        "v": alpha * output + sigma * x_t,
+    }[prediction]
+    expected = (predicted - noise).square().mean(dim=(1, 2, 3))
+    torch.testing.assert_close(details[:, 1].double(), expected, rtol=1e-3, atol=1e-5)
+    assert float(loss) == pytest.approx(float(expected.mean()), rel=1e-3)
+
+
+def test_runs_are_paired() -> None:
+    """Other schedule or conditioning, same seed: same images, timesteps and noise."""
+    seen = []
+    for update in ({}, {"schedule": "linear"}, {"conditioning": "uncond"}):
+        run = RUN.model_copy(update=update)
+        task, network = objective(run), Constant(0.0)
+        task(network, 5)
+        at = SCHEDULES[run.schedule](1000).level(network.t.view(-1, 1, 1, 1))
+        noise = (network.x - at.alpha.float() * task.batch(5)[0]) / at.sigma.float()
+        seen.append((task.batch(5)[0], network.t, noise))
+    for images, t, noise in seen[1:]:
+        assert torch.equal(images, seen[0][0])
+        assert torch.equal(t, seen[0][1])
+        torch.testing.assert_close(noise, seen[0][2], rtol=1e-3, atol=1e-3)
+
+
+def test_labels_are_dropped_at_the_rate_that_is_set() -> None:
+    labels = torch.cat([objective(label_dropout=0.1).batch(step)[1] for step in range(400)])
+    assert float((labels == -1).float().mean()) == pytest.approx(0.1, abs=0.015)
+    unconditional = objective(RUN.model_copy(update={"conditioning": "uncond"}))
+    assert bool((unconditional.batch(0)[1] == -1).all())
+
+
+def test_an_epoch_shows_every_image_once() -> None:
+    task = objective()
+    shown = torch.cat([task.batch(step)[0] for step in range(4)]).flatten(1)
+    assert len(torch.unique(shown, dim=0)) == 64
+
+
+def test_five_steps_give_the_losses_they_gave() -> None:
+    """A refactor must not move these; measured with this code on 2026-11-23."""
+    _, steps = train()
+    assert [s.loss for s in steps] == pytest.approx(GOLDEN, rel=1e-4)
+
+
+GOLDEN = [0.362659, 0.392515, 0.411952, 0.264675, 0.435686]
+
+
+def test_the_same_run_twice_is_bit_equal() -> None:
+    weights = [checkpoint.weights(train()[0]) for _ in range(2)]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_a_loss_that_is_not_finite_stops_the_training() -> None:
+    network = Constant(float("nan"))
+    recipe = RECIPE.model_copy(update={"optimizer": "adam", "muon_learning_rate": None})
+    with pytest.raises(UserError, match="loss is nan at step 0"):
+        next(fit(network, objective(), recipe, ExponentialAverage(network, 0.9)))
+
+
+def test_the_average_is_the_recurrence_with_warm_up() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    average = ExponentialAverage(network, 0.5)
+    expected = float(network.weight)
+    for update in range(1, 30):
+        with torch.no_grad():
+            network.weight.fill_(float(update))
+        average.update()
+        decay = min(0.5, (1 + update) / (10 + update))
+        expected = decay * expected + (1 - decay) * update
+    average.copy_to(network)
+    assert float(network.weight) == pytest.approx(expected, rel=1e-5)
+
+
+def test_decay_zero_keeps_the_newest_weights() -> None:
+    network = nn.Linear(3, 3)
+    average = ExponentialAverage(network, 0.0)
+    with torch.no_grad():
+        network.weight.fill_(2.0)
+    average.update()
+    assert torch.equal(average.state()[0], network.weight)
+
+
+def test_the_learning_rate_rises_then_falls_to_zero() -> None:
+    recipe = RECIPE.model_copy(update={"steps": 1000})
+    factors = [rate_factor(step, recipe) for step in range(1000)]
+    assert factors[0] == pytest.approx(0.01, rel=0.01)
+    assert factors.index(max(factors)) == pytest.approx(99, abs=2)
+    assert factors[-1] < 1e-4
+    constant = recipe.model_copy(update={"decay": "constant", "warmup": 0.0})
+    assert {rate_factor(step, constant) for step in (0, 500, 999)} == {1.0}
+
+
+def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
+    matrix = torch.randn(24, 60, generator=torch.Generator().manual_seed(0))
+    for shaped in (matrix, matrix.T):
+        values = torch.linalg.svdvals(orthogonalise(shaped))
+        assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
+
+
+def test_muon_agrees_with_torchs_own_on_a_matrix() -> None:
+    """torch's works in bfloat16 (hence the tolerance), scales alike and decays weights (off)."""
+    start = torch.randn(16, 8, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (nn.Parameter(start.clone()) for _ in range(2))
+    optimizers = (
+        Muon([ours], lr=0.1),
+        torch.optim.Muon([theirs], lr=0.1, momentum=0.95, weight_decay=0.0),
+    )
+    for step in range(3):
+        gradient = torch.randn(16, 8, generator=torch.Generator().manual_seed(step + 1))
+        for parameter, optimizer in zip((ours, theirs), optimizers, strict=True):
+            parameter.grad = gradient.clone()
+            optimizer.step()
+    moved = (ours - start).norm()
+    assert float((ours - theirs).norm() / moved) < 0.02
+
+
+def test_history_is_means_over_windows_and_bins(tmp_path: Path) -> None:
+    history = History(timesteps=1000, batch_size=2, every=2)
+    for number, loss in enumerate([1.0, 3.0, 5.0], start=1):
+        details = torch.tensor([[50.0, loss], [950.0, 10 * loss]])
+        history.add(Step(number, loss, 2 * loss, 0.1, details))
+    history.write(tmp_path)
+    table = pd.read_csv(tmp_path / "history.csv")
+    assert table["step"].tolist() == [2, 3]
+    assert table["images"].tolist() == [4, 6]
+    assert table["loss"].tolist() == [2.0, 5.0]
+    assert table["gradient_norm"].tolist() == [4.0, 10.0]
+    bins = pd.read_csv(tmp_path / "loss_by_timestep.csv")
+    assert bins.to_dict("list") == {
+        "step": [2, 2, 3, 3],
+        "bin_start": [0, 900, 0, 900],
+        "bin_end": [100, 1000, 100, 1000],
+        "loss": [2.0, 20.0, 5.0, 50.0],
+    }
