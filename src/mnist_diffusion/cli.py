@@ -14,6 +14,7 @@ from mnist_diffusion import paths
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.jsonfile import write_json
 from mnist_diffusion.settings import Settings, load_settings
+from mnist_diffusion.tracking import flush, note
 
 app = typer.Typer(
     help="Compare diffusion models on MNIST. The stages are run by `dvc repro`.",
@@ -25,6 +26,10 @@ RunName = Annotated[str, typer.Argument(help="An entry of `runs` in params.yaml.
 CellName = Annotated[str, typer.Argument(help="An entry of `cells` in params.yaml.")]
 STAGES = "Stages"
 TOOLS = "Tools"
+FLUSH_AFTER_SECONDS = 30.0
+"""Opening MLflow costs 4 s: too much for each of many short stages, little for one that took long
+and should be seen while the pipeline goes on. LAST_STAGE brings the others."""
+LAST_STAGE = "report"
 
 
 @app.command(rich_help_panel=STAGES)
@@ -138,9 +143,9 @@ def _run_stage(stage: str, name: str | None = None) -> None:
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     )
-    from mnist_diffusion.tracking.runs import log_run
-
-    log_run(stage, name, record, seconds)
+    note(stage, name, record, seconds, settings.scale)
+    if seconds > FLUSH_AFTER_SECONDS or stage == LAST_STAGE:
+        flush()
 
 
 def _check_name(settings: Settings, stage: str, name: str | None) -> None:

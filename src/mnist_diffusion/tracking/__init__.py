@@ -1,5 +1,10 @@
-"""The view of all runs in MLflow. Files are the truth; losing this loses nothing but the view."""
+"""The view of all runs in MLflow. Files are the truth; losing this loses nothing but the view.
 
-from mnist_diffusion.tracking.runs import log_run
+MLflow takes seconds to open. So a stage is noted in a spool, at once, and flushed to MLflow later,
+with others.
+"""
 
-__all__ = ["log_run"]
+from mnist_diffusion.tracking.flushing import flush
+from mnist_diffusion.tracking.spool import note
+
+__all__ = ["flush", "note"]

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.tracking import store
+from mnist_diffusion.tracking.flushing import flush
 from mnist_diffusion.tracking.views import links, publish_view
 
 HOST = "127.0.0.1"
@@ -40,7 +41,7 @@ def serve(port: int = 5000, open_links: bool = False) -> None:
 
 
 def _prepare() -> dict[str, str]:
-    """Make what is missing of the store; experiment ids by name."""
+    """Make what is missing of the store, and log the runs that wait; experiment ids by name."""
     experiments = {}
     try:
         for name in store.EXPERIMENTS:
@@ -51,6 +52,7 @@ def _prepare() -> dict[str, str]:
         raise UserError(
             f"{store.tracking_uri()}: {cause}; mend or unset MLFLOW_TRACKING_URI, or move it away"
         ) from None
+    flush()
     return experiments
 
 
