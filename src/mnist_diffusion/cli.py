@@ -109,6 +109,8 @@ def main() -> NoReturn:
     """Run a command at the repository's root; the user's mistakes end in one line."""
     try:
         os.chdir(_root())
+        # Without it cuBLAS is not deterministic; it is read when CUDA starts.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -129,8 +131,8 @@ def _run_stage(stage: str, name: str | None = None) -> None:
     """Check the settings, run the stage, then time and track it."""
     settings = load_settings()
     _check_name(settings, stage, name)
-    started = time.perf_counter()
     module: Any = importlib.import_module(f"mnist_diffusion.stages.{stage}")
+    started = time.perf_counter()
     record = module.run(settings, name) if name else module.run(settings)
     seconds = time.perf_counter() - started
     write_json(
@@ -138,8 +140,7 @@ def _run_stage(stage: str, name: str | None = None) -> None:
         {
             "seconds": round(seconds, 2),
             "images_per_second": round(record.images / seconds, 1) if record.images else None,
-            "device": settings.compute.device,
-            "threads": settings.compute.threads,
+            "tags": dict(record.tags),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     )

@@ -40,5 +40,8 @@ def metrics(cell: str) -> Path:
 
 
 def timing(stage: str, name: str | None) -> Path:
-    """How long a stage took here: a sidecar, never a DVC out, since no two runs agree on it."""
+    """How long a stage took here: a sidecar, never a DVC out, since no two runs agree on it.
+
+    Its digests say of which outputs it tells: DVC can bring others back from its cache.
+    """
     return TIMINGS / f"{f'{stage}@{name}' if name else stage}.json"

@@ -24,6 +24,7 @@ NonNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+Names = Annotated[list[Name], Field(min_length=1)]
 
 RESERVED_RUNS = {"classifier"}
 
@@ -186,11 +187,11 @@ class Report(Section):
 
     headline: Name
     """The cell on the front page."""
-    schedules: list[Name]
+    schedules: Names
     """Cells of the schedules × conditioning table."""
-    samplers: list[Name]
+    samplers: Names
     """Cells of the samplers × steps table."""
-    guidance: list[Name]
+    guidance: Names
     """Cells of the guidance table, in rising order."""
 
 
@@ -204,9 +205,9 @@ class Settings(Section):
     reference: Reference
     networks: Networks
     train: Train
-    runs: dict[Name, Run]
+    runs: Annotated[dict[Name, Run], Field(min_length=1)]
     sample: Sample
-    cells: dict[Name, Cell]
+    cells: Annotated[dict[Name, Cell], Field(min_length=1)]
     report: Report
 
     @model_validator(mode="after")
@@ -234,6 +235,11 @@ class Settings(Section):
                 )
         if self.prepare.train + self.prepare.validation > 60_000:
             raise ValueError("prepare.train: train + validation exceed the 60,000 digits there are")
+        if self.sample.count > self.prepare.test:
+            raise ValueError(
+                f"sample.count: {self.sample.count} exceeds the {self.prepare.test} real test "
+                "digits that the floor is measured on; lower it or raise prepare.test"
+            )
         if self.prepare.test > 10_000:
             raise ValueError("prepare.test: exceeds the 10,000 test digits there are")
         return self

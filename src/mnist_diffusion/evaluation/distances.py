@@ -1,14 +1,18 @@
 """Fréchet distance on the classifier's features.
 
 Never to be compared with Inception FID, nor with a distance under another classifier: that is why
-every judgement carries the classifier's digest, and why the relative distance exists.
+every judgement carries the classifier's digest. The relative distance only takes away the features'
+scale; a classifier that looks at other things still sees other distances.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
+
+from mnist_diffusion.errors import UserError
 
 
 class _Features(nn.Identity):
@@ -42,7 +46,10 @@ class ReferenceStatistics:
 
 
 def frechet_distance(reference: ReferenceStatistics, features: Tensor) -> float:
-    """|mu - mu'|² + tr(C + C' - 2 (C C')^½) (Dowson & Landau 1982) for features (n, d), n >= 2."""
+    """|mu - mu'|² + tr(C + C' - 2 (C C')^½) (Dowson & Landau 1982) for features (n, d), n >= 2.
+
+    Rounding can leave a set's distance to itself just below 0; it is then 0.
+    """
     metric = FrechetInceptionDistance(feature=_Features(features.shape[1]))
     metric.set_dtype(torch.float64)
     n, mean = reference.count, reference.mean
@@ -50,7 +57,10 @@ def frechet_distance(reference: ReferenceStatistics, features: Tensor) -> float:
     metric.real_features_cov_sum = reference.covariance * (n - 1) + n * torch.outer(mean, mean)
     metric.real_features_num_samples = torch.tensor(n)
     metric.update(features.double(), real=False)
-    return max(0.0, float(metric.compute()))
+    distance = float(metric.compute())
+    if not math.isfinite(distance):
+        raise UserError("fd: not a finite number; look at the images, and at the classifier")
+    return max(0.0, distance)
 
 
 def relative_distance(distance: float, reference: ReferenceStatistics) -> float:

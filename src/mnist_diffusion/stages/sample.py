@@ -77,15 +77,21 @@ def _manifest(
     arrays: dict[str, np.ndarray],
 ) -> dict[str, object]:
     path = levels(denoiser.schedule, cell.steps)
+    inputs = _inputs(denoiser, paths.model(cell.run))
     visited = [int(level.t) for level in path]
     return {
         "schema": 1,
         "cell": name,
         "parameters": _parameters(cell, settings, config),
-        "schedule": denoiser.schedule.card() | {"first_step_signal": float(path[0].alpha)},
+        "training": config,
+        "schedule": {
+            **denoiser.schedule.card(),
+            "betas_sha256": inputs["betas_sha256"],
+            "first_step_signal": float(path[0].alpha),
+        },
         "network_evaluations": cell.steps * guidance_evaluations(cell.guidance),
         "trajectory_timesteps": [visited[k] for k in trajectory_steps(cell.steps)],
-        "inputs": _inputs(denoiser, paths.model(cell.run)),
+        "inputs": inputs,
         "outputs": {f"{key}_sha256": array_digest(array) for key, array in arrays.items()},
         "code_sha256": code_digest(source_files(__name__)),
         "environment": environment() | {"device": str(denoiser.device)},
