@@ -21,6 +21,12 @@ def suggest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(choices)}"
 
 
+def require(name: str, known: Iterable[str], key: str, kind: str) -> None:
+    """ValueError if there is no such name."""
+    if name not in known:
+        raise ValueError(f"{key}: there is no {kind} {name!r}; {suggest(name, known)}")
+
+
 def explain(error: ValidationError, schema: type[BaseModel]) -> str:
     """The complaint that matters most; `schema` is the model that refused."""
     first = min(error.errors(), key=_rank)

@@ -6,18 +6,15 @@ is why the pipeline need not depend on this file.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from mnist_diffusion import paths
-from mnist_diffusion.complaints import explain, suggest
+from mnist_diffusion.complaints import explain, require
 from mnist_diffusion.errors import UserError
+from mnist_diffusion.yamlfile import read_yaml
 
 Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[int, Field(ge=0)]
@@ -27,10 +24,6 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 Names = Annotated[list[Name], Field(min_length=1)]
 
 RESERVED_RUNS = {"classifier"}
-
-
-class SettingsError(UserError):
-    """Settings that cannot be used; the message is one line naming the key and the fix."""
 
 
 class Section(BaseModel):
@@ -53,8 +46,16 @@ class Prepare(Section):
 
     train: Positive
     validation: Positive
-    test: Positive
+    test: Annotated[int, Field(gt=0, le=10_000)]
     seed: NonNegative
+
+    @model_validator(mode="after")
+    def _check_total(self) -> Prepare:
+        if self.train + self.validation > 60_000:
+            raise ValueError(
+                "train: train + validation exceed the 60,000 digits there are; lower one"
+            )
+        return self
 
 
 class Classifier(Section):
@@ -71,7 +72,7 @@ class Classifier(Section):
 
 
 class Reference(Section):
-    """The real-versus-real floor: what a perfect model would score at a given n."""
+    """The real-versus-real floor: what other real digits score at a given n."""
 
     repeats: Positive
     """Random real sets drawn per n."""
@@ -133,6 +134,14 @@ class Recipe(Section):
     ema: Fraction
     """Decay per step of the averaged weights, warmed up; 0 samples from the last weights."""
 
+    @model_validator(mode="after")
+    def _check_muon(self) -> Recipe:
+        if (self.optimizer == "muon") != (self.muon_learning_rate is not None):
+            raise ValueError(
+                "muon_learning_rate: belongs to optimizer muon; set it there and null elsewhere"
+            )
+        return self
+
 
 class Train(Section):
     """What all runs share."""
@@ -156,6 +165,12 @@ class Run(Section):
     """What is minimised: the mean squared error of this."""
     timestep_sampling: Literal["uniform", "stratified"]
     seed: NonNegative
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> Run:
+        if self.network == "simple" and self.conditioning == "class":
+            raise ValueError("conditioning: the source's network takes no labels; set uncond")
+        return self
 
 
 class Sample(Section):
@@ -215,33 +230,19 @@ class Settings(Section):
         for name, run in self.runs.items():
             if name in RESERVED_RUNS:
                 raise ValueError(f"runs.{name}: this name is taken; choose another")
-            _require(run.recipe, self.train.recipes, f"runs.{name}.recipe", "recipe")
-            if run.network == "simple" and run.conditioning == "class":
-                raise ValueError(
-                    f"runs.{name}.conditioning: the source's network takes no labels; use uncond"
-                )
+            require(run.recipe, self.train.recipes, f"runs.{name}.recipe", "recipe")
         for name, cell in self.cells.items():
-            _require(cell.run, self.runs, f"cells.{name}.run", "run")
+            require(cell.run, self.runs, f"cells.{name}.run", "run")
             self._check_cell(name, cell)
         for table in ("schedules", "samplers", "guidance"):
             for cell_name in getattr(self.report, table):
-                _require(cell_name, self.cells, f"report.{table}", "cell")
-        _require(self.report.headline, self.cells, "report.headline", "cell")
-        for name, recipe in self.train.recipes.items():
-            if (recipe.optimizer == "muon") != (recipe.muon_learning_rate is not None):
-                raise ValueError(
-                    f"train.recipes.{name}.muon_learning_rate: belongs to optimizer muon; "
-                    "set it there and null elsewhere"
-                )
-        if self.prepare.train + self.prepare.validation > 60_000:
-            raise ValueError("prepare.train: train + validation exceed the 60,000 digits there are")
+                require(cell_name, self.cells, f"report.{table}", "cell")
+        require(self.report.headline, self.cells, "report.headline", "cell")
         if self.sample.count > self.prepare.test:
             raise ValueError(
                 f"sample.count: {self.sample.count} exceeds the {self.prepare.test} real test "
                 "digits that the floor is measured on; lower it or raise prepare.test"
             )
-        if self.prepare.test > 10_000:
-            raise ValueError("prepare.test: exceeds the 10,000 test digits there are")
         return self
 
     def _check_cell(self, name: str, cell: Cell) -> None:
@@ -259,23 +260,8 @@ class Settings(Section):
 
 
 def load_settings(path: Path = paths.PARAMS) -> Settings:
-    """Read and check a settings file; SettingsError says in one line what is wrong."""
+    """Read and check a settings file; UserError says in one line what is wrong."""
     return parse_settings(read_yaml(path), str(path))
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read YAML 1.2 as DVC does: 1e-4 is a number, off is a word, duplicate keys are refused."""
-    try:
-        content = YAML(typ="safe").load(path)
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: not found; run from the repository's root") from None
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}; restore it from git") from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise SettingsError(f"{path}: {_yaml_trouble(error)}") from None
-    if not isinstance(content, dict):
-        raise SettingsError(f"{path}: holds no settings; restore it from git")
-    return content
 
 
 def parse_settings(content: dict[str, Any], source: str) -> Settings:
@@ -283,22 +269,4 @@ def parse_settings(content: dict[str, Any], source: str) -> Settings:
     try:
         return Settings.model_validate(content)
     except ValidationError as error:
-        raise SettingsError(f"{source}: {explain(error, Settings)}") from None
-
-
-def _yaml_trouble(error: Exception) -> str:
-    """What keeps a text from being YAML, and where."""
-    text = " ".join(str(error).split())
-    line = ""
-    if isinstance(error, MarkedYAMLError):
-        text = " ".join(str(error.problem).split())
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-    twice = re.search(r'duplicate key "(.{1,60}?)"', text)
-    if isinstance(error, DuplicateKeyError) and twice:
-        return f"{line}{twice[1]} stands here twice; keep one"
-    return f"{line}{text[:200]}; mend the YAML"
-
-
-def _require(name: str, known: dict[str, Any], key: str, kind: str) -> None:
-    if name not in known:
-        raise ValueError(f"{key}: there is no {kind} {name!r}; {suggest(name, known)}")
+        raise UserError(f"{source}: {explain(error, Settings)}") from None

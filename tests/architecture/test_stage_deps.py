@@ -10,7 +10,7 @@ from typing import Any
 import grimp
 import pytest
 
-from mnist_diffusion.settings import read_yaml
+from mnist_diffusion.yamlfile import read_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 SOURCE = Path("src/mnist_diffusion")
@@ -23,6 +23,7 @@ UNTRACKED = {
     # they carry a result, and do not change it
     "errors",
     "jsonfile",
+    "yamlfile",
     "progress",
     "stages.record",
     "tracking",

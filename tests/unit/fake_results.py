@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from mnist_diffusion import paths
 from mnist_diffusion.jsonfile import write_json
-from mnist_diffusion.settings import Settings, parse_settings, read_yaml
+from mnist_diffusion.reporting.results import Results, load_results
+from mnist_diffusion.settings import Settings, parse_settings
+from mnist_diffusion.yamlfile import read_yaml
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 CELLS = [
@@ -40,7 +43,7 @@ def small_settings() -> Settings:
 
 
 def small_content(count: int = 60) -> dict[str, Any]:
-    """The real params.yaml with six of its cells and the runs they draw."""
+    """The real params.yaml with a few of its cells and the runs they draw."""
     content = read_yaml(PARAMS)
     content["sample"]["count"] = count
     content["cells"] = {name: content["cells"][name] for name in CELLS}
@@ -62,6 +65,14 @@ def build(root: Path, settings: Settings) -> None:
         _write_run(root, name, settings)
     for name in settings.cells:
         _write_cell(root, name, settings)
+
+
+def load(root: Path, patch: pytest.MonkeyPatch, content: dict[str, Any]) -> Results:
+    """What the report reads once everything for `content` is built below `root`, now the folder."""
+    settings = parse_settings(content, "params.yaml")
+    build(root, settings)
+    patch.chdir(root)
+    return load_results(settings)
 
 
 def _random(name: str) -> np.random.Generator:
@@ -141,14 +152,16 @@ def _write_run(root: Path, name: str, settings: Settings) -> None:
     starts = np.arange(0, TIMESTEPS, 100)
     bins = {"step": 2800, "bin_start": starts, "bin_end": starts + 100}
     _csv(folder / "loss_by_timestep.csv", bins | {"loss": 0.2 * np.exp(-starts / 300) + 0.01})
-    write_json(folder / "config.json", {"parameters": 283_124})
+    write_json(folder / "config.json", _training(name, settings))
     moments = np.linspace(99, TIMESTEPS - 1, 10).astype(int)
     signal = np.concatenate([[1.0], np.sqrt(alphas_bar[moments])])
     digit = digits(np.array([5]), "noising")[0]
     _save(folder / "noising.npy", _noised(digit, signal, "noise"))
     write_json(folder / "noising.json", {"timesteps": [-1, *moments.tolist()]})
+    weights = {"weights_sha256": _digest(name)}
+    write_json(folder / "manifest.json", {"run": name, "outputs": weights})
     if name != "source-uncond":
-        write_json(root / paths.timing("train", name), {"seconds": 232.4, "device": "cpu"})
+        write_json(root / paths.timing("train", name), _timing(232.4, weights))
 
 
 def _write_cell(root: Path, name: str, settings: Settings) -> None:
@@ -163,7 +176,7 @@ def _write_cell(root: Path, name: str, settings: Settings) -> None:
     _save(folder / "trajectory.npy", _noised(kept, signal, name))
     write_json(folder / "manifest.json", _manifest(name, settings))
     write_json(root / paths.metrics(name), _metrics(name, settings, asked))
-    timing = {"seconds": 0.1 * cell.steps + 1, "images_per_second": 100.0, "device": "cpu"}
+    timing = _timing(0.1 * cell.steps + 1, {"images_sha256": _digest(name)})
     if name != "cosine-class-v-ddim10":
         write_json(root / paths.timing("sample", name), timing)
 
@@ -179,17 +192,41 @@ def _manifest(name: str, settings: Settings) -> dict[str, Any]:
         "network_evaluations": cell.steps * (1 if cell.guidance in (0, 1) else 2),
         "trajectory_timesteps": moments.tolist(),
         "parameters": {"spacing": "trailing", "clip_x0": True, "sample_seed": 0},
-        "inputs": {"weights_sha256": _digest(cell.run)},
+        "inputs": {
+            "weights_sha256": _digest(cell.run),
+            "betas_sha256": _digest(schedule),
+        },
         "outputs": {"images_sha256": _digest(name)},
+        "environment": {"device": "cpu", "threads": "2", "cpu": "Abacus 9", "gpu": "none"},
+        "training": _training(cell.run, settings),
         "schedule": {
             "timesteps": TIMESTEPS,
-            "betas_sha256": _digest(schedule),
             "alpha_bar_last": float(alphas_bar[-1]),
             "log_snr_max": 9.2,
             "log_snr_min": -10.1,
             "first_step_signal": float(np.sqrt(alphas_bar[-1])),
         },
     }
+
+
+def _training(name: str, settings: Settings) -> dict[str, Any]:
+    """The checkpoint's config.json."""
+    run = settings.runs[name]
+    sizes = getattr(settings.networks, run.network).model_dump()
+    return {
+        "network": {"name": run.network, "sizes": sizes},
+        "parameters": 283_124,
+        "recipe": settings.train.recipes[run.recipe].model_dump(),
+        "run": run.model_dump(),
+        "train": {"timesteps": TIMESTEPS, "label_dropout": settings.train.label_dropout},
+    }
+
+
+def _timing(seconds: float, made: dict[str, str]) -> dict[str, Any]:
+    """A sidecar of the stage that made these digests."""
+    tags = {"code_sha256": _digest("code"), **made}
+    finished = "2024-01-01T00:00:00+00:00"
+    return {"seconds": seconds, "images_per_second": 100.0, "finished": finished, "tags": tags}
 
 
 def _metrics(name: str, settings: Settings, asked: bool) -> dict[str, Any]:

@@ -96,7 +96,12 @@ def test_what_a_reader_must_know_is_said(page: str) -> None:
         "One training seed",
         "n = 60",
         fake_results.JUDGE[:12],
-        "Floor: real against real",
+        "Yardstick: real test digits",
+        "a yardstick, not a bound",
+        "No intervals are computed yet",
+        "9.0 to 11.2 %",
+        "Abacus 9, threads: 2",
+        "DPM-Solver++(2M)",
         "prefers-color-scheme: dark",
         "@media print",
     ):
@@ -156,4 +161,16 @@ def test_a_pipeline_without_labels_has_a_report_too(
     settings = parse_settings(content, "params.yaml")
     fake_results.build(tmp_path, settings)
     monkeypatch.chdir(tmp_path)
-    assert "Floor: real against real" in render(load_results(settings))[PAGE].decode()
+    assert "Yardstick: real test digits" in render(load_results(settings))[PAGE].decode()
+
+
+def test_samplers_go_by_their_names(page: str, files: dict[Path, bytes]) -> None:
+    for text in (page, files[TEXT].decode()):
+        assert "dpm-solver" not in text
+        assert "perfect model" not in text
+
+
+def test_below_its_table_each_note_is_shown(page: str, files: dict[Path, bytes]) -> None:
+    words = "Network evaluations per image are computed from steps and guidance."
+    assert words in page
+    assert words in files[TEXT].decode()

@@ -52,6 +52,7 @@ def test_the_declared_runs_and_cells_are_read() -> None:
         paths.samples(CELL) / "trajectory.npy",
         paths.samples(CELL) / "manifest.json",
         paths.model(CELL) / "history.csv",
+        paths.model(CELL) / "manifest.json",
         paths.model(CELL) / "noising.npy",
         paths.CLASSIFIER_REPORT,
         paths.REFERENCE_REPORT,
@@ -119,3 +120,25 @@ def test_nothing_published_is_touched_by_a_failure() -> None:
     with pytest.raises(UserError):
         report.run(SETTINGS)
     assert Path("reports/index.html").read_bytes() == before
+
+
+def test_a_timing_counts_for_what_it_timed_and_nothing_else() -> None:
+    results = load_results(SETTINGS)
+    assert results.cells[CELL].seconds == pytest.approx(3.0)
+    assert results.runs[CELL].seconds == pytest.approx(232.4)
+
+
+@pytest.mark.parametrize(
+    "tags", [{}, {"code_sha256": "x"}, {"images_sha256": "former", "weights_sha256": "former"}]
+)
+def test_a_timing_of_other_outputs_is_passed_over(tags: dict[str, str]) -> None:
+    fake_results.change(paths.timing("sample", CELL), tags=tags)
+    fake_results.change(paths.timing("train", CELL), tags=tags)
+    results = load_results(SETTINGS)
+    assert results.cells[CELL].seconds is None
+    assert results.runs[CELL].seconds is None
+
+
+def test_a_timing_without_tags_is_passed_over() -> None:
+    paths.timing("sample", CELL).write_text('{"seconds": 3.0, "device": "cpu", "threads": 2}')
+    assert load_results(SETTINGS).cells[CELL].seconds is None

@@ -1,7 +1,7 @@
 """Tables: the right cells, percentages and winners."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import fake_results
 import numpy as np
@@ -9,12 +9,11 @@ import pandas as pd
 import pytest
 
 from mnist_diffusion import paths
-from mnist_diffusion.reporting import comparisons, records, verdict
+from mnist_diffusion.reporting import baseline, comparisons, records
 from mnist_diffusion.reporting.pictures import by_class
 from mnist_diffusion.reporting.results import Results, load_results
 from mnist_diffusion.reporting.table import Column, Table
 from mnist_diffusion.reporting.tables import all_tables
-from mnist_diffusion.settings import parse_settings
 
 SETTINGS = fake_results.small_settings()
 
@@ -27,13 +26,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
         patch.chdir(root)
         fake_results.change(paths.metrics("cosine-class-v"), relative_fd=0.012345, accuracy=0.98765)
         return load_results(SETTINGS)
-
-
-def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: dict[str, Any]) -> Results:
-    settings = parse_settings(content, "params.yaml")
-    fake_results.build(tmp_path, settings)
-    monkeypatch.chdir(tmp_path)
-    return load_results(settings)
 
 
 def shown(table: Table, cell: str, title: str) -> str:
@@ -60,45 +52,83 @@ def test_cost_comes_from_the_sidecars_and_may_lack(results: Results) -> None:
 
 def test_each_table_holds_exactly_its_declared_cells(results: Results) -> None:
     report = SETTINGS.report
+    assert sorted(comparisons.schedules(results).frame["cell"]) == sorted(report.schedules)
     assert sorted(comparisons.samplers(results).frame["cell"]) == sorted(report.samplers)
     assert list(comparisons.guidance(results).frame["cell"]) == report.guidance
     assert list(records.cells(results).frame["cell"]) == list(SETTINGS.cells)
     assert records.provenance(results).anchors() == list(SETTINGS.cells)
-    halves = comparisons.schedules(results).frame[["uncond_cell", "class_cell"]].stack().dropna()
-    assert sorted(halves) == sorted(report.schedules)
 
 
-def test_schedules_pair_the_conditions_of_one_choice(results: Results) -> None:
-    frame = comparisons.schedules(results).frame
-    paired = frame[(frame["schedule"] == "linear") & (frame["network"] == "unet")]
-    assert len(paired) == 1
-    assert list(paired[["uncond_cell", "class_cell"]].iloc[0]) == ["linear-uncond", "linear-class"]
-    assert frame["class_relative_fd_percent"].min() == pytest.approx(1.2345)
+GUIDED = ["cosine-class-v-g2", "linear-class", "linear-uncond", "cosine-class-v", "source-uncond"]
 
 
-def test_cells_of_one_choice_do_not_hide_one_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def guided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
+    """A schedules table of two guidance scales, declared in no good order."""
     content = fake_results.small_content()
-    content["report"]["schedules"] = ["cosine-class-v", "cosine-class-v-g2"]
-    table = comparisons.schedules(built(tmp_path, monkeypatch, content))
-    assert list(table.frame["class_cell"]) == ["cosine-class-v", "cosine-class-v-g2"]
+    linear = content["cells"]["linear-class"]
+    content["cells"]["linear-class-g2"] = {**linear, "guidance": 2.0}
+    content["report"]["schedules"] = [*GUIDED, "linear-class-g2"]
+    return comparisons.schedules(fake_results.load(tmp_path, monkeypatch, content))
 
 
-def test_training_seeds_get_a_column_and_a_range(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_schedules_are_ordered_by_conditioning_and_guidance(guided: Table) -> None:
+    conditions = guided.frame[["conditioning", "guidance"]].fillna(-1).to_numpy().tolist()
+    assert conditions == [
+        *[["uncond", -1]] * 2,
+        *[["class", 1]] * 2,
+        *[["class", 2]] * 2,
+    ]
+    assert shown(guided, "linear-uncond", "guidance s") == "–"
+    assert shown(guided, "linear-class", "guidance s") == "1"
+    assert shown(guided, "linear-class-g2", "guidance s") == "2"
+
+
+def test_schedules_have_a_best_among_what_is_alike(guided: Table) -> None:
+    place = [column.title for column in guided.columns].index("relative FD, %")
+    bold = {row[0].text for row in guided.rows() if row[place].best}
+    groups = guided.frame.groupby("group")
+    lowest = guided.frame.loc[groups["relative_fd_percent"].idxmin(), "cell"]
+    assert len(lowest) == 3
+    assert bold == set(lowest)
+
+
+def test_schedules_say_how_all_were_drawn_only_if_they_were(
+    guided: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert "all in 20 steps of DPM-Solver++(2M), guidance as stated" in guided.caption
+    content = fake_results.small_content()
+    content["report"]["schedules"] = ["cosine-class-v", "cosine-class-v-ddim10"]
+    mixed = comparisons.schedules(fake_results.load(tmp_path, monkeypatch, content))
+    assert "all in" not in mixed.caption
+    assert shown(mixed, "cosine-class-v-ddim10", "sampler") == "DDIM"
+    assert shown(mixed, "cosine-class-v-ddim10", "steps") == "10"
+    assert "loss minimised" not in [column.title for column in mixed.columns]
+
+
+def test_the_loss_stands_where_it_differs(guided: Table, results: Results) -> None:
+    assert shown(guided, "cosine-class-v", "loss minimised") == "v-MSE"
+    assert shown(guided, "linear-class", "loss minimised") == "ε-MSE"
+    runs = records.runs(results)
+    assert shown(runs, "cosine-class-v", "loss minimised") == "v-MSE"
+    assert shown(runs, "source-uncond", "loss minimised") == "ε-MSE"
+
+
+def test_the_baseline_is_not_taken_for_the_source(results: Results) -> None:
+    for table in (comparisons.schedules(results), records.runs(results)):
+        assert "the source trains for 10" in table.note
+    assert "20 steps of DPM-Solver++(2M)" in comparisons.schedules(results).note
+    assert "source" not in comparisons.samplers(results).note
+
+
+def test_training_seeds_get_a_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = fake_results.small_content()
     content["runs"]["linear-class-s1"] = {**content["runs"]["linear-class"], "seed": 1}
-    content["cells"]["linear-class-s1"] = {
-        **content["cells"]["linear-class"],
-        "run": "linear-class-s1",
-    }
+    seeded = {**content["cells"]["linear-class"], "run": "linear-class-s1"}
+    content["cells"]["linear-class-s1"] = seeded
     content["report"]["schedules"].append("linear-class-s1")
-    results = built(tmp_path, monkeypatch, content)
-    assert "training seed" in [column.title for column in comparisons.schedules(results).columns]
-    assert any("over 2 seeds" in finding.text for finding in verdict.findings(results))
-    assert not any("One training seed" in caveat for caveat in verdict.caveats(results))
+    table = comparisons.schedules(fake_results.load(tmp_path, monkeypatch, content))
+    assert "training seed" in [column.title for column in table.columns]
 
 
 def test_per_class_starts_with_real_digits(results: Results) -> None:
@@ -137,13 +167,6 @@ def test_markdown_has_one_field_per_column(results: Results) -> None:
         assert set(lines[1]) <= set("|:-")
 
 
-def test_verdict_is_read_off_the_metrics(results: Results) -> None:
-    best = verdict.facts(results)[0]
-    assert (best.value, best.cell) == ("1.23\N{NO-BREAK SPACE}%", "cosine-class-v")
-    assert any("One training seed" in caveat for caveat in verdict.caveats(results))
-    assert any("Inception FID" in caveat for caveat in verdict.caveats(results))
-
-
 def test_grids_keep_the_order_of_drawing() -> None:
     labels = np.array([1, 0, 1, 1])
     images = np.arange(4, dtype=np.uint8)[:, None, None] * np.ones((1, 28, 28), np.uint8)
@@ -152,3 +175,10 @@ def test_grids_keep_the_order_of_drawing() -> None:
     assert grid[:, 1, 0, 0].tolist() == [0, 2]
     assert grid[:, 0, 0, 0].tolist() == [1, 0]
     assert by_class(images, np.full(4, -1), rows=1)[0, :4, 0, 0].tolist() == [0, 1, 2, 3]
+
+
+def test_the_baselines_clock_is_told_beside_the_others(results: Results) -> None:
+    assert "wall clock" not in baseline.training_notes(results)[0]
+    run = replace(results.runs["source-uncond"], seconds=210.0)
+    timed = replace(results, runs={**results.runs, run.name: run})
+    assert "(210 s of wall clock, a U-Net run 232 s)" in baseline.training_notes(timed)[0]

@@ -8,7 +8,8 @@ import pytest
 
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.scales import apply_scale, overlaid, scale_names
-from mnist_diffusion.settings import load_settings, parse_settings, read_yaml
+from mnist_diffusion.settings import load_settings, parse_settings
+from mnist_diffusion.yamlfile import read_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 SCALES = sorted((REPOSITORY / "scales").glob("*.yaml"))

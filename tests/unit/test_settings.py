@@ -12,17 +12,17 @@ from mnist_diffusion.diffusion.samplers import SAMPLERS
 from mnist_diffusion.diffusion.schedules import SCHEDULES
 from mnist_diffusion.diffusion.timesteps import TIMESTEP_SAMPLERS
 from mnist_diffusion.diffusion.weightings import WEIGHTINGS
+from mnist_diffusion.errors import UserError
 from mnist_diffusion.networks.checkpoint import NETWORKS
 from mnist_diffusion.settings import (
     Cell,
     Networks,
     Run,
     Section,
-    SettingsError,
     load_settings,
     parse_settings,
-    read_yaml,
 )
+from mnist_diffusion.yamlfile import read_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 PARAMS = REPOSITORY / "params.yaml"
@@ -75,7 +75,7 @@ def _rename(content: dict[str, Any], key: str, name: object) -> None:
 
 def _refusal(content: dict[str, Any]) -> str:
     """The one line of a refusal: printable, and short enough to read."""
-    with pytest.raises(SettingsError) as refusal:
+    with pytest.raises(UserError) as refusal:
         parse_settings(content, "params.yaml")
     line = str(refusal.value)
     assert line.isprintable()
@@ -262,7 +262,7 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
         ("runs/classifier", RUN, "runs.classifier: this name is taken;"),
         ("train/recipes/plain/optimizer", "muon", "train.recipes.plain.muon_learning_rate: "),
         ("prepare/validation", 60_000, "prepare.train: train + validation exceed"),
-        ("prepare/test", 10_001, "prepare.test: exceeds"),
+        ("prepare/test", 10_001, "prepare.test: got 10001; it should be less than or equal to"),
         ("networks/unet/channels", [20, 40], "networks.unet.channels: not all of [20, 40] are"),
         ("networks/unet/channels", [16, 32, 32, 32], "networks.unet.patch: 28 pixels do not fold"),
         ("networks/unet/patch", 3, "networks.unet.patch: 28 pixels do not fold by 3"),

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from mnist_diffusion.settings import SettingsError, load_settings, read_yaml
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.settings import load_settings
+from mnist_diffusion.yamlfile import read_yaml
 
 
 def complaint_of(path: Path) -> str:
-    with pytest.raises(SettingsError) as refusal:
+    with pytest.raises(UserError) as refusal:
         load_settings(path)
     assert str(refusal.value).isprintable()
     return str(refusal.value)

@@ -6,100 +6,94 @@ from typing import Any
 
 import pandas as pd
 
+from mnist_diffusion.reporting import baseline
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.rows import (
     ACCURACY,
     ACCURACY_OR_NONE,
+    BOLD,
     CELL,
     EVALUATIONS,
-    NONE,
+    GUIDANCE,
+    LOSS,
     RELATIVE_FD,
+    SAMPLER,
     cell_row,
-    measured,
 )
 from mnist_diffusion.reporting.table import Column, Table
+from mnist_diffusion.reporting.words import SAMPLERS, by_condition, machines
 
 DIGITS = [str(digit) for digit in range(10)]
+STEPS = Column("steps", "steps")
+WAY = [SAMPLER, STEPS, Column("eta", "η", "{:g}")]
+"""How a cell is drawn, guidance aside."""
 
 
 def schedules(results: Results) -> Table:
-    """Noise schedules by conditioning: one row for all that else differs, columns per condition."""
-    rows: list[dict[str, Any]] = []
-    for cell in results.chosen("schedules"):
-        choice, half = _choice(cell), _half(cell)
-        # A second cell of the same choice and condition (another guidance) starts its own row.
-        alike = (row for row in rows if choice.items() <= row.items())
-        row = next((row for row in alike if not half.keys() & row.keys()), None)
-        if row is None:
-            rows.append(row := choice)
-        row |= half
-    halves = [f"{c}_{key}" for c in ("uncond", "class") for key in ("cell", *_MEASURED)]
+    """Noise schedules, ranked only among cells of one conditioning and guidance."""
+    groups = by_condition(results.chosen("schedules"))
+    rows = [_schedule_row(group, cell) for group, cells in groups.items() for cell in cells]
     frame = pd.DataFrame(rows)
-    frame = frame.reindex(columns=[*(c for c in frame if c not in halves), *halves])
-    differing = [c for c in ("seed", "sampler", "steps") if frame[c].nunique() > 1]
+    differing = [column for column in WAY if frame[column.key].nunique() > 1]
+    optional = [LOSS, Column("seed", "training seed")]
     return Table(
         "schedules",
-        "Noise schedules by conditioning, every run drawn in the same way"
-        if differing in ([], ["seed"])
-        else "Noise schedules by conditioning",
+        f"Noise schedules by conditioning, {_drawn(frame, differing)}; {BOLD} among rows of the "
+        "same conditioning and guidance",
         frame,
         [
+            CELL,
             Column("schedule", "schedule"),
-            *(Column(c, "training seed" if c == "seed" else c) for c in differing),
+            Column("conditioning", "conditioning"),
+            GUIDANCE,
             Column("network", "network"),
-            Column("weighting", "error minimised"),
-            _wide("uncond"),
-            _wide("class"),
-            _wide_accuracy(),
+            *(column for column in optional if frame[column.key].nunique() > 1),
+            *differing,
+            RELATIVE_FD,
+            ACCURACY_OR_NONE,
         ],
+        group="group",
+        note=" ".join(baseline.notes(results, results.chosen("schedules"))),
     )
 
 
-_MEASURED = ("relative_fd_percent", "accuracy_percent")
+def _schedule_row(group: str, cell: CellResult) -> dict[str, Any]:
+    return {"group": group, **cell.run.settings.model_dump(), **cell_row(cell)}
 
 
-def _choice(cell: CellResult) -> dict[str, Any]:
-    run = cell.run.settings.model_dump(exclude={"conditioning"})
-    return run | {"sampler": cell.settings.sampler, "steps": cell.settings.steps}
-
-
-def _half(cell: CellResult) -> dict[str, Any]:
-    values = {"cell": cell.name, **measured(cell)}
-    return {f"{cell.run.settings.conditioning}_{key}": value for key, value in values.items()}
-
-
-def _wide(conditioning: str) -> Column:
-    name = {"uncond": "unconditional", "class": "class"}[conditioning]
-    key = f"{conditioning}_relative_fd_percent"
-    title = f"{name}: relative FD, %"
-    return Column(key, title, "{:.2f}", pd.Series.min, f"{conditioning}_cell", NONE)
-
-
-def _wide_accuracy() -> Column:
-    title = "class: accuracy, %"
-    return Column("class_accuracy_percent", title, "{:.1f}", pd.Series.max, "class_cell", NONE)
+def _drawn(frame: pd.DataFrame, differing: list[Column]) -> str:
+    """What the rows have in common, said only where they do."""
+    if differing:
+        return f"{', '.join(column.title for column in differing)} and guidance as stated"
+    first = frame.iloc[0]
+    return f"all in {first['steps']} steps of {SAMPLERS[first['sampler']]}, guidance as stated"
 
 
 def samplers(results: Results) -> Table:
     """Samplers by steps, with what they cost."""
-    frame = pd.DataFrame([cell_row(cell) for cell in results.chosen("samplers")])
+    cells = results.chosen("samplers")
+    frame = pd.DataFrame([cell_row(cell) for cell in cells])
     frame = frame.sort_values("network_evaluations", kind="stable").sort_values(
         "sampler", key=lambda names: names.map(list(frame["sampler"].unique()).index), kind="stable"
     )
+    machine = machines(cells)
     return Table(
         "samplers",
-        "Samplers by steps; seconds are the wall clock of the machine that drew the images",
+        f"Samplers by steps; {BOLD}",
         frame,
         [
             CELL,
-            Column("sampler", "sampler"),
-            Column("steps", "steps"),
+            SAMPLER,
+            STEPS,
             EVALUATIONS,
             RELATIVE_FD,
             ACCURACY,
             Column("seconds", "seconds for all n", "{:,.1f}"),
             Column("milliseconds_per_image", "ms per image", "{:.2f}"),
         ],
+        note="Network evaluations per image are computed from steps and guidance. Seconds are the "
+        f"wall clock of the whole stage{f' on {machine}' if machine else ''}; n/a where no timing "
+        "of exactly these images is at hand.",
     )
 
 
@@ -108,11 +102,12 @@ def guidance(results: Results) -> Table:
     frame = pd.DataFrame([cell_row(cell) for cell in results.chosen("guidance")])
     return Table(
         "guidance",
-        "Guidance scale s in ε∅ + s·(εc − ε∅): 0 ignores the label, 1 is plain conditional",
+        "Guidance scale s in ε∅ + s·(εc − ε∅): 0 ignores the label, 1 is plain conditional; "
+        f"{BOLD}",
         frame.sort_values("guidance", kind="stable"),
         [
             CELL,
-            Column("guidance", "s", "{:g}"),
+            GUIDANCE,
             EVALUATIONS,
             RELATIVE_FD,
             Column("fd", "FD", "{:#.3g}"),
@@ -133,7 +128,8 @@ def per_class(results: Results) -> Table:
     columns = [Column(digit, digit, "{:.1f}", pd.Series.max) for digit in DIGITS]
     return Table(
         "per-class",
-        "Accuracy per digit asked for, %; first the judge's own on real digits",
+        "Accuracy per digit asked for, %; first the judge's own on real digits; bold: "
+        "highest of all cells",
         pd.DataFrame([real, *asked])[["name", "cell", *DIGITS]],
         [Column("name", "cell", cell="cell"), *columns],
         yardsticks=1,

@@ -10,8 +10,9 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 from mnist_diffusion.reporting import style
 from mnist_diffusion.reporting.results import CellResult, Results, RunResult
 from mnist_diffusion.reporting.style import Figure, axes, chart
+from mnist_diffusion.reporting.words import LOSSES, SAMPLERS
 
-ERRORS = {"epsilon": "ε", "v": "v"}
+YARDSTICK = "Grey: what real test digits score at the same n, a yardstick, not a bound."
 
 
 def one_run_per_schedule(results: Results) -> dict[str, RunResult]:
@@ -45,17 +46,17 @@ def schedules(results: Results) -> Figure:
 
 
 def training(results: Results) -> Figure:
-    """Training loss of every run, a panel per error that is minimised."""
-    groups = _by_error(results)
+    """Training loss of every run, a panel per loss that is minimised."""
+    groups = _by_loss(results)
     canvas, panels = axes(len(groups), height=4.0)
-    for panel, (error, runs) in zip(panels, groups.items(), strict=True):
+    for panel, (weighting, runs) in zip(panels, groups.items(), strict=True):
         for run in runs:
             loss = run.history["loss"].ewm(span=5).mean()
             panel.plot(run.history["images"] / 1000, loss, **style.run_line(run))
-        _log_loss(panel, f"Error in {ERRORS[error]}")
+        _log_loss(panel, f"Loss minimised: {LOSSES[weighting]}")
         panel.set(xlabel="thousand training images")
     caption = (
-        "Training loss, lightly smoothed. Losses of different errors, and of different schedules, "
+        "Training loss, lightly smoothed. ε-MSE and v-MSE, and losses of different schedules, "
         "are not comparable with one another: they weigh the noise levels differently."
     )
     alt = f"Line charts of the training loss of {len(results.runs)} runs, falling with images seen."
@@ -90,15 +91,18 @@ def cost(results: Results) -> Figure:
         own.sort(key=lambda cell: cell.manifest.network_evaluations)
         if own:
             evaluations = [cell.manifest.network_evaluations for cell in own]
-            panel.plot(evaluations, _fds(own), color=colour, marker=mark, label=sampler)
-    _floor(panel, results)
+            panel.plot(evaluations, _fds(own), color=colour, marker=mark, label=SAMPLERS[sampler])
+    _yardstick(panel, results)
     panel.set(title="Relative FD, % (log)", xlabel="network evaluations per image (log)")
     _log_values(panel)
     _log_costs(panel, [cell.manifest.network_evaluations for cell in cells])
     panel.legend()
-    caption = f"Lower left is better. All cells draw the run {_runs(cells)} with the same noise."
+    caption = (
+        f"Lower left is better. All cells draw the run {_runs(cells)} with the same noise. "
+        f"{YARDSTICK}"
+    )
     points = "; ".join(
-        f"{cell.settings.sampler} {cell.manifest.network_evaluations}: {fd:.2f} %"
+        f"{SAMPLERS[cell.settings.sampler]} {cell.manifest.network_evaluations}: {fd:.2f} %"
         for cell, fd in zip(cells, _fds(cells), strict=True)
     )
     alt = f"Relative FD against network evaluations per image. {points}."
@@ -111,23 +115,13 @@ def guidance(results: Results) -> Figure:
     scales = [cell.settings.guidance for cell in cells]
     canvas, (left, right) = axes(2)
     left.plot(scales, _fds(cells), color=style.ORANGE, marker="D")
-    _floor(left, results)
+    _yardstick(left, results)
     left.set(title="Relative FD, % (log)")
     _log_values(left)
     asked = [cell for cell in cells if cell.asks_for_digits]
     accuracies = [100 * (cell.metrics.accuracy or 0) for cell in asked]
     right.plot([c.settings.guidance for c in asked], accuracies, color=style.BLUE, marker="o")
-    right.axhline(100 * results.classifier.accuracy, color=style.GREY, linestyle=":")
-    right.annotate(
-        "judge on real digits",
-        (scales[-1], 100 * results.classifier.accuracy),
-        (0, -4),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        color=style.GREY,
-        fontsize=9,
-    )
+    _judge_line(right, 100 * results.classifier.accuracy, scales[-1])
     right.set(title="Accuracy, %")
     for panel in (left, right):
         panel.set_xscale("symlog", base=2, linthresh=1)
@@ -135,14 +129,14 @@ def guidance(results: Results) -> Figure:
         panel.set_xticks(scales, [f"{scale:g}" for scale in scales])
     caption = (
         f"Guidance trades variety for certainty. All cells draw the run {_runs(cells)} from the "
-        "same starting noise."
+        f"same starting noise. {YARDSTICK}"
     )
     points = "; ".join(f"s = {s:g}: {fd:.2f} %" for s, fd in zip(scales, _fds(cells), strict=True))
     alt = f"Relative FD and accuracy against the guidance scale. Relative FD at {points}."
     return chart(canvas, "guidance", "Guidance", caption, alt)
 
 
-def _by_error(results: Results) -> dict[str, list[RunResult]]:
+def _by_loss(results: Results) -> dict[str, list[RunResult]]:
     groups: dict[str, list[RunResult]] = {}
     for run in results.runs.values():
         groups.setdefault(run.settings.weighting, []).append(run)
@@ -163,16 +157,33 @@ def _runs(cells: Iterable[CellResult]) -> str:
     return ", ".join(dict.fromkeys(cell.run.name for cell in cells))
 
 
-def _floor(panel: Axes, results: Results) -> None:
-    """The band in which real digits score against real digits."""
-    floor = results.floor.relative_fd
-    panel.axhspan(100 * floor.low, 100 * floor.high, color=style.GREY, alpha=0.3, linewidth=0)
+def _yardstick(panel: Axes, results: Results) -> None:
+    """What real test digits score: the mean, and the band of random sets if there are several."""
+    real = results.floor.relative_fd
+    if real.low < real.high:
+        panel.axhspan(100 * real.low, 100 * real.high, color=style.GREY, alpha=0.3, linewidth=0)
+    panel.axhline(100 * real.mean, color=style.GREY, linewidth=0.8)
     panel.annotate(
-        "real digits against real digits",
-        (0.02, 100 * floor.high),
+        "real test digits",
+        (0.02, 100 * real.high),
         (0, 3),
         xycoords=("axes fraction", "data"),
         textcoords="offset points",
+        color=style.GREY,
+        fontsize=9,
+    )
+
+
+def _judge_line(panel: Axes, accuracy: float, right_end: float) -> None:
+    """The judge's own accuracy on the real test digits, in per cent."""
+    panel.axhline(accuracy, color=style.GREY, linestyle=":")
+    panel.annotate(
+        "judge on real digits",
+        (right_end, accuracy),
+        (0, -4),
+        textcoords="offset points",
+        ha="right",
+        va="top",
         color=style.GREY,
         fontsize=9,
     )

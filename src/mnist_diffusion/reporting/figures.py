@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mnist_diffusion.reporting import curves, judge, pictures
+from mnist_diffusion.reporting import baseline, curves, judge, pictures
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.style import Figure, look
 
@@ -48,8 +48,9 @@ def cell_samples(cell: CellResult) -> Figure:
     accuracy = cell.metrics.accuracy
     judged = "" if accuracy is None else f", accuracy {100 * accuracy:.1f}\N{NO-BREAK SPACE}%"
     evaluations = cell.manifest.network_evaluations
+    trained = f" Drawn by {baseline.brief(cell.run)}." if baseline.is_baseline(cell.run) else ""
     caption = (
         f"Relative FD {100 * cell.metrics.relative_fd:.2f}\N{NO-BREAK SPACE}%{judged}; "
-        f"{evaluations} network evaluations an image."
+        f"{evaluations} network evaluations an image.{trained}"
     )
     return pictures.samples(cell.name, cell.name, caption, cell.images, cell.labels)

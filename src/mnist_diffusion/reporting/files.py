@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.jsonfile import read_json
@@ -19,7 +19,7 @@ class File(BaseModel):
 
 
 class Interval(File):
-    """A mean and the ends of its interval."""
+    """A mean, the lowest and the highest value."""
 
     mean: float
     low: float
@@ -27,7 +27,11 @@ class Interval(File):
 
 
 class Floor(File):
-    """What real digits score against real digits at one n."""
+    """What random sets of n real test digits score against the training digits: no bound.
+
+    Test digits are other writers' and the judge was trained on the training digits, so a model that
+    repeats training digits could score below it.
+    """
 
     fd: Interval
     relative_fd: Interval
@@ -90,7 +94,6 @@ class ScheduleCard(File):
     """What tells one noise schedule from another of the same name."""
 
     timesteps: int
-    betas_sha256: str
     alpha_bar_last: float
     log_snr_max: float
     log_snr_min: float
@@ -106,6 +109,16 @@ class SampleParameters(File):
     sample_seed: int
 
 
+class Environment(File):
+    """What a stage ran on."""
+
+    device: str
+    """cpu or cuda, the latter perhaps with a number."""
+    threads: str | int
+    cpu: str
+    gpu: str = "none"
+
+
 class SampleManifest(File):
     """data/samples/<cell>/manifest.json"""
 
@@ -113,17 +126,25 @@ class SampleManifest(File):
     parameters: SampleParameters
     schedule: ScheduleCard
     network_evaluations: int
-    """Per image, counted: a guided step costs two."""
+    """Per image, computed from steps and guidance: a guided step costs two."""
     trajectory_timesteps: list[int]
     inputs: dict[str, str]
     outputs: dict[str, str]
-    """Digests by name: weights_sha256, images_sha256, …"""
+    """Digests by name: weights_sha256, betas_sha256; images_sha256, …"""
+    environment: Environment
 
 
 class RunConfig(File):
     """models/<run>/config.json"""
 
     parameters: int
+
+
+class RunManifest(File):
+    """models/<run>/manifest.json"""
+
+    outputs: dict[str, str]
+    """Digests by name: weights_sha256, …"""
 
 
 class Noising(File):
@@ -133,9 +154,11 @@ class Noising(File):
 
 
 class Timing(File):
-    """A sidecar of reports/timings."""
+    """A sidecar of reports/timings; no DVC out, so it may tell of another run than the files do."""
 
     seconds: float
+    tags: dict[str, str] = Field(default_factory=dict)
+    """Digests of what the timed stage read and wrote."""
 
 
 Shape = TypeVar("Shape", bound=File)

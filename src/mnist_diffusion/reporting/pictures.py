@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from mnist_diffusion.reporting.curves import one_run_per_schedule
 from mnist_diffusion.reporting.results import CellResult, Images, Labels, Results
 from mnist_diffusion.reporting.style import Figure, png_bytes
+from mnist_diffusion.reporting.words import SAMPLERS
 
 DIGITS = 10
 SHADES = 16
@@ -82,7 +83,8 @@ def animation(results: Results) -> tuple[Figure, Figure]:
         loop=0,
     )
     alt = f"Animation of {kept.shape[1]} noise pictures that turn into digits."
-    caption = f"Cell {cell.name}, {cell.settings.steps} steps of {cell.settings.sampler}."
+    sampler = SAMPLERS[cell.settings.sampler]
+    caption = f"Cell {cell.name}, {cell.settings.steps} steps of {sampler}."
     width, height = frames[0].size
     files = {"gif": stream.getvalue()}
     moving = Figure("animation", "Out of noise, moving", caption, alt, files, width, height)

@@ -6,15 +6,26 @@ from typing import Any
 
 import pandas as pd
 
+from mnist_diffusion.reporting import baseline
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.rows import (
     ACCURACY_OR_NONE,
+    BOLD,
     CELL,
     EVALUATIONS,
+    GUIDANCE,
+    LOSS,
     RELATIVE_FD,
+    SAMPLER,
     cell_row,
 )
 from mnist_diffusion.reporting.table import Column, Table
+
+NOTE = (
+    "Last losses compare only where the same loss is minimised under the same schedule. Seconds "
+    "are the wall clock of the whole stage; n/a where no timing of exactly these weights is at "
+    "hand."
+)
 
 
 def runs(results: Results) -> Table:
@@ -26,25 +37,29 @@ def runs(results: Results) -> Table:
             "parameters": run.parameters,
             "steps": int(run.history["step"].iloc[-1]),
             "images": int(run.history["images"].iloc[-1]),
+            "epochs": run.epochs,
             "last_loss": float(run.history["loss"].tail(5).mean()),
             "seconds": run.seconds,
         }
         for run in results.runs.values()
     ]
-    words = ["run", "schedule", "conditioning", "network", "recipe", "prediction", "weighting"]
+    words = ["run", "schedule", "conditioning", "network", "recipe", "prediction"]
     frame = pd.DataFrame(rows).astype({"seconds": float})
     return Table(
         "runs",
-        "The trained denoisers; seconds are the wall clock of the machine that trained them",
+        "The trained denoisers",
         frame,
         [
-            *(Column(word, {"weighting": "error minimised"}.get(word, word)) for word in words),
+            *(Column(word, word) for word in words),
             Column("parameters", "parameters", "{:,}"),
             Column("images", "training images", "{:,}"),
+            Column("epochs", "epochs", "{:.2f}"),
+            LOSS,
             Column("last_loss", "last loss", "{:.4f}"),
             Column("seconds", "training seconds", "{:,.0f}"),
             *([Column("seed", "seed")] if frame["seed"].nunique() > 1 else []),
         ],
+        note=" ".join([NOTE, *baseline.training_notes(results)]),
     )
 
 
@@ -52,19 +67,20 @@ def cells(results: Results) -> Table:
     """Every judgement, whichever comparison it is part of."""
     return Table(
         "cells",
-        "Every declared cell",
+        f"Every declared cell; {BOLD} of all, whatever the conditioning, guidance, sampler and "
+        "steps",
         pd.DataFrame([cell_row(cell) for cell in results.cells.values()]),
         [
             CELL,
             Column("run", "run"),
-            Column("sampler", "sampler"),
+            SAMPLER,
             Column("steps", "steps"),
-            Column("guidance", "guidance", "{:g}"),
+            GUIDANCE,
             EVALUATIONS,
             Column("n", "n", "{:,}"),
             Column("fd", "FD", "{:#.3g}"),
             RELATIVE_FD,
-            Column("relative_fd_floor_percent", "its floor, %", "{:.2f}"),
+            Column("relative_fd_floor_percent", "real test digits, %", "{:.2f}"),
             ACCURACY_OR_NONE,
         ],
     )
@@ -101,7 +117,7 @@ def _provenance_row(cell: CellResult) -> dict[str, Any]:
         "cell": cell.name,
         "run": cell.run.name,
         "weights": cell.manifest.inputs.get("weights_sha256"),
-        "betas": card.betas_sha256,
+        "betas": cell.manifest.inputs.get("betas_sha256"),
         "samples": cell.metrics.samples_sha256,
         "classifier": cell.metrics.classifier_sha256,
         "alpha_bar_last": card.alpha_bar_last,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,7 @@ from mnist_diffusion.reporting.files import (
     Noising,
     ReferenceReport,
     RunConfig,
+    RunManifest,
     SampleManifest,
     Timing,
     read_array,
@@ -42,13 +44,15 @@ class RunResult:
     """t, beta, alpha_bar, log_snr"""
     history: pd.DataFrame
     """step, images, loss"""
+    epochs: float
+    """Passes over the training digits."""
     loss_by_timestep: pd.DataFrame
     """step, bin_start, bin_end, loss"""
     noising: Images
     """One digit from clean to noise: (frames, 28, 28)."""
     noising_timesteps: list[int]
     seconds: float | None
-    """Training time, where a timing sidecar is."""
+    """Wall clock of the training, where the sidecar tells of these very weights."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class CellResult:
     trajectory: Images
     """(frames, k, 28, 28), noise first, the first k images last"""
     seconds: float | None
-    """Sampling time for all n, where a timing sidecar is."""
+    """Wall clock of drawing all n, where the sidecar tells of these very images."""
 
     @property
     def asks_for_digits(self) -> bool:
@@ -94,7 +98,7 @@ class Results:
 
     @property
     def floor(self) -> Floor:
-        """The real-versus-real floor at the headline's n."""
+        """What real test digits score at the headline's n."""
         return self.reference.floors[str(self.headline.metrics.n)]
 
     def chosen(self, table: str) -> list[CellResult]:
@@ -129,33 +133,37 @@ def stray_metrics(settings: Settings) -> list[Path]:
 
 def _read_run(name: str, settings: Settings) -> RunResult:
     folder = paths.model(name)
+    history = read_table(folder / "history.csv", ["step", "images", "loss"])
+    outputs = read_file(folder / "manifest.json", RunManifest).outputs
     return RunResult(
         name=name,
         settings=settings.runs[name],
         parameters=read_file(folder / "config.json", RunConfig).parameters,
         schedule=read_table(folder / "schedule.csv", ["t", "alpha_bar", "log_snr"]),
-        history=read_table(folder / "history.csv", ["step", "images", "loss"]),
+        history=history,
+        epochs=float(history["images"].iloc[-1]) / settings.prepare.train,
         loss_by_timestep=read_table(
             folder / "loss_by_timestep.csv", ["step", "bin_start", "bin_end", "loss"]
         ),
         noising=_images(folder / "noising.npy"),
         noising_timesteps=read_file(folder / "noising.json", Noising).timesteps,
-        seconds=_seconds("train", name),
+        seconds=_seconds("train", name, "weights_sha256", outputs),
     )
 
 
 def _read_cell(name: str, settings: Settings, runs: dict[str, RunResult]) -> CellResult:
     folder = paths.samples(name)
+    manifest = read_file(folder / "manifest.json", SampleManifest)
     cell = CellResult(
         name=name,
         settings=settings.cells[name],
         run=runs[settings.cells[name].run],
         metrics=read_file(paths.metrics(name), CellMetrics),
-        manifest=read_file(folder / "manifest.json", SampleManifest),
+        manifest=manifest,
         images=_images(folder / "images.npy"),
         labels=_labels(folder / "labels.npy"),
         trajectory=_images(folder / "trajectory.npy", dimensions=4),
-        seconds=_seconds("sample", name),
+        seconds=_seconds("sample", name, "images_sha256", manifest.outputs),
     )
     counts = {"images": len(cell.images), "labels": len(cell.labels)}
     for what, count in counts.items():
@@ -184,9 +192,13 @@ def _agree(path: Path, what: str, found: object, expected: object) -> None:
         raise UserError(f"{path}: {what} {found}, not {expected}; delete it and run `dvc repro`")
 
 
-def _seconds(stage: str, name: str) -> float | None:
+def _seconds(stage: str, name: str, digest: str, outputs: Mapping[str, str]) -> float | None:
+    """A sidecar's seconds, unless it timed other outputs: DVC may have restored these."""
     path = paths.timing(stage, name)
-    return read_file(path, Timing).seconds if path.exists() else None
+    if digest not in outputs or not path.exists():
+        return None
+    timing = read_file(path, Timing)
+    return timing.seconds if timing.tags.get(digest) == outputs[digest] else None
 
 
 def _images(path: Path, dimensions: int = 3) -> Images:

@@ -9,13 +9,18 @@ import pandas as pd
 
 from mnist_diffusion.reporting.results import CellResult
 from mnist_diffusion.reporting.table import Column
+from mnist_diffusion.reporting.words import LOSSES, SAMPLERS
 
 CELL = Column("cell", "cell", cell="cell")
 RELATIVE_FD = Column("relative_fd_percent", "relative FD, %", "{:.2f}", pd.Series.min, "cell")
 ACCURACY = Column("accuracy_percent", "accuracy, %", "{:.1f}", pd.Series.max, "cell")
 EVALUATIONS = Column("network_evaluations", "network evaluations", "{:,}")
+SAMPLER = Column("sampler", "sampler", names=SAMPLERS)
+LOSS = Column("weighting", "loss minimised", names=LOSSES)
 NONE = "–"
 ACCURACY_OR_NONE = replace(ACCURACY, lacking=NONE)
+GUIDANCE = Column("guidance", "guidance s", "{:g}", lacking=NONE)
+BOLD = "bold: lowest relative FD and highest accuracy"
 
 
 def measured(cell: CellResult) -> dict[str, float]:
@@ -28,11 +33,13 @@ def measured(cell: CellResult) -> dict[str, float]:
 
 
 def cell_row(cell: CellResult) -> dict[str, Any]:
-    """Settings, scores and cost of a cell."""
+    """Settings, scores and cost of a cell; guidance is NaN where there is nothing to guide."""
+    unconditional = cell.run.settings.conditioning == "uncond"
     seconds = float("nan") if cell.seconds is None else cell.seconds
     return {
         "cell": cell.name,
         **cell.settings.model_dump(),
+        "guidance": float("nan") if unconditional else cell.settings.guidance,
         "network_evaluations": cell.manifest.network_evaluations,
         "n": cell.metrics.n,
         "fd": cell.metrics.fd,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -27,6 +27,14 @@ class Column:
     """The key of the column that names the cell behind each value."""
     lacking: str = LACKING
     """What stands where there is no value."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What a reader sees in place of some values; the CSV keeps them."""
+
+    def show(self, value: Any) -> str:
+        """One value as a reader sees it."""
+        if pd.isna(value):
+            return self.lacking
+        return self.form.format(self.names.get(value, value))
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,10 @@ class Table:
     columns: list[Column]
     yardsticks: int = 0
     """How many first rows are there to compare with, not to win."""
+    group: str | None = None
+    """The key of the column that says which rows compete with one another; else all do."""
+    note: str = ""
+    """Sentences to stand below the table."""
     row_ids: str | None = None
     """The key of the column that gives each row its anchor."""
 
@@ -79,27 +91,36 @@ class Table:
 
     def _values(self, column: Column) -> list[Value]:
         series = self.frame[column.key]
-        texts = [column.lacking if pd.isna(v) else column.form.format(v) for v in series]
-        best = _best_text(series.iloc[self.yardsticks :], column)
         number = pd.api.types.is_numeric_dtype(series)
-        cells: list[Any] = list(self.frame[column.cell]) if column.cell else [None] * len(texts)
+        cells: list[Any] = list(self.frame[column.cell]) if column.cell else [None] * len(series)
         return [
             Value(
-                text,
-                best=text == best and row >= self.yardsticks,
-                cell=None if pd.isna(v) or pd.isna(cell) else cell,
+                column.show(value),
+                best=best,
+                cell=None if pd.isna(value) or pd.isna(cell) else cell,
                 number=number,
             )
-            for row, (text, v, cell) in enumerate(zip(texts, series, cells, strict=True))
+            for value, best, cell in zip(series, self._winners(column), cells, strict=True)
+        ]
+
+    def _winners(self, column: Column) -> list[bool]:
+        """Which rows read best, each within its own group; yardsticks never."""
+        if column.best is None:
+            return [False] * len(self.frame)
+        frame = self.frame.reset_index(drop=True)
+        groups = frame[self.group] if self.group else pd.Series("", index=frame.index)
+        rivals = frame[column.key].iloc[self.yardsticks :]
+        best = {name: _best_text(own, column) for name, own in rivals.groupby(groups)}
+        return [
+            row >= self.yardsticks and column.show(value) == best.get(group)
+            for row, (value, group) in enumerate(zip(frame[column.key], groups, strict=True))
         ]
 
 
 def _best_text(series: pd.Series, column: Column) -> str | None:
     """What reads the same is equally good: nobody wins by a digit that is not shown."""
-    if column.best is None:
-        return None
-    texts = {column.form.format(value) for value in series.dropna()}
-    return column.form.format(column.best(series)) if len(texts) > 1 else None
+    texts = {column.show(value) for value in series.dropna()}
+    return column.show(column.best(series)) if column.best and len(texts) > 1 else None
 
 
 def _mark_first(row: list[Value]) -> list[tuple[bool, Value]]:

@@ -1,0 +1,39 @@
+"""YAML files, read as DVC reads them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from mnist_diffusion.errors import UserError
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read YAML 1.2 as DVC does: 1e-4 is a number, off is a word, duplicate keys are refused."""
+    try:
+        content = YAML(typ="safe").load(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run from the repository's root") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; restore it from git") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: {_yaml_trouble(error)}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds no settings; restore it from git")
+    return content
+
+
+def _yaml_trouble(error: Exception) -> str:
+    """What keeps a text from being YAML, and where."""
+    text = " ".join(str(error).split())
+    line = ""
+    if isinstance(error, MarkedYAMLError):
+        text = " ".join(str(error.problem).split())
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+    twice = re.search(r'duplicate key "(.{1,60}?)"', text)
+    if isinstance(error, DuplicateKeyError) and twice:
+        return f"{line}{twice[1]} stands here twice; keep one"
+    return f"{line}{text[:200]}; mend the YAML"
