@@ -98,6 +98,19 @@ def scale(
 
 
 @app.command(rich_help_panel=TOOLS)
+def schedules(
+    timesteps: Annotated[int, typer.Option(min=21, max=100_000)] = 1000,
+    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 10,
+) -> None:
+    """Print the card of every noise schedule: its betas' digest, its ends, where SNR is 1."""
+    from mnist_diffusion.provenance.cards import cards
+
+    if steps > timesteps:
+        raise UserError(f"--steps: {steps} exceeds the {timesteps} timesteps; give fewer")
+    print(cards(timesteps, steps).to_markdown(disable_numparse=True))
+
+
+@app.command(rich_help_panel=TOOLS)
 def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     """Open MLflow on what is there."""
     from mnist_diffusion.tracking.ui import serve

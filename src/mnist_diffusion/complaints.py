@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 NAME_RULE = "lower-case letters, digits and single hyphens, 60 at most"
@@ -74,9 +75,14 @@ def _siblings(location: Sequence[int | str], schema: type[BaseModel]) -> list[st
     """The keys that could have stood where an unknown key stands."""
     section = schema
     for part in location[:-1]:
-        if part in section.model_fields:
-            section = _section_of(section.model_fields[str(part)].annotation) or section
-    return list(section.model_fields)
+        field = _fields(section).get(str(part))
+        section = (_section_of(field.annotation) if field else None) or section
+    return list(_fields(section))
+
+
+def _fields(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    """A section's fields by the names that they have in the file."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def _section_of(annotation: Any) -> type[BaseModel] | None:

@@ -1,10 +1,10 @@
 """Every random number of the project starts here: one root seed, named independent streams."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 
 def derive_seed(root: int, purpose: str, index: int = 0) -> int:
@@ -16,6 +16,13 @@ def derive_seed(root: int, purpose: str, index: int = 0) -> int:
 def generator(root: int, purpose: str, index: int = 0) -> Generator:
     """A generator for one purpose, on the CPU: other devices would draw other numbers."""
     return Generator().manual_seed(derive_seed(root, purpose, index))
+
+
+def seeded(network_builder: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Build a network whose initial weights depend on `seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return network_builder()
 
 
 class PerImageNoise:

@@ -24,6 +24,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 Names = Annotated[list[Name], Field(min_length=1)]
 
 RESERVED_RUNS = {"classifier"}
+FIXED_ETA = {"ddpm": 1.0, "ddpm-large": 1.0}
+"""Samplers whose noise is given; all others but ddim have none."""
 
 
 class Section(BaseModel):
@@ -143,12 +145,64 @@ class Recipe(Section):
         return self
 
 
+class Weighting(Section):
+    """diffusion.weightings"""
+
+    unit_mean: bool
+    """Divide by the mean over all timesteps, so that the loss keeps its size."""
+
+
+class P2(Weighting):
+    """eps-MSE / (k + SNR)^gamma"""
+
+    k: Rate
+    gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class MinSNR(Weighting):
+    """x0-MSE · min(SNR, gamma)"""
+
+    gamma: Rate
+
+
+class Weightings(Section):
+    """The parameters of each weighting; `runs` name one."""
+
+    epsilon: Weighting
+    v: Weighting
+    p2: P2
+    min_snr: MinSNR = Field(alias="min-snr")
+
+
+class Parameterless(Section):
+    """Something that has a name only."""
+
+
+class Importance(Section):
+    """diffusion.timesteps.SecondMoment"""
+
+    history: Positive
+    """Losses remembered per timestep; until all have as many, draws are uniform."""
+    uniform_share: Annotated[float, Field(gt=0, le=1)]
+
+
+class TimestepSamplings(Section):
+    """The parameters of each way to draw timesteps; `runs` name one."""
+
+    uniform: Parameterless
+    stratified: Parameterless
+    importance: Importance
+
+
 class Train(Section):
     """What all runs share."""
 
-    timesteps: Positive
+    timesteps: Annotated[int, Field(gt=20)]
+    """T: with 20 or fewer the last beta of the linear schedule, 20 / T, would reach 1."""
     label_dropout: Fraction
     log_every: Positive
+    weightings: Weightings
+    timestep_samplings: TimestepSamplings
     recipes: dict[Name, Recipe]
 
 
@@ -156,45 +210,96 @@ class Run(Section):
     """One trained denoiser."""
 
     schedule: Literal["linear", "cosine", "quadratic"]
+    zero_terminal_snr: bool
+    """Rescale the schedule so that no signal at all is left at its last timestep."""
     conditioning: Literal["uncond", "class"]
     network: Literal["unet", "simple"]
     recipe: Name
     prediction: Literal["epsilon", "x0", "v"]
     """How the network's output is read."""
-    weighting: Literal["epsilon", "v"]
-    """What is minimised: the mean squared error of this."""
-    timestep_sampling: Literal["uniform", "stratified"]
+    weighting: Literal["epsilon", "v", "p2", "min-snr"]
+    """What is minimised: the mean squared error of this, or of epsilon, reweighted."""
+    timestep_sampling: Literal["uniform", "stratified", "importance"]
     seed: NonNegative
 
     @model_validator(mode="after")
-    def _check_labels(self) -> Run:
+    def _check_fit(self) -> Run:
         if self.network == "simple" and self.conditioning == "class":
             raise ValueError("conditioning: the source's network takes no labels; set uncond")
+        if self.zero_terminal_snr and self.prediction == "epsilon":
+            raise ValueError(
+                "prediction: epsilon tells nothing of the image at zero SNR; set v or x0"
+            )
         return self
 
 
-class Sample(Section):
+Spacing = Literal["trailing", "leading", "linspace", "log-snr"]
+X0Bound = Literal["clip", "dynamic", "none"]
+Interval = Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=2, max_length=2)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Choices(Section):
+    """How a cell is drawn, beyond its sampler: the same for all, unless a cell says otherwise."""
+
+    spacing: Spacing
+    """Which timesteps are visited."""
+    x0_bound: X0Bound
+    """How the predicted x0 is held within the range of pixels."""
+    dynamic_quantile: Annotated[float, Field(gt=0, le=1)]
+    """Of |x0|, for the dynamic bound."""
+    guidance_interval: Interval | None
+    """Guide only at these levels of sigma / alpha; null guides at all."""
+    guidance_rescale: Share
+    """phi: how far the contrast is brought back to the unguided."""
+
+    @model_validator(mode="after")
+    def _check_choices(self) -> Choices:
+        _check_rising(self.guidance_interval)
+        return self
+
+
+class Sample(Choices):
     """What all cells share, so that image k starts from the same noise in every cell."""
 
     count: Positive
     micro_batch: Positive
     """Images per network call. Not part of the result's meaning, but of its last bits."""
     trajectory_images: Positive
-    spacing: Literal["trailing"]
-    clip_x0: bool
     seed: NonNegative
 
 
-class Cell(Section):
+class Sampling(Section):
     """One way of sampling one run."""
 
     run: Name
-    sampler: Literal["ddpm", "ddim", "dpm-solver"]
+    sampler: Literal[
+        "ddpm", "ddpm-large", "ddim", "dpm-solver-1", "dpm-solver-2", "dpm-solver-3", "heun"
+    ]
     steps: Positive
-    eta: Annotated[float, Field(ge=0, le=1)]
-    """Share of the ancestral noise: 1 for ddpm, 0 for dpm-solver, either or between for ddim."""
+    eta: Share
+    """Share of the ancestral noise: 1 for ddpm, 0 for solvers, either or between for ddim."""
     guidance: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     """s in eps_uncond + s·(eps_cond - eps_uncond): 0 is unconditional, 1 plain conditional."""
+
+
+class Cell(Sampling):
+    """A cell as params.yaml has it; what it leaves unsaid is said in `sample`."""
+
+    spacing: Spacing | None = None
+    x0_bound: X0Bound | None = None
+    dynamic_quantile: Annotated[float | None, Field(gt=0, le=1)] = None
+    guidance_interval: Interval | None = None
+    guidance_rescale: Share | None = None
+
+    @model_validator(mode="after")
+    def _check_choices(self) -> Cell:
+        _check_rising(self.guidance_interval)
+        return self
+
+
+class WholeCell(Sampling, Choices):
+    """A cell with everything said."""
 
 
 class Report(Section):
@@ -208,6 +313,10 @@ class Report(Section):
     """Cells of the samplers × steps table."""
     guidance: Names
     """Cells of the guidance table, in rising order."""
+    ablations: Names
+    """Cells of the table of training choices."""
+    choices: Names
+    """Cells of the table of sampling choices: spacing, bound, guidance interval and rescale."""
 
 
 class Settings(Section):
@@ -225,6 +334,11 @@ class Settings(Section):
     cells: Annotated[dict[Name, Cell], Field(min_length=1)]
     report: Report
 
+    def cell(self, name: str) -> WholeCell:
+        """A cell, completed by what all cells share."""
+        shared = self.sample.model_dump(include=set(Choices.model_fields))
+        return WholeCell(**{**shared, **self.cells[name].model_dump(exclude_unset=True)})
+
     @model_validator(mode="after")
     def _check_references(self) -> Settings:
         for name, run in self.runs.items():
@@ -234,7 +348,7 @@ class Settings(Section):
         for name, cell in self.cells.items():
             require(cell.run, self.runs, f"cells.{name}.run", "run")
             self._check_cell(name, cell)
-        for table in ("schedules", "samplers", "guidance"):
+        for table in ("schedules", "samplers", "guidance", "ablations", "choices"):
             for cell_name in getattr(self.report, table):
                 require(cell_name, self.cells, f"report.{table}", "cell")
         require(self.report.headline, self.cells, "report.headline", "cell")
@@ -246,8 +360,8 @@ class Settings(Section):
         return self
 
     def _check_cell(self, name: str, cell: Cell) -> None:
-        fixed_eta = {"ddpm": 1.0, "dpm-solver": 0.0}.get(cell.sampler, cell.eta)
-        if cell.eta != fixed_eta:
+        fixed_eta = FIXED_ETA.get(cell.sampler, 0.0)
+        if cell.sampler != "ddim" and cell.eta != fixed_eta:
             raise ValueError(f"cells.{name}.eta: {cell.sampler} has eta {fixed_eta}; set it so")
         if cell.steps > self.train.timesteps:
             raise ValueError(
@@ -257,6 +371,11 @@ class Settings(Section):
             raise ValueError(
                 f"cells.{name}.guidance: {cell.run} is unconditional; set 0 or choose a class run"
             )
+
+
+def _check_rising(ends: list[float] | None) -> None:
+    if ends is not None and not ends[0] < ends[1]:
+        raise ValueError(f"guidance_interval: {ends} is empty; put the lower end first")
 
 
 def load_settings(path: Path = paths.PARAMS) -> Settings:

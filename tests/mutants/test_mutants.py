@@ -14,157 +14,338 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 CORE_TESTS = [
-    "tests/conformance",
     *(
         f"tests/unit/test_{name}.py"
-        for name in ("schedules", "forward", "timesteps", "guidance", "sampling", "training")
+        for name in (
+            "schedules",
+            "forward",
+            "timesteps",
+            "spacings",
+            "guidance",
+            "sampling",
+            "training",
+        )
     ),
+    "tests/properties",
+    "tests/conformance",
 ]
-DIFFUSION = "diffusion/"
-SAMPLERS = "diffusion/samplers/"
+"""The quickest first, for a mutant's run ends at the first red test."""
 
-MUTANTS = {
-    "linear betas not scaled to T": (
-        DIFFUSION + "schedules.py",
-        "scale = 1000 / timesteps",
-        "scale = 1.0",
-    ),
-    "quadratic without its square": (DIFFUSION + "schedules.py", "roots**2", "roots"),
-    "cosine with ten times the offset": (DIFFUSION + "schedules.py", "= 0.008", "= 0.08"),
-    "cosine beta clipped early": (DIFFUSION + "schedules.py", "= 0.999)", "= 0.9)"),
-    "beta in the place of alpha": (
-        DIFFUSION + "schedules.py",
-        "torch.cumprod(1 - self.betas",
-        "torch.cumprod(self.betas",
-    ),
-    "sigma squared": (
-        DIFFUSION + "schedules.py",
-        "alpha_bar.sqrt(), (1 - alpha_bar).sqrt()",
-        "alpha_bar.sqrt(), 1 - alpha_bar",
-    ),
-    "log-SNR upside down": (
-        DIFFUSION + "schedules.py",
-        "torch.log(self.alpha) - torch.log(self.sigma)",
-        "torch.log(self.sigma) - torch.log(self.alpha)",
-    ),
-    "closed form with sigma squared": (
-        DIFFUSION + "forward.py",
-        "at.sigma.to(x0.dtype) * noise",
-        "at.sigma.to(x0.dtype) ** 2 * noise",
-    ),
-    "chain that does not shrink": (DIFFUSION + "forward.py", "(1 - beta).sqrt()", "(1 - beta)"),
-    "epsilon read with the wrong sign": (
-        DIFFUSION + "predictions.py",
-        "x_t - at.sigma.to(x_t) * output) /",
-        "x_t + at.sigma.to(x_t) * output) /",
-    ),
-    "v with the wrong sign": (
-        DIFFUSION + "predictions.py",
-        "at.alpha.to(x0) * noise - at.sigma",
-        "at.alpha.to(x0) * noise + at.sigma",
-    ),
-    "v read with alpha for sigma": (
-        DIFFUSION + "predictions.py",
-        "x_t - at.sigma.to(x_t) * output\n",
-        "x_t - at.alpha.to(x_t) * output\n",
-    ),
-    "x0 loss factor upside down": (
-        DIFFUSION + "predictions.py",
-        "return at.alpha / at.sigma\n",
-        "return at.sigma / at.alpha\n",
-    ),
-    "v weight of the wrong power": (DIFFUSION + "weightings.py", "at.alpha**-2", "at.alpha**-1"),
-    "T for T - 1": (
-        DIFFUSION + "timesteps.py",
-        "np.arange(timesteps, 0,",
-        "np.arange(timesteps - 1, 0,",
-    ),
-    "trailing shifted by one": (DIFFUSION + "timesteps.py", "int(t) - 1 for", "int(t) - 2 for"),
-    "strata without the random offset": (DIFFUSION + "timesteps.py", ") + offset)", ") + 0.5)"),
-    "guidance off by one (w for s)": (
-        DIFFUSION + "guidance.py",
-        "(x, at), scale)",
-        "(x, at), scale + 1)",
-    ),
-    "s = 1 unconditional": (
-        DIFFUSION + "guidance.py",
-        "if scale == 1:\n        return conditional",
-        "if scale == 1:\n        return unconditional",
-    ),
-    "clipping at twice the range": (DIFFUSION + "guidance.py", "clamp(-1, 1)", "clamp(-2, 2)"),
-    "ddpm with the large variance": (
-        SAMPLERS + "ddpm.py",
-        "eta * beta.sqrt() * there.sigma / here.sigma",
-        "eta * beta.sqrt()",
-    ),
-    "ddpm with beta of the full chain": (
-        SAMPLERS + "ddpm.py",
-        "beta = 1 - (here.alpha / there.alpha) ** 2",
-        "beta = (1 - (here.alpha / there.alpha) ** 2) / 2",
-    ),
-    "ddim that forgets the noise it adds": (
-        SAMPLERS + "ddim.py",
-        "(there.sigma**2 - spread**2)",
-        "(there.sigma**2)",
-    ),
-    "ddim with the old sigma": (
-        SAMPLERS + "ddim.py",
-        "direction.to(x) * epsilon",
-        "here.sigma.to(x) * epsilon",
-    ),
-    "dpm-solver of order 1": (SAMPLERS + "dpm_solver.py", "if last is not None:", "if False:"),
-    "dpm-solver extrapolating backwards": (
-        SAMPLERS + "dpm_solver.py",
-        "x0 + ((x0 - last_x0)",
-        "x0 - ((x0 - last_x0)",
-    ),
-    "dpm-solver with the ratio upside down": (
-        SAMPLERS + "dpm_solver.py",
-        "(2 * ratio)",
-        "(2 / ratio)",
-    ),
-    "dpm-solver without the last-step rule": (
-        SAMPLERS + "dpm_solver.py",
-        "if there.sigma == 0:",
-        "if False:",
-    ),
-    "one generator for all images": (
-        "randomness.py",
-        "generator(root, purpose, index) for index",
-        "generator(root, purpose) for index",
-    ),
-    "streams that share a seed": ("randomness.py", "{root}/{purpose}/{index}", "{root}/{index}"),
-    "a tail that is not padded": (
-        "sampling/draw.py",
-        "indices = range(first, first + sample.micro_batch)",
-        "indices = range(first, first + sample.micro_batch)[::-1]",
-    ),
-    "an average without warm-up": (
-        "training/ema.py",
-        "min(self._decay, (1 + self._updates) / (10 + self._updates))",
-        "self._decay",
-    ),
-    "labels that are never dropped": (
-        "training/denoising.py",
-        "masked_fill(dropped, -1)",
-        "masked_fill(dropped & False, -1)",
-    ),
-    "a loss on the output, not on epsilon": (
-        "training/denoising.py",
-        "self._prediction.epsilon_factor(at) ** 2",
-        "at.alpha * 0 + 1",
-    ),
-    "a learning rate that does not fall": (
-        "training/loop.py",
-        'if recipe.decay == "cosine"',
-        'if recipe.decay == "none"',
-    ),
-    "Muon without orthogonalising": (
-        "training/muon.py",
-        "orthogonalise(direction).view_as",
-        "direction.contiguous().view_as",
-    ),
+Mutant = tuple[str, str, str]
+"""A file of the package, a text that stands in it once, and what stands there instead."""
+
+SCHEDULES: dict[str, Mutant] = {
+    name: ("diffusion/schedules.py", right, wrong)
+    for name, right, wrong in [
+        ("linear betas not scaled to T", "scale = 1000 / timesteps", "scale = 1.0"),
+        ("quadratic without its square", "roots**2", "roots"),
+        ("cosine with ten times the offset", "= 0.008", "= 0.08"),
+        ("cosine beta clipped early", "= 0.999)", "= 0.9)"),
+        (
+            "beta in the place of alpha",
+            "torch.cumprod(1 - self.betas",
+            "torch.cumprod(self.betas",
+        ),
+        (
+            "sigma squared",
+            "alpha_bar.sqrt(), (1 - alpha_bar).sqrt()",
+            "alpha_bar.sqrt(), 1 - alpha_bar",
+        ),
+        (
+            "half-log-SNR upside down",
+            "torch.log(self.alpha) - torch.log(self.sigma)",
+            "torch.log(self.sigma) - torch.log(self.alpha)",
+        ),
+        ("SNR without its square", "(self.alpha / self.sigma) ** 2", "(self.alpha / self.sigma)"),
+        ("terminal signal shifted, not stretched", " * signal[0] / (signal[0] - signal[-1])", ""),
+        ("terminal SNR of alpha, not its square", "(signal / before) ** 2", "(signal / before)"),
+    ]
 }
+FORWARD: dict[str, Mutant] = {
+    name: (f"diffusion/{file}.py", right, wrong)
+    for name, file, right, wrong in [
+        (
+            "closed form with sigma squared",
+            "forward",
+            "at.sigma.to(x0.dtype) * noise",
+            "at.sigma.to(x0.dtype) ** 2 * noise",
+        ),
+        ("chain that does not shrink", "forward", "(1 - beta).sqrt()", "(1 - beta)"),
+        (
+            "the respaced beta dropped",
+            "forward",
+            "1 - (noisy.alpha / cleaner.alpha) ** 2",
+            "1 - noisy.alpha / cleaner.alpha",
+        ),
+        (
+            "posterior variance without the ratio of sigmas",
+            "forward",
+            ".sqrt() * cleaner.sigma / noisy.sigma",
+            ".sqrt()",
+        ),
+        (
+            "posterior mean with the noisy alpha",
+            "forward",
+            "cleaner.alpha * step_beta",
+            "noisy.alpha * step_beta",
+        ),
+        (
+            "posterior mean that forgets sigma",
+            "forward",
+            " * (cleaner.sigma / noisy.sigma) ** 2",
+            "",
+        ),
+        (
+            "epsilon read with the wrong sign",
+            "predictions",
+            "x_t - at.sigma.to(x_t) * output) /",
+            "x_t + at.sigma.to(x_t) * output) /",
+        ),
+        (
+            "v with the wrong sign",
+            "predictions",
+            "at.alpha.to(x0) * noise - at.sigma",
+            "at.alpha.to(x0) * noise + at.sigma",
+        ),
+        (
+            "v read with alpha for sigma",
+            "predictions",
+            "x_t - at.sigma.to(x_t) * output\n",
+            "x_t - at.alpha.to(x_t) * output\n",
+        ),
+        ("error of x0 upside down", "predictions", "return 1 / at.sigma", "return at.sigma"),
+        ("error of epsilon upside down", "predictions", "return 1 / at.alpha", "return at.alpha"),
+        (
+            "epsilon-MSE without its square",
+            "weightings",
+            "return at.alpha**2\n",
+            "return at.alpha\n",
+        ),
+        ("P2 without k", "weightings", "(k + at.snr)", "(at.snr)"),
+        ("P2 turned round", "weightings", "/ (k + at.snr) ** gamma", "* (k + at.snr) ** gamma"),
+        ("min-SNR that is max-SNR", "weightings", "clamp(max=gamma)", "clamp(min=gamma)"),
+        ("min-SNR on v, not x0", "weightings", "at.sigma**2 * at.snr", "at.snr"),
+        ("unit mean that is none", "weightings", "chosen(at) / mean", "chosen(at) * mean"),
+    ]
+}
+TIMESTEPS: dict[str, Mutant] = {
+    name: (f"diffusion/{file}.py", right, wrong)
+    for name, file, right, wrong in [
+        ("strata without the random offset", "timesteps", ") + offset)", ") + 0.5)"),
+        (
+            "importance by the mean, not its square",
+            "timesteps",
+            ".square().mean(dim=1).sqrt()",
+            ".mean(dim=1)",
+        ),
+        (
+            "importance that is not undone",
+            "timesteps",
+            "1 / (self.timesteps * likely[t])",
+            "self.timesteps * likely[t]",
+        ),
+        (
+            "importance without warm-up",
+            "timesteps",
+            "(self._seen < history).any()",
+            "(self._seen < 0).any()",
+        ),
+        (
+            "importance that never stops warming up",
+            "timesteps",
+            "self._seen[step] += 1",
+            "self._seen[step].clamp_(min=1)",
+        ),
+        ("importance without the uniform share", "timesteps", " + share / self.timesteps", ""),
+        ("a state that forgets the counts", "timesteps", 'self._seen.copy_(state["seen"])', "pass"),
+        ("T for T - 1", "spacings", "np.arange(count, 0,", "np.arange(count - 1, 0,"),
+        ("trailing shifted by one", "spacings", "int(t) - 1 for", "int(t) - 2 for"),
+        (
+            "leading that leads by a stride",
+            "spacings",
+            "k * stride for",
+            "(k + 1) * stride - 1 for",
+        ),
+        (
+            "linspace to T",
+            "spacings",
+            "np.linspace(schedule.timesteps - 1, 0,",
+            "np.linspace(schedule.timesteps - 2, 0,",
+        ),
+        (
+            "log-SNR steps that repeat",
+            "spacings",
+            "return _distinct([*start, *nearest.tolist()])",
+            "return [*start, *nearest.tolist()]",
+        ),
+    ]
+}
+GUIDANCE: dict[str, Mutant] = {
+    name: (f"diffusion/{file}.py", right, wrong)
+    for name, file, right, wrong in [
+        (
+            "guidance off by one (w for s)",
+            "guidance",
+            "with_label, scale)",
+            "with_label, scale + 1)",
+        ),
+        (
+            "s = 1 unconditional",
+            "guidance",
+            "if scale == 1:\n        return conditional",
+            "if scale == 1:\n        return unconditional",
+        ),
+        (
+            "an interval turned inside out",
+            "guidance",
+            "not _within(interval, at)",
+            "_within(interval, at)",
+        ),
+        (
+            "an unguided call that is made and thrown away",
+            "guidance",
+            "if scale == 1:",
+            "if scale == -1:",
+        ),
+        (
+            "rescaling the wrong way",
+            "guidance",
+            "torch.ones_like(ratio), ratio, phi",
+            "ratio, torch.ones_like(ratio), phi",
+        ),
+        (
+            "contrast over the whole batch",
+            "guidance",
+            "range(1, guided.ndim)",
+            "range(guided.ndim)",
+        ),
+        ("clipping at twice the range", "bounds", "clamp(-1, 1)", "clamp(-2, 2)"),
+        (
+            "dynamic bound that never scales",
+            "bounds",
+            ".clamp(-limit, limit) / limit",
+            ".clamp(-limit, limit)",
+        ),
+        ("dynamic bound that brightens", "bounds", ".clamp(min=1).view", ".view"),
+    ]
+}
+SAMPLERS: dict[str, Mutant] = {
+    name: (f"diffusion/samplers/{file}.py", right, wrong)
+    for name, file, right, wrong in [
+        ("ddpm's variances swapped", "ddpm", "if large else", "if not large else"),
+        ("ddpm with noise on the last step", "ddpm", "if there.sigma > 0:", "if True:"),
+        ("ddpm with its std squared", "ddpm", "(eta * std)", "(eta * std**2)"),
+        (
+            "ddim that forgets the noise it adds",
+            "ddim",
+            "(there.sigma**2 - spread**2)",
+            "(there.sigma**2)",
+        ),
+        (
+            "ddim with the noise of another level",
+            "ddim",
+            "to_epsilon(x0, x, here)",
+            "to_epsilon(x0, x, there if there.sigma > 0 else here)",
+        ),
+        (
+            "the step with the wrong alpha",
+            "exponential",
+            "(there.alpha * torch.expm1",
+            "(here.alpha * torch.expm1",
+        ),
+        ("the step turned round", "exponential", "torch.expm1(-h)", "torch.expm1(h)"),
+        ("heun that does not look ahead", "heun", "denoise(ahead, there)", "denoise(x, here)"),
+        ("heun at the wrong level", "heun", "denoise(ahead, there)", "denoise(ahead, here)"),
+        (
+            "dpm-solver without the last-step rule",
+            "dpm_solver",
+            "if there.sigma == 0:",
+            "if False:",
+        ),
+        ("dpm-solver extrapolating backwards", "dpm_solver", "x0 + slope / 2", "x0 - slope / 2"),
+        ("dpm-solver without the half", "dpm_solver", "x0 + slope / 2", "x0 + slope"),
+        (
+            "dpm-solver with the ratio upside down",
+            "dpm_solver",
+            "((now - before) / h)",
+            "(h / (now - before))",
+        ),
+        ("third order without its curve", "dpm_solver", "+ curve_factor.to(x) * curve", ""),
+        (
+            "third order with the curve's sign flipped",
+            "dpm_solver",
+            "0.5 - (torch.expm1",
+            "(torch.expm1(-h) + h) / h**2 - 0.5 + 0 * (torch.expm1",
+        ),
+        ("history in the wrong order", "dpm_solver", "past.appendleft", "past.append"),
+    ]
+}
+AROUND: dict[str, Mutant] = {
+    name: (file, right, wrong)
+    for name, file, right, wrong in [
+        (
+            "one generator for all images",
+            "randomness.py",
+            "generator(root, purpose, index) for index",
+            "generator(root, purpose) for index",
+        ),
+        (
+            "streams that share a seed",
+            "randomness.py",
+            "{root}/{purpose}/{index}",
+            "{root}/{index}",
+        ),
+        (
+            "a tail that is not padded",
+            "sampling/draw.py",
+            "indices = range(first, first + sample.micro_batch)",
+            "indices = range(first, first + sample.micro_batch)[::-1]",
+        ),
+        (
+            "an average without warm-up",
+            "training/ema.py",
+            "min(self._decay, (1 + self._updates) / (10 + self._updates))",
+            "self._decay",
+        ),
+        (
+            "labels that are never dropped",
+            "training/denoising.py",
+            "masked_fill(dropped, -1)",
+            "masked_fill(dropped & False, -1)",
+        ),
+        (
+            "a loss on the output, whatever it is",
+            "training/denoising.py",
+            "error * self._column(self._prediction.velocity_factor(at) ** 2)",
+            "error",
+        ),
+        (
+            "losses that the importance sampler never sees",
+            "training/denoising.py",
+            "self.timesteps.observe(t, losses.detach().cpu())",
+            "pass",
+        ),
+        (
+            "importance without its weights",
+            "training/denoising.py",
+            "(losses * self._column(unbias)).mean()",
+            "losses.mean()",
+        ),
+        (
+            "a learning rate that does not fall",
+            "training/loop.py",
+            'if recipe.decay == "cosine"',
+            'if recipe.decay == "none"',
+        ),
+        (
+            "Muon without orthogonalising",
+            "training/muon.py",
+            "orthogonalise(direction).view_as",
+            "direction.contiguous().view_as",
+        ),
+    ]
+}
+MUTANTS = SCHEDULES | FORWARD | TIMESTEPS | GUIDANCE | SAMPLERS | AROUND
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from mnist_diffusion import paths
 from mnist_diffusion.jsonfile import write_json
 from mnist_diffusion.reporting.results import Results, load_results
-from mnist_diffusion.settings import Settings, parse_settings
+from mnist_diffusion.settings import Run, Settings, WholeCell, parse_settings
 from mnist_diffusion.yamlfile import read_yaml
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -26,6 +26,9 @@ CELLS = [
     "source-uncond",
     "cosine-class-v-ddim10",
     "cosine-class-v-g2",
+    "cosine-class-zero-snr",
+    "cosine-class-v-dpm10",
+    "cosine-class-v-dpm10-leading",
 ]
 TIMESTEPS = 1000
 
@@ -54,6 +57,8 @@ def small_content(count: int = 60) -> dict[str, Any]:
         "schedules": ["linear-uncond", "source-uncond", "linear-class", "cosine-class-v"],
         "samplers": ["cosine-class-v", "cosine-class-v-ddim10"],
         "guidance": ["cosine-class-v", "cosine-class-v-g2"],
+        "ablations": ["cosine-class-v", "cosine-class-zero-snr"],
+        "choices": ["cosine-class-v-dpm10", "cosine-class-v-dpm10-leading"],
     }
     return content
 
@@ -132,26 +137,34 @@ def _write_shared(root: Path, count: int) -> None:
     write_json(root / paths.REFERENCE_REPORT, reference)
 
 
-def _alphas_bar(schedule: str) -> np.ndarray:
+def _alphas_bar(run: Run) -> np.ndarray:
     t = np.linspace(0, 1, TIMESTEPS + 1)[1:]
-    if schedule == "cosine":
-        return np.clip(np.cos((t + 0.008) / 1.008 * np.pi / 2) ** 2, 2e-9, None)
     linear = np.linspace(1e-4, 0.02, TIMESTEPS)
-    return np.cumprod(1 - (linear if schedule == "linear" else linear**2 / 0.02 + 1e-4))
+    signal = {
+        "cosine": np.clip(np.cos((t + 0.008) / 1.008 * np.pi / 2) ** 2, 2e-9, None),
+        "linear": np.cumprod(1 - linear),
+        "quadratic": np.cumprod(1 - (linear**2 / 0.02 + 1e-4)),
+    }[run.schedule]
+    return np.where(t < 1, signal, 0.0) if run.zero_terminal_snr else signal
 
 
 def _write_run(root: Path, name: str, settings: Settings) -> None:
     run, folder = settings.runs[name], root / paths.model(name)
-    alphas_bar = _alphas_bar(run.schedule)
-    log_snr = np.log(alphas_bar / (1 - alphas_bar))
+    alphas_bar = _alphas_bar(run)
+    with np.errstate(divide="ignore"):
+        log_snr = np.log(alphas_bar / (1 - alphas_bar))
     rows = {"t": np.arange(TIMESTEPS), "beta": 0.01, "alpha_bar": alphas_bar, "log_snr": log_snr}
     _csv(folder / "schedule.csv", rows)
     steps = np.arange(50, 2801, 50)
+    size = float(_random(f"{name} loss").uniform(0.7, 1.4))
     loss = 0.03 + 0.9 * np.exp(-steps / 300) + _random(name).normal(0, 0.002, len(steps))
-    _csv(folder / "history.csv", {"step": steps, "images": steps * 64, "loss": loss})
+    _csv(folder / "history.csv", {"step": steps, "images": steps * 64, "loss": size * loss})
     starts = np.arange(0, TIMESTEPS, 100)
     bins = {"step": 2800, "bin_start": starts, "bin_end": starts + 100}
-    _csv(folder / "loss_by_timestep.csv", bins | {"loss": 0.2 * np.exp(-starts / 300) + 0.01})
+    _csv(
+        folder / "loss_by_timestep.csv",
+        bins | {"loss": size * (0.2 * np.exp(-starts / 300) + 0.01)},
+    )
     write_json(folder / "config.json", _training(name, settings))
     moments = np.linspace(99, TIMESTEPS - 1, 10).astype(int)
     signal = np.concatenate([[1.0], np.sqrt(alphas_bar[moments])])
@@ -182,19 +195,25 @@ def _write_cell(root: Path, name: str, settings: Settings) -> None:
 
 
 def _manifest(name: str, settings: Settings) -> dict[str, Any]:
-    cell = settings.cells[name]
-    schedule = settings.runs[cell.run].schedule
-    alphas_bar = _alphas_bar(schedule)
+    cell = settings.cell(name)
+    run = settings.runs[cell.run]
+    alphas_bar = _alphas_bar(run)
+    first = -TIMESTEPS // cell.steps if cell.spacing == "leading" else -1
+    interval = cell.guidance_interval
     moments = np.linspace(TIMESTEPS - 1, -1, cell.steps + 1).astype(int)
     return {
         "schema": 1,
         "cell": name,
-        "network_evaluations": cell.steps * (1 if cell.guidance in (0, 1) else 2),
+        "network_evaluations": _evaluations(cell),
         "trajectory_timesteps": moments.tolist(),
-        "parameters": {"spacing": "trailing", "clip_x0": True, "sample_seed": 0},
+        "parameters": {
+            **cell.model_dump(),
+            "guidance_interval": f"{interval[0]} to {interval[1]}" if interval else "all",
+            "sample_seed": settings.sample.seed,
+        },
         "inputs": {
             "weights_sha256": _digest(cell.run),
-            "betas_sha256": _digest(schedule),
+            "betas_sha256": _digest(f"{run.schedule} {run.zero_terminal_snr}"),
         },
         "outputs": {"images_sha256": _digest(name)},
         "environment": {"device": "cpu", "threads": "2", "cpu": "Abacus 9", "gpu": "none"},
@@ -203,10 +222,17 @@ def _manifest(name: str, settings: Settings) -> dict[str, Any]:
             "timesteps": TIMESTEPS,
             "alpha_bar_last": float(alphas_bar[-1]),
             "log_snr_max": 9.2,
-            "log_snr_min": -10.1,
-            "first_step_signal": float(np.sqrt(alphas_bar[-1])),
+            "log_snr_min": None if run.zero_terminal_snr else -10.1,
+            "first_step_signal": float(np.sqrt(alphas_bar[first])),
         },
     }
+
+
+def _evaluations(cell: WholeCell) -> int:
+    calls = 2 * cell.steps - 1 if cell.sampler == "heun" else cell.steps
+    if cell.guidance in (0, 1):
+        return calls
+    return calls + (calls // 3 if cell.guidance_interval else calls)
 
 
 def _training(name: str, settings: Settings) -> dict[str, Any]:

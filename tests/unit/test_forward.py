@@ -1,12 +1,15 @@
 """The closed form against the chain it stands for."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor
 
 from mnist_diffusion.diffusion.forward import add_noise, add_noise_step
 from mnist_diffusion.diffusion.predictions import PREDICTIONS, to_epsilon
-from mnist_diffusion.diffusion.schedules import SCHEDULES
-from mnist_diffusion.diffusion.weightings import WEIGHTINGS
+from mnist_diffusion.diffusion.schedules import SCHEDULES, zero_terminal_snr
+from mnist_diffusion.diffusion.weightings import weighting
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -50,19 +53,57 @@ def test_predictions_invert(prediction: str, t: int) -> None:
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
-def test_epsilon_factor_turns_output_errors_into_epsilon_errors(prediction: str) -> None:
-    """The equal-loss identity: eps-MSE = SNR · x0-MSE = SNR / (1 + SNR) · v-MSE."""
+def test_velocity_factor_turns_output_errors_into_errors_of_v(prediction: str) -> None:
+    """Whatever the output, the error of v that it implies is the factor times its own."""
     generator = torch.Generator().manual_seed(2)
     x0, noise, error = torch.randn(3, 2, 1, 4, 4, generator=generator, dtype=torch.float64)
     at = SCHEDULES["cosine"](1000).level(400)
     x_t = add_noise(x0, noise, at)
     reading = PREDICTIONS[prediction]
     wrong = reading.to_x0(reading.target(x0, noise, at) + error, x_t, at)
-    epsilon_error = to_epsilon(wrong, x_t, at) - noise
-    torch.testing.assert_close(epsilon_error.abs(), (reading.epsilon_factor(at) * error).abs())
+    velocity = PREDICTIONS["v"]
+    implied = velocity.target(wrong, to_epsilon(wrong, x_t, at), at)
+    velocity_error = implied - velocity.target(x0, noise, at)
+    torch.testing.assert_close(velocity_error.abs(), (reading.velocity_factor(at) * error).abs())
 
 
-def test_weighting_v_is_the_mse_of_v() -> None:
-    at = SCHEDULES["linear"](1000).level(torch.arange(1000))
-    factor = PREDICTIONS["v"].epsilon_factor(at) ** 2 * WEIGHTINGS["v"](at)
-    torch.testing.assert_close(factor, torch.ones(1000, dtype=torch.float64))
+@pytest.mark.parametrize(
+    ("name", "parameters", "factor"),
+    [
+        ("epsilon", {}, lambda snr: torch.ones_like(snr)),
+        ("v", {}, lambda snr: (1 + snr) / snr),
+        ("p2", {"k": 1.0, "gamma": 1.0}, lambda snr: 1 / (1 + snr)),
+        ("p2", {"k": 2.0, "gamma": 0.5}, lambda snr: (2 + snr) ** -0.5),
+        ("min-snr", {"gamma": 5.0}, lambda snr: snr.clamp(max=5) / snr),
+    ],
+)
+def test_weightings_are_their_papers_factors_on_epsilon(
+    name: str, parameters: dict[str, float], factor: Callable[[Tensor], Tensor]
+) -> None:
+    """Each by its paper's factor on eps-MSE; ours is one on v-MSE, and eps-MSE = alpha² v-MSE."""
+    schedule = SCHEDULES["linear"](1000)
+    at = schedule.level(torch.arange(1000))
+    snr = schedule.alphas_bar / (1 - schedule.alphas_bar)
+    mine = weighting(name, schedule, **parameters)(at) / schedule.alphas_bar
+    torch.testing.assert_close(mine, factor(snr), rtol=1e-9, atol=0)
+
+
+def test_unit_mean_leaves_the_shape_of_a_weighting() -> None:
+    schedule = SCHEDULES["cosine"](1000)
+    at = schedule.level(torch.arange(1000))
+    plain = weighting("p2", schedule, k=1.0, gamma=1.0)(at)
+    unit = weighting("p2", schedule, unit_mean=True, k=1.0, gamma=1.0)(at)
+    assert float((unit / at.alpha**2).mean()) == pytest.approx(1)
+    torch.testing.assert_close(unit / unit[0], plain / plain[0])
+
+
+def test_no_weighting_breaks_where_there_is_no_signal() -> None:
+    schedule = zero_terminal_snr(SCHEDULES["cosine"](1000))
+    at = schedule.level(999)
+    for name, parameters in (
+        ("epsilon", {}),
+        ("v", {}),
+        ("p2", {"k": 1.0, "gamma": 1.0, "unit_mean": True}),
+        ("min-snr", {"gamma": 5.0}),
+    ):
+        assert bool(weighting(name, schedule, **parameters)(at).isfinite())  # type: ignore[arg-type]

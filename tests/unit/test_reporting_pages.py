@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from mnist_diffusion import paths
-from mnist_diffusion.reporting.pages import PAGE, TEXT, publish, render
+from mnist_diffusion.reporting.pages import PAGE, TEXT, gallery, publish, render
 from mnist_diffusion.reporting.results import load_results
+from mnist_diffusion.reporting.words import COMPARISONS
 from mnist_diffusion.settings import parse_settings
 
 SETTINGS = fake_results.small_settings()
@@ -156,7 +157,7 @@ def test_a_pipeline_without_labels_has_a_report_too(
 ) -> None:
     content = fake_results.small_content()
     content["cells"] = {"linear-uncond": content["cells"]["linear-uncond"]}
-    tables = {table: ["linear-uncond"] for table in ("schedules", "samplers", "guidance")}
+    tables = {table: ["linear-uncond"] for table in COMPARISONS}
     content["report"] = {"headline": "linear-uncond", **tables}
     settings = parse_settings(content, "params.yaml")
     fake_results.build(tmp_path, settings)
@@ -171,6 +172,31 @@ def test_samplers_go_by_their_names(page: str, files: dict[Path, bytes]) -> None
 
 
 def test_below_its_table_each_note_is_shown(page: str, files: dict[Path, bytes]) -> None:
-    words = "Network evaluations per image are computed from steps and guidance."
-    assert words in page
-    assert words in files[TEXT].decode()
+    for words in (
+        "Network evaluations per image are counted while drawing.",
+        "Each run differs from cosine-class-v in one choice.",
+        "It is one training seed: small differences settle nothing.",
+        "The signal at the first step",
+    ):
+        assert words in page, words
+        assert words in files[TEXT].decode(), words
+
+
+def test_the_gallery_shows_each_cell_once_and_opens_one_shelf(
+    page: str, elements: Elements
+) -> None:
+    gallery = page[page.index('id="gallery"') : page.index('id="cells"')]
+    shown = re.findall(r'<figcaption><a href="#cell-([^"]+)"', gallery)
+    assert sorted(shown) == sorted(SETTINGS.cells)
+    assert gallery.count("<details") > 1
+    assert gallery.count("<details open") == 1
+    assert [d for d in elements.of("details") if d.get("id") == "animation"]
+
+
+def test_cells_of_no_comparison_have_a_shelf_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = fake_results.small_content()
+    content["report"]["choices"] = ["cosine-class-v-dpm10"]
+    shelves = gallery(fake_results.load(tmp_path, monkeypatch, content))
+    assert shelves["Others"] == ["cosine-class-v-dpm10-leading"]

@@ -8,7 +8,7 @@ import fake_results
 import pytest
 
 from mnist_diffusion import paths
-from mnist_diffusion.reporting import verdict
+from mnist_diffusion.reporting import findings, verdict
 from mnist_diffusion.reporting.results import Results, load_results
 
 SPACE = "\N{NO-BREAK SPACE}"
@@ -29,7 +29,7 @@ def guided_content() -> dict[str, Any]:
 
 
 def about_schedules(results: Results) -> list[str]:
-    return [f.text for f in verdict.findings(results) if f.section == "schedules"]
+    return [f.text for f in findings.findings(results) if f.section == "schedules"]
 
 
 def test_a_sentence_ranks_one_conditioning_and_guidance(results: Results) -> None:
@@ -63,7 +63,9 @@ def test_training_seeds_are_taken_together(tmp_path: Path, monkeypatch: pytest.M
     content["report"]["schedules"].append("linear-class-s1")
     results = fake_results.load(tmp_path, monkeypatch, content)
     assert any("over 2 seeds" in text for text in about_schedules(results))
-    assert not any("One training seed" in caveat for caveat in verdict.caveats(results))
+    trained = verdict.caveats(results)[0]
+    assert trained.startswith("2 training seeds of the schedules, each with its own row; the ")
+    assert "the training choices have but one." in trained
 
 
 def test_two_ways_of_drawing_a_run_are_no_seeds(
@@ -119,6 +121,40 @@ def test_caveats_promise_nothing(results: Results) -> None:
 
 
 def test_samplers_are_named_as_in_the_literature(results: Results) -> None:
-    (text,) = (f.text for f in verdict.findings(results) if f.section == "samplers")
+    (text,) = (f.text for f in findings.findings(results) if f.section == "samplers")
     assert "DPM-Solver++(2M)" in text or "DDIM" in text
     assert "dpm-solver" not in text
+
+
+def about(results: Results, section: str) -> list[str]:
+    return [f.text for f in findings.findings(results) if f.section == section]
+
+
+def test_single_choices_are_told_by_their_extent(results: Results) -> None:
+    for cell, fd in (("cosine-class-v", 0.02), ("cosine-class-zero-snr", 0.03)):
+        fake_results.change(paths.metrics(cell), relative_fd=fd)
+    assert about(load_results(results.settings), "ablations") == [
+        "Training choices, 20 steps of DPM-Solver++(2M), class-conditional, s = 1: relative FD "
+        f"from 2.00{SPACE}% (cosine-class-v) to 3.00{SPACE}% (cosine-class-zero-snr)."
+    ]
+
+
+def test_lesser_choices_are_compared_only_where_all_else_is_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = fake_results.small_content()
+    content["report"]["choices"] += ["cosine-class-v-ddim10", "cosine-class-v-g2"]
+    (text,) = about(fake_results.load(tmp_path, monkeypatch, content), "choices")
+    assert text.startswith("Sampling choices, 10 steps of DPM-Solver++(2M), ")
+    assert "ddim" not in text
+    assert "g2" not in text
+
+
+def test_the_front_page_counts_every_class_cell(results: Results) -> None:
+    """Whatever a cell is there for: "of all" must mean all."""
+    asked = [cell for cell in results.settings.cells.values() if cell.guidance > 0]
+    assert f" of {len(asked)} class cells" in verdict.facts(results)[0].label
+    fake_results.change(paths.metrics("cosine-class-v-dpm10-leading"), relative_fd=0.001)
+    changed = load_results(results.settings)
+    assert verdict.facts(changed)[0].cell == "cosine-class-v-dpm10-leading"
+    assert not any("leading" in text for text in about(changed, "samplers"))

@@ -1,21 +1,29 @@
 """Image k is the same whatever n is, and however the images are batched."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from mnist_diffusion.dataset.scaling import to_uint8
+from mnist_diffusion.diffusion.samplers import SAMPLERS
 from mnist_diffusion.diffusion.schedules import SCHEDULES
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.randomness import PerImageNoise, derive_seed
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw, labels_for, trajectory_steps
-from mnist_diffusion.settings import Cell, Sample
+from mnist_diffusion.settings import Sample, WholeCell
 
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
-SAMPLE = Sample(
-    count=12, micro_batch=4, trajectory_images=5, spacing="trailing", clip_x0=True, seed=0
-)
+CHOICES: dict[str, Any] = {
+    "spacing": "trailing",
+    "x0_bound": "clip",
+    "dynamic_quantile": 0.995,
+    "guidance_interval": None,
+    "guidance_rescale": 0.0,
+}
+SAMPLE = Sample(count=12, micro_batch=4, trajectory_images=5, seed=0, **CHOICES)
 
 
 def denoiser() -> TrainedDenoiser:
@@ -26,16 +34,17 @@ def denoiser() -> TrainedDenoiser:
     return TrainedDenoiser(network.eval(), SCHEDULES["cosine"](1000), "v", torch.device("cpu"))
 
 
-def cell(sampler: str = "ddpm", guidance: float = 2.0, steps: int = 4) -> Cell:
-    eta = 1.0 if sampler == "ddpm" else 0.0
-    return Cell(run="r", sampler=sampler, steps=steps, eta=eta, guidance=guidance)  # type: ignore[arg-type]
+def cell(sampler: str = "ddpm", guidance: float = 2.0, steps: int = 4, **choices: Any) -> WholeCell:
+    eta = 1.0 if sampler.startswith("ddpm") else 0.0
+    chosen: dict[str, Any] = {"sampler": sampler, **CHOICES, **choices}
+    return WholeCell(run="r", steps=steps, eta=eta, guidance=guidance, **chosen)
 
 
-def images(sample: Sample, of: Cell) -> torch.Tensor:
+def images(sample: Sample, of: WholeCell) -> torch.Tensor:
     return torch.cat([batch.images for batch in draw(denoiser(), of, sample)])
 
 
-@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm-solver"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_images_do_not_depend_on_how_many_there_are(sampler: str) -> None:
     all_of_them = images(SAMPLE, cell(sampler))
     assert len(all_of_them) == 12
@@ -50,6 +59,37 @@ def test_images_hardly_depend_on_the_micro_batch(micro_batch: int) -> None:
     sample = SAMPLE.model_copy(update={"micro_batch": micro_batch})
     mine, other = to_uint8(images(SAMPLE, cell())), to_uint8(images(sample, cell()))
     assert int(np.abs(mine.astype(int) - other.astype(int)).max()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("of", "evaluations"),
+    [
+        (cell("ddpm", guidance=1.0, steps=4), 4),
+        (cell("ddim", guidance=0.0, steps=4), 4),
+        (cell("dpm-solver-2", guidance=2.0, steps=4), 8),
+        (cell("heun", guidance=1.0, steps=4), 7),
+        (cell("heun", guidance=2.0, steps=4), 14),
+        # trailing, 4 steps: sigma / alpha is 20,291, 2.5, 1.0 and 0.4
+        (cell("ddim", guidance=2.0, steps=4, guidance_interval=[0.3, 2.0]), 6),
+    ],
+)
+def test_evaluations_are_what_was_called(of: WholeCell, evaluations: int) -> None:
+    assert {batch.evaluations for batch in draw(denoiser(), of, SAMPLE)} == {evaluations}
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"spacing": "leading"},
+        {"x0_bound": "none"},
+        {"x0_bound": "dynamic", "dynamic_quantile": 1.0},
+        {"guidance_interval": [0.3, 2.0]},
+        {"guidance_rescale": 0.7},
+    ],
+)
+def test_every_choice_reaches_the_images(choice: dict[str, Any]) -> None:
+    plain = images(SAMPLE, cell("ddim", guidance=4.0))
+    assert not torch.equal(images(SAMPLE, cell("ddim", guidance=4.0, **choice)), plain)
 
 
 def test_cells_start_from_the_same_noise_and_differ_after() -> None:

@@ -58,7 +58,7 @@ def test_scales_replace_the_same_sections() -> None:
 
 def test_smoke_covers_every_sampler_and_guidance() -> None:
     cells = read_yaml(REPOSITORY / "scales/smoke.yaml")["cells"].values()
-    assert {cell["sampler"] for cell in cells} == {"ddpm", "ddim", "dpm-solver"}
+    assert {cell["sampler"] for cell in cells} == {"ddpm", "ddim", "dpm-solver-2"}
     assert any(cell["guidance"] > 1 for cell in cells)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mnist_diffusion.diffusion.schedules import CLEAN, SCHEDULES, Schedule
+from mnist_diffusion.diffusion.schedules import CLEAN, SCHEDULES, Schedule, zero_terminal_snr
 
 # alpha_bar at both ends and half-log-SNR at T, for T = 1000: plain-Python arithmetic, 2026-11-22.
 PUBLISHED = {
@@ -19,7 +19,7 @@ def test_ends_match_published_values(name: str) -> None:
     schedule = SCHEDULES[name](1000)
     assert float(schedule.alphas_bar[0]) == pytest.approx(first, abs=1e-6)
     assert float(schedule.alphas_bar[-1]) == pytest.approx(last, rel=1e-3)
-    assert float(schedule.level(999).log_snr) == pytest.approx(half_log_snr, abs=2e-3)
+    assert float(schedule.level(999).half_log_snr) == pytest.approx(half_log_snr, abs=2e-3)
     assert schedule.card()["t_where_snr_is_1"] == pytest.approx(crossing * 1000, abs=1.5)
 
 
@@ -47,7 +47,39 @@ def test_levels_keep_the_variance_and_end_clean() -> None:
     assert (float(clean.alpha), float(clean.sigma)) == (1, 0)
 
 
-@pytest.mark.parametrize("betas", [torch.tensor([0.1, 1.0]).double(), torch.tensor([0.1])])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_zero_terminal_snr_moves_the_last_level_only_to_zero(name: str) -> None:
+    """Lin et al. 2024: sqrt(alpha_bar) is shifted to 0 at T-1 and stretched to stay at t = 0."""
+    schedule = SCHEDULES[name](1000)
+    zero = zero_terminal_snr(schedule)
+    assert float(zero.alphas_bar[-1]) == 0
+    assert float(zero.alphas_bar[0]) == pytest.approx(float(schedule.alphas_bar[0]), abs=1e-15)
+    drop = schedule.alphas_bar.sqrt() - zero.alphas_bar.sqrt()
+    last = float(schedule.alphas_bar[-1] ** 0.5)
+    # The shift is linear in the signal: none at the clean end, all of it at the noisy one.
+    share = (1 - (schedule.alphas_bar / schedule.alphas_bar[0]).sqrt()) / (
+        1 - (schedule.alphas_bar[-1] / schedule.alphas_bar[0]).sqrt()
+    )
+    torch.testing.assert_close(drop, last * share, rtol=0, atol=1e-12)
+    assert zero.card()["log_snr_min"] is None
+
+
+def test_a_card_tells_schedules_apart() -> None:
+    card = SCHEDULES["linear"](1000).card()
+    assert card["log_snr_max"] == pytest.approx(9.2102, abs=1e-4)
+    assert card["log_snr_min"] == pytest.approx(2 * -5.059, abs=4e-3)
+    assert card["alpha_bar_last"] == pytest.approx(4.036e-5, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "betas",
+    [
+        torch.tensor([1.0, 0.1]).double(),
+        torch.tensor([0.1, 1.1]).double(),
+        torch.tensor([0.0, 0.1]).double(),
+        torch.tensor([0.1]),
+    ],
+)
 def test_unusable_betas_are_refused(betas: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="beta"):
         Schedule(betas)

@@ -7,15 +7,18 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
+from mnist_diffusion.diffusion.bounds import X0_BOUNDS
 from mnist_diffusion.diffusion.predictions import PREDICTIONS
 from mnist_diffusion.diffusion.samplers import SAMPLERS
 from mnist_diffusion.diffusion.schedules import SCHEDULES
+from mnist_diffusion.diffusion.spacings import SPACINGS
 from mnist_diffusion.diffusion.timesteps import TIMESTEP_SAMPLERS
 from mnist_diffusion.diffusion.weightings import WEIGHTINGS
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.networks.checkpoint import NETWORKS
 from mnist_diffusion.settings import (
     Cell,
+    Choices,
     Networks,
     Run,
     Section,
@@ -28,6 +31,7 @@ REPOSITORY = Path(__file__).parents[2]
 PARAMS = REPOSITORY / "params.yaml"
 RUN = {
     "schedule": "cosine",
+    "zero_terminal_snr": False,
     "conditioning": "class",
     "network": "unet",
     "recipe": "plain",
@@ -36,6 +40,7 @@ RUN = {
     "timestep_sampling": "stratified",
     "seed": 0,
 }
+ZERO_SNR_EPSILON = {**RUN, "zero_terminal_snr": True, "prediction": "epsilon"}
 CELL = {"run": "cosine-class", "sampler": "ddim", "steps": 10, "eta": 0.0, "guidance": 2.0}
 NAN, INFINITY = float("nan"), float("inf")
 BAD_NAMES = ["../x", "a;touch c", "-x", "x-", "a--b", "A", "é", "", "a b", "a\nb", "x" * 300]
@@ -55,6 +60,8 @@ def content() -> dict[str, Any]:
         "schedules": ["cosine-class-g2"],
         "samplers": ["cosine-class-g2"],
         "guidance": ["cosine-class-g2", "cosine-class-g4"],
+        "ablations": ["cosine-class-g2"],
+        "choices": ["cosine-class-g2"],
     }
     return content
 
@@ -99,7 +106,10 @@ def test_the_content_of_these_tests_is_valid(content: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("section", list(_sections()), ids=lambda section: section.__name__)
 def test_no_number_hides_in_the_code(section: type[BaseModel]) -> None:
-    assert all(field.is_required() for field in section.model_fields.values())
+    """A cell may leave unsaid what `sample` says for all."""
+    silent = {name for name, field in section.model_fields.items() if not field.is_required()}
+    assert silent == (set(Choices.model_fields) if section is Cell else set())
+    assert all(section.model_fields[name].default is None for name in silent)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +119,8 @@ def test_no_number_hides_in_the_code(section: type[BaseModel]) -> None:
         (Run, "prediction", PREDICTIONS),
         (Run, "weighting", WEIGHTINGS),
         (Run, "timestep_sampling", TIMESTEP_SAMPLERS),
+        (Choices, "spacing", SPACINGS),
+        (Choices, "x0_bound", X0_BOUNDS),
         (Run, "network", {name: NETWORKS[name] for name in Networks.model_fields}),
         (Cell, "sampler", SAMPLERS),
     ],
@@ -127,6 +139,8 @@ def test_words_are_those_of_the_registries(
         ("train/recipes/plain/optimizer", "optimiser", "optimizer"),
         ("networks/unet/channels", "chanels", "channels"),
         ("runs/cosine-class/schedule", "shedule", "schedule"),
+        ("train/weightings/min-snr", "min_snr", "min-snr"),
+        ("train/weightings/min-snr/gamma", "gama", "gamma"),
         ("cells/cosine-class-g2/guidance", "guidence", "guidance"),
         ("report/headline", "head-line", "headline"),
     ],
@@ -154,8 +168,13 @@ def test_a_strange_key_is_refused(content: dict[str, Any], key: object) -> None:
         ("classifier/learning_rate", True, "valid number"),
         ("train/recipes/plain/steps", 2800.0, "valid integer"),
         ("train/recipes/plain/steps", "2800", "valid integer"),
-        ("sample/clip_x0", 1, "valid boolean"),
-        ("sample/clip_x0", "yes", "valid boolean"),
+        ("runs/cosine-class/zero_terminal_snr", 1, "valid boolean"),
+        ("runs/cosine-class/zero_terminal_snr", "yes", "valid boolean"),
+        ("sample/guidance_rescale", 1.5, "less than or equal to 1"),
+        ("sample/dynamic_quantile", 0.0, "greater than 0"),
+        ("sample/guidance_interval", [0.2], "at least 2 items"),
+        ("train/weightings/min-snr/gamma", 0.0, "greater than 0"),
+        ("train/timestep_samplings/importance/history", 0, "greater than 0"),
         ("cells/cosine-class-g2/run", 5, "valid string"),
         ("networks/unet/channels", 24, "valid list"),
         ("networks/unet/channels", [], "at least 1 item"),
@@ -163,6 +182,7 @@ def test_a_strange_key_is_refused(content: dict[str, Any], key: object) -> None:
         ("runs", ["a"], "write a section"),
         ("prepare/train", 0, "greater than 0"),
         ("prepare/seed", -1, "greater than or equal to 0"),
+        ("train/timesteps", 20, "greater than 20"),
         ("train/label_dropout", 1.0, "less than 1"),
         ("train/label_dropout", NAN, "less than 1"),
         ("train/recipes/plain/ema", -0.1, "greater than or equal to 0"),
@@ -197,7 +217,8 @@ def test_a_bad_value_is_told_with_its_key_and_the_fix(
         (
             "cells/cosine-class-g2/sampler",
             "euler",
-            "cells.cosine-class-g2.sampler: there is no 'euler'; known: ddim, ddpm, dpm-solver",
+            "cells.cosine-class-g2.sampler: there is no 'euler'; known: ddim, ddpm, "
+            "ddpm-large, dpm-solver-1, dpm-solver-2, dpm-solver-3, heun",
         ),
         (
             "cells/cosine-class-g2/run",
@@ -258,6 +279,12 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
         ("cells/cosine-class-g2/sampler", "ddpm", "cells.cosine-class-g2.eta: ddpm has eta 1.0;"),
         ("cells/cosine-class-g2/steps", 1001, "cells.cosine-class-g2.steps: 1001 exceeds"),
         ("cells/cosine-class-g2/run", "linear-uncond", "cells.cosine-class-g2.guidance: "),
+        ("cells/cosine-class-g2/guidance_interval", [0.2, 2.0], None),
+        ("cells/cosine-class-g2/guidance_interval", [2.0, 0.2], "cells.cosine-class-g2.guidance_"),
+        ("sample/guidance_interval", [2.0, 0.2], "sample.guidance_interval: [2.0, 0.2] is empty;"),
+        ("runs/cosine-class/prediction", "epsilon", None),
+        ("runs/cosine-class/zero_terminal_snr", True, None),
+        ("runs/cosine-class", ZERO_SNR_EPSILON, "runs.cosine-class.prediction: epsilon tells"),
         ("runs/cosine-class/network", "simple", "runs.cosine-class.conditioning: "),
         ("runs/classifier", RUN, "runs.classifier: this name is taken;"),
         ("train/recipes/plain/optimizer", "muon", "train.recipes.plain.muon_learning_rate: "),
@@ -278,6 +305,16 @@ def test_values_that_contradict_each_other(
         parse_settings(content, "params.yaml")
     else:
         assert _refusal(content).startswith(f"params.yaml: {start}")
+
+
+def test_a_cell_is_completed_by_what_all_share(content: dict[str, Any]) -> None:
+    _put(content, "sample/guidance_interval", [0.1, 1.0])
+    _put(content, "cells/cosine-class-g4/guidance_interval", None)
+    _put(content, "cells/cosine-class-g4/spacing", "leading")
+    settings = parse_settings(content, "params.yaml")
+    shared, own = (settings.cell(name) for name in ("cosine-class-g2", "cosine-class-g4"))
+    assert (shared.spacing, shared.guidance_interval) == ("trailing", [0.1, 1.0])
+    assert (own.spacing, own.guidance_interval, own.guidance) == ("leading", None, 4.0)
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -22,7 +22,7 @@ def test_a_cell_reads_back_with_what_made_it_and_how_it_scored(repository, capfd
     assert run.data.params == {
         "run": "cosine-class",
         "guidance": "2.0",
-        "clip_x0": "true",
+        "zero_terminal_snr": "true",
         "muon_learning_rate": "null",
     }
     assert run.data.metrics == {

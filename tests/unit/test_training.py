@@ -1,5 +1,6 @@
 """Training: the loss is what it says, runs are paired, and the numbers stay what they were."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -10,16 +11,18 @@ from torch import Tensor, nn
 from mnist_diffusion.diffusion.schedules import SCHEDULES
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.settings import Recipe, Run
+from mnist_diffusion.randomness import seeded
+from mnist_diffusion.settings import Recipe, Run, Train
 from mnist_diffusion.training.denoising import Denoising
 from mnist_diffusion.training.ema import ExponentialAverage
 from mnist_diffusion.training.history import History
-from mnist_diffusion.training.loop import Step, fit, rate_factor, seeded
+from mnist_diffusion.training.loop import Step, fit, rate_factor
 from mnist_diffusion.training.muon import Muon, orthogonalise
 
 CPU = torch.device("cpu")
 RUN = Run(
     schedule="cosine",
+    zero_terminal_snr=False,
     conditioning="class",
     network="unet",
     recipe="fast",
@@ -39,6 +42,25 @@ RECIPE = Recipe(
     batch_size=16,
     ema=0.9,
 )
+TRAIN = Train.model_validate(
+    {
+        "timesteps": 1000,
+        "label_dropout": 0.1,
+        "log_every": 1,
+        "weightings": {
+            "epsilon": {"unit_mean": False},
+            "v": {"unit_mean": False},
+            "p2": {"k": 1.0, "gamma": 1.0, "unit_mean": False},
+            "min-snr": {"gamma": 5.0, "unit_mean": False},
+        },
+        "timestep_samplings": {
+            "uniform": {},
+            "stratified": {},
+            "importance": {"history": 1, "uniform_share": 0.5},
+        },
+        "recipes": {},
+    }
+)
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
 
 
@@ -50,9 +72,8 @@ def digits(count: int = 64) -> tuple[Tensor, Tensor]:
 
 def objective(run: Run = RUN, label_dropout: float = 0.1) -> Denoising:
     schedule = SCHEDULES[run.schedule](1000)
-    return Denoising(
-        *digits(), run, schedule, batch_size=16, label_dropout=label_dropout, device=CPU
-    )
+    train = TRAIN.model_copy(update={"label_dropout": label_dropout})
+    return Denoising(*digits(), run, train, schedule, batch_size=16, device=CPU)
 
 
 def train(run: Run = RUN, recipe: Recipe = RECIPE) -> tuple[nn.Module, list[Step]]:
@@ -91,7 +112,48 @@ def test_the_loss_is_the_mse_of_the_predicted_noise(prediction: str) -> None:
     }[prediction]
     expected = (predicted - noise).square().mean(dim=(1, 2, 3))
     torch.testing.assert_close(details[:, 1].double(), expected, rtol=1e-3, atol=1e-5)
-    assert float(loss) == pytest.approx(float(expected.mean()), rel=1e-3)
+    assert float(loss.detach()) == pytest.approx(float(expected.mean()), rel=1e-3)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "x0", "v"])
+@pytest.mark.parametrize(
+    ("weighting", "factor"),
+    [
+        ("v", lambda snr: (1 + snr) / snr),
+        ("p2", lambda snr: 1 / (1 + snr)),
+        ("min-snr", lambda snr: snr.clamp(max=5) / snr),
+    ],
+)
+def test_a_weighting_is_its_factor_on_epsilon_whatever_the_output(
+    prediction: str, weighting: str, factor: Callable[[Tensor], Tensor]
+) -> None:
+    task = objective(RUN.model_copy(update={"prediction": prediction, "weighting": weighting}))
+    loss, details = task(Constant(0.3), 3)
+    t, epsilon_error = details.double().unbind(dim=1)
+    at = SCHEDULES["cosine"](1000).level(t.long())
+    expected = (epsilon_error * factor((at.alpha / at.sigma) ** 2)).mean()
+    assert float(loss.detach()) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_importance_sampling_leaves_the_expected_loss() -> None:
+    """One timestep's losses are remembered as large: it is drawn more often, and counts less."""
+    task = objective(RUN.model_copy(update={"timestep_sampling": "importance"}))
+    remembered = torch.ones(1000)
+    remembered[500:] = 9.0
+    task.timesteps.observe(torch.arange(1000), remembered)
+    network = Constant(0.0)
+    drawn, weighted = [], []
+    for step in range(40):
+        task.timesteps.observe(torch.arange(1000), remembered)
+        loss, details = task(network, step)
+        t, error = details.double().unbind(dim=1)
+        # p is half uniform, half 1 : 9.
+        likely = torch.where(t < 500, 0.5 + 0.5 * 0.2, 0.5 + 0.5 * 1.8)
+        drawn.append((t >= 500).double().mean())
+        weighted.append((float((error / likely).mean()), float(loss.detach())))
+    assert float(torch.stack(drawn).mean()) == pytest.approx(0.7, abs=0.08)
+    for by_hand, loss_of_step in weighted:
+        assert loss_of_step == pytest.approx(by_hand, rel=1e-4)
 
 
 def test_runs_are_paired() -> None:

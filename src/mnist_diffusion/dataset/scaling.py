@@ -8,9 +8,10 @@ from torch import Tensor
 HALF_RANGE = 127.5
 
 
-def to_tensor(images: NDArray[np.uint8]) -> Tensor:
-    """(n, 28, 28) uint8 → (n, 1, 28, 28) float32 in [-1, 1], on the CPU."""
-    return torch.tensor(images, dtype=torch.float32)[:, None].div_(HALF_RANGE).sub_(1)
+def to_tensor(images: NDArray[np.uint8] | Tensor) -> Tensor:
+    """(n, 28, 28) uint8, an array or a tensor → (n, 1, 28, 28) float32 in [-1, 1], on the CPU."""
+    values = np.asarray(images).astype(np.float32)
+    return torch.from_numpy(values)[:, None].div_(HALF_RANGE).sub_(1)
 
 
 def to_uint8(images: Tensor) -> NDArray[np.uint8]:

@@ -13,24 +13,47 @@ Denoiser = Callable[[Tensor, Level], Tensor]
 """(x_t of shape (n, c, h, w), its noise level) → the clean image x0 it is thought to come from."""
 
 
-def guided(conditional: Denoiser, unconditional: Denoiser, scale: float) -> Denoiser:
+def guided(
+    conditional: Denoiser,
+    unconditional: Denoiser,
+    scale: float,
+    *,
+    interval: tuple[float, float] | None = None,
+    rescale: float = 0.0,
+) -> Denoiser:
     """eps = eps_uncond + s · (eps_cond - eps_uncond) (Ho & Salimans 2022, the source's form).
 
     At a given x_t, eps is affine in x0, so the same combination of x0 is the same guidance.
-    s = 0 and s = 1 call one denoiser, once, and are exact.
+    s = 0 and s = 1 call one denoiser, once, and are exact. `interval` bounds sigma / alpha, ends
+    included: beyond it the conditional denoiser is left alone (Kynkäänniemi et al. 2024).
+    `rescale` is the phi of `rescaled`.
     """
     if scale == 0:
         return unconditional
     if scale == 1:
         return conditional
-    return lambda x, at: torch.lerp(unconditional(x, at), conditional(x, at), scale)
+
+    def denoise(x: Tensor, at: Level) -> Tensor:
+        with_label = conditional(x, at)
+        if interval is not None and not _within(interval, at):
+            return with_label
+        x0 = torch.lerp(unconditional(x, at), with_label, scale)
+        return rescaled(x0, with_label, rescale) if rescale else x0
+
+    return denoise
 
 
-def guidance_evaluations(scale: float) -> int:
-    """Network evaluations that one call of a guided denoiser costs."""
-    return 1 if scale in (0, 1) else 2
+def rescaled(guided: Tensor, conditional: Tensor, phi: float) -> Tensor:
+    """Bring each image's contrast back to the conditional's, by a share phi of the way.
+
+    Guidance widens the range of x0, which looks over-exposed (Lin et al. 2024, eq. 15 and 16).
+    """
+    dims = tuple(range(1, guided.ndim))
+    ratio = conditional.std(dim=dims, keepdim=True) / guided.std(dim=dims, keepdim=True)
+    return guided * torch.lerp(torch.ones_like(ratio), ratio, phi)
 
 
-def clipped(denoise: Denoiser) -> Denoiser:
-    """Hold the predicted x0 within the pixel range [-1, 1]; applied after guidance."""
-    return lambda x, at: denoise(x, at).clamp(-1, 1)
+def _within(interval: tuple[float, float], at: Level) -> bool:
+    low, high = interval
+    # Multiplied out, for alpha may be 0.
+    return bool(low * at.alpha <= at.sigma <= high * at.alpha)

@@ -6,6 +6,7 @@ losses are written once.
 
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from mnist_diffusion.diffusion.schedules import Level
@@ -22,13 +23,13 @@ class Prediction(Protocol):
         """The clean image that an output implies."""
         ...
 
-    def epsilon_factor(self, at: Level) -> Tensor:
-        """The c in (error of epsilon) = c · (error of the output)."""
+    def velocity_factor(self, at: Level) -> Tensor:
+        """The c in (error of v) = c · (error of the output): errors of v compare at all levels."""
         ...
 
 
 class Epsilon:
-    """The output is the noise (Ho et al. 2020)."""
+    """The output is the noise (Ho et al. 2020); it tells nothing where alpha is 0."""
 
     def target(self, x0: Tensor, noise: Tensor, at: Level) -> Tensor:
         return noise
@@ -36,8 +37,8 @@ class Epsilon:
     def to_x0(self, output: Tensor, x_t: Tensor, at: Level) -> Tensor:
         return (x_t - at.sigma.to(x_t) * output) / at.alpha.to(x_t)
 
-    def epsilon_factor(self, at: Level) -> Tensor:
-        return at.alpha / at.alpha
+    def velocity_factor(self, at: Level) -> Tensor:
+        return 1 / at.alpha
 
 
 class Sample:
@@ -49,8 +50,8 @@ class Sample:
     def to_x0(self, output: Tensor, x_t: Tensor, at: Level) -> Tensor:
         return output
 
-    def epsilon_factor(self, at: Level) -> Tensor:
-        return at.alpha / at.sigma
+    def velocity_factor(self, at: Level) -> Tensor:
+        return 1 / at.sigma
 
 
 class Velocity:
@@ -62,8 +63,8 @@ class Velocity:
     def to_x0(self, output: Tensor, x_t: Tensor, at: Level) -> Tensor:
         return at.alpha.to(x_t) * x_t - at.sigma.to(x_t) * output
 
-    def epsilon_factor(self, at: Level) -> Tensor:
-        return at.alpha
+    def velocity_factor(self, at: Level) -> Tensor:
+        return torch.ones_like(at.alpha)
 
 
 PREDICTIONS: dict[str, Prediction] = {"epsilon": Epsilon(), "x0": Sample(), "v": Velocity()}

@@ -6,7 +6,6 @@ A schedule *is* its betas (float64). Names mislead: what one library calls "line
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,8 +30,13 @@ class Level:
     sigma: Tensor
 
     @property
-    def log_snr(self) -> Tensor:
-        """Half the log signal-to-noise ratio, lambda = log(alpha / sigma) (Lu et al. 2022)."""
+    def snr(self) -> Tensor:
+        """Signal-to-noise ratio alpha² / sigma² (Kingma et al. 2021)."""
+        return (self.alpha / self.sigma) ** 2
+
+    @property
+    def half_log_snr(self) -> Tensor:
+        """lambda = log(alpha / sigma), the time of DPM-Solver (Lu et al. 2022)."""
         return torch.log(self.alpha) - torch.log(self.sigma)
 
 
@@ -46,8 +50,9 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.betas.dtype != torch.float64 or self.betas.ndim != 1:
             raise ValueError("betas must be a float64 vector")
-        if not bool(((self.betas > 0) & (self.betas < 1)).all()):
-            raise ValueError("every beta must lie strictly between 0 and 1")
+        inner = self.betas[:-1]
+        if not bool((self.betas > 0).all() and (inner < 1).all() and self.betas[-1] <= 1):
+            raise ValueError("every beta must lie strictly between 0 and 1; the last may be 1")
 
     @property
     def timesteps(self) -> int:
@@ -65,16 +70,19 @@ class Schedule:
         alpha_bar = padded[t]
         return Level(t, alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
 
-    def card(self) -> dict[str, float | int | str]:
-        """What a reader needs to tell this schedule from another of the same name."""
-        snr = self.alphas_bar / (1 - self.alphas_bar)
+    def card(self) -> dict[str, float | int | None]:
+        """What a reader needs to tell this schedule from another of the same name.
+
+        Log-SNR is the natural logarithm of alpha² / sigma²; its lower end is None where no signal
+        is left at all.
+        """
+        snr = self.level(torch.arange(self.timesteps)).snr
         return {
             "timesteps": self.timesteps,
-            "betas_sha256": hashlib.sha256(self.betas.numpy().tobytes()).hexdigest(),
             "alpha_bar_first": float(self.alphas_bar[0]),
             "alpha_bar_last": float(self.alphas_bar[-1]),
             "log_snr_max": float(snr[0].log()),
-            "log_snr_min": float(snr[-1].log()),
+            "log_snr_min": float(snr[-1].log()) if snr[-1] > 0 else None,
             "t_where_snr_is_1": int((snr - 1).abs().argmin()),
         }
 
@@ -96,6 +104,18 @@ def cosine(timesteps: int, offset: float = 0.008, largest_beta: float = 0.999) -
     time = torch.linspace(0, 1, timesteps + 1, dtype=torch.float64)
     alphas_bar = torch.cos((time + offset) / (1 + offset) * torch.pi / 2) ** 2
     return Schedule((1 - alphas_bar[1:] / alphas_bar[:-1]).clamp(max=largest_beta))
+
+
+def zero_terminal_snr(schedule: Schedule) -> Schedule:
+    """Shift and stretch sqrt(alpha_bar) so that no signal is left at T-1 (Lin et al. 2024, alg. 1).
+
+    The first level stays as it is. Needs an output read as v or x0: epsilon tells nothing of the
+    image where alpha is 0.
+    """
+    signal = schedule.alphas_bar.sqrt()
+    signal = (signal - signal[-1]) * signal[0] / (signal[0] - signal[-1])
+    before = torch.cat([torch.ones(1, dtype=torch.float64), signal[:-1]])
+    return Schedule(1 - (signal / before) ** 2)
 
 
 SCHEDULES: dict[str, Callable[[int], Schedule]] = {

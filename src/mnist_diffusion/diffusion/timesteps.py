@@ -1,44 +1,114 @@
-"""Timesteps: which ones a training batch sees, and which ones a sampler visits."""
+"""Which timesteps a training batch sees."""
 
 from collections.abc import Callable
+from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from mnist_diffusion.diffusion.schedules import CLEAN, Level, Schedule
+
+class TimestepSampler(Protocol):
+    """Draws timesteps, may learn from the losses they had, and can be put aside and resumed."""
+
+    def draw(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Timesteps in [0, T), (count,) int64, and the loss weights, float64, that undo their bias.
+
+        The weighted mean of any function of t is, in expectation, its mean over all timesteps.
+        """
+        ...
+
+    def observe(self, t: Tensor, losses: Tensor) -> None:
+        """Take note of the loss that each drawn timestep had; both (count,)."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """All that has been learned, to be kept beside the weights."""
+        ...
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state`."""
+        ...
 
 
-def uniform(count: int, timesteps: int, generator: Generator) -> Tensor:
-    """Independent draws from 0 … T-1; shape (count,), int64."""
-    return torch.randint(timesteps, (count,), generator=generator)
+class Uniform:
+    """Independent draws, every timestep as likely as any other (Ho et al. 2020, algorithm 1)."""
+
+    def __init__(self, timesteps: int):
+        self.timesteps = timesteps
+
+    def draw(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        t = torch.randint(self.timesteps, (count,), generator=generator)
+        return t, torch.ones(count, dtype=torch.float64)
+
+    def observe(self, t: Tensor, losses: Tensor) -> None:
+        """Nothing is learned."""
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """There is nothing to restore."""
 
 
-def stratified(count: int, timesteps: int, generator: Generator) -> Tensor:
+class Stratified(Uniform):
     """One draw from each of `count` equal slices of 0 … T-1, so that a batch covers them all.
 
     Every timestep stays equally likely; only the variance of the batch's loss falls
-    (Kingma et al. 2021, appendix I.1). Shape (count,), int64, in the order of the slices: batches
-    are shuffled, so the order carries nothing.
+    (Kingma et al. 2021, appendix I.1). They come in the order of the slices: batches are shuffled,
+    so the order carries nothing.
     """
-    offset = torch.rand(1, generator=generator, dtype=torch.float64)
-    position = (torch.arange(count, dtype=torch.float64) + offset) / count
-    return (position * timesteps).long().clamp(max=timesteps - 1)
+
+    def draw(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        offset = torch.rand(1, generator=generator, dtype=torch.float64)
+        position = (torch.arange(count, dtype=torch.float64) + offset) / count
+        t = (position * self.timesteps).long().clamp(max=self.timesteps - 1)
+        return t, torch.ones(count, dtype=torch.float64)
 
 
-TIMESTEP_SAMPLERS: dict[str, Callable[[int, int, Generator], Tensor]] = {
-    "uniform": uniform,
-    "stratified": stratified,
+class SecondMoment(Uniform):
+    """Importance sampling by the root mean square of each timestep's last losses.
+
+    p(t) ∝ sqrt(E[L_t²]), mixed with a little of the uniform, weighted by 1 / (T · p), which keeps
+    the expected loss (Nichol & Dhariwal 2021, eq. 18). Uniform until every timestep has been seen
+    `history` times.
+    """
+
+    def __init__(self, timesteps: int, *, history: int, uniform_share: float):
+        super().__init__(timesteps)
+        self._uniform_share = uniform_share
+        self._losses = torch.zeros(timesteps, history, dtype=torch.float64)
+        self._seen = torch.zeros(timesteps, dtype=torch.int64)
+
+    def probabilities(self) -> Tensor:
+        """How likely each timestep is at the next draw; (T,) float64."""
+        history = self._losses.shape[1]
+        if bool((self._seen < history).any()):
+            return torch.full((self.timesteps,), 1 / self.timesteps, dtype=torch.float64)
+        moment = self._losses.square().mean(dim=1).sqrt()
+        share = self._uniform_share
+        return (1 - share) * moment / moment.sum() + share / self.timesteps
+
+    def draw(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        likely = self.probabilities()
+        t = torch.multinomial(likely, count, replacement=True, generator=generator)
+        return t, 1 / (self.timesteps * likely[t])
+
+    def observe(self, t: Tensor, losses: Tensor) -> None:
+        for step, loss in zip(t.tolist(), losses.tolist(), strict=True):
+            # A ring: the mean over the last losses does not ask for their order.
+            self._losses[step, self._seen[step] % self._losses.shape[1]] = loss
+            self._seen[step] += 1
+
+    def state(self) -> dict[str, Tensor]:
+        return {"losses": self._losses.clone(), "seen": self._seen.clone()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self._losses.copy_(state["losses"])
+        self._seen.copy_(state["seen"])
+
+
+TIMESTEP_SAMPLERS: dict[str, Callable[..., TimestepSampler]] = {
+    "uniform": Uniform,
+    "stratified": Stratified,
+    "importance": SecondMoment,
 }
-
-
-def trailing(timesteps: int, steps: int) -> list[int]:
-    """`steps` timesteps from T-1 downwards, evenly spaced (Lin et al. 2024, table 2)."""
-    return [int(t) - 1 for t in np.round(np.arange(timesteps, 0, -timesteps / steps))][:steps]
-
-
-def levels(schedule: Schedule, steps: int) -> list[Level]:
-    """The noise levels a sampler passes, from noise to the clean image: steps + 1 of them."""
-    if not 1 <= steps <= schedule.timesteps:
-        raise ValueError(f"steps must be between 1 and {schedule.timesteps}, got {steps}")
-    return [schedule.level(t) for t in [*trailing(schedule.timesteps, steps), CLEAN]]

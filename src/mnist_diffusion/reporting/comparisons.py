@@ -1,4 +1,4 @@
-"""The comparisons: schedules, samplers, guidance, digits."""
+"""The broad comparisons: schedules, samplers, guidance, digits."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ from typing import Any
 import pandas as pd
 
 from mnist_diffusion.reporting import baseline
+from mnist_diffusion.reporting.ranking import by_condition
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.rows import (
     ACCURACY,
     ACCURACY_OR_NONE,
     BOLD,
     CELL,
+    DEPARTURES,
     EVALUATIONS,
     GUIDANCE,
     LOSS,
     RELATIVE_FD,
     SAMPLER,
+    SEED,
+    STEPS,
     cell_row,
+    run_row,
+    telling,
 )
 from mnist_diffusion.reporting.table import Column, Table
-from mnist_diffusion.reporting.words import SAMPLERS, by_condition, machines
+from mnist_diffusion.reporting.words import SAMPLERS, machines
 
 DIGITS = [str(digit) for digit in range(10)]
-STEPS = Column("steps", "steps")
-WAY = [SAMPLER, STEPS, Column("eta", "η", "{:g}")]
+WAY = [SAMPLER, STEPS, Column("eta", "η", "{:g}"), DEPARTURES]
 """How a cell is drawn, guidance aside."""
 
 
@@ -34,8 +39,7 @@ def schedules(results: Results) -> Table:
     groups = by_condition(results.chosen("schedules"))
     rows = [_schedule_row(group, cell) for group, cells in groups.items() for cell in cells]
     frame = pd.DataFrame(rows)
-    differing = [column for column in WAY if frame[column.key].nunique() > 1]
-    optional = [LOSS, Column("seed", "training seed")]
+    differing = telling(frame, *WAY)
     return Table(
         "schedules",
         f"Noise schedules by conditioning, {_drawn(frame, differing)}; {BOLD} among rows of the "
@@ -47,7 +51,7 @@ def schedules(results: Results) -> Table:
             Column("conditioning", "conditioning"),
             GUIDANCE,
             Column("network", "network"),
-            *(column for column in optional if frame[column.key].nunique() > 1),
+            *telling(frame, LOSS, SEED),
             *differing,
             RELATIVE_FD,
             ACCURACY_OR_NONE,
@@ -58,7 +62,7 @@ def schedules(results: Results) -> Table:
 
 
 def _schedule_row(group: str, cell: CellResult) -> dict[str, Any]:
-    return {"group": group, **cell.run.settings.model_dump(), **cell_row(cell)}
+    return {"group": group, **run_row(cell.run), **cell_row(cell)}
 
 
 def _drawn(frame: pd.DataFrame, differing: list[Column]) -> str:
@@ -85,13 +89,14 @@ def samplers(results: Results) -> Table:
             CELL,
             SAMPLER,
             STEPS,
+            *telling(frame, DEPARTURES),
             EVALUATIONS,
             RELATIVE_FD,
             ACCURACY,
             Column("seconds", "seconds for all n", "{:,.1f}"),
             Column("milliseconds_per_image", "ms per image", "{:.2f}"),
         ],
-        note="Network evaluations per image are computed from steps and guidance. Seconds are the "
+        note="Network evaluations per image are counted while drawing. Seconds are the "
         f"wall clock of the whole stage{f' on {machine}' if machine else ''}; n/a where no timing "
         "of exactly these images is at hand.",
     )
@@ -108,6 +113,7 @@ def guidance(results: Results) -> Table:
         [
             CELL,
             GUIDANCE,
+            *telling(frame, DEPARTURES),
             EVALUATIONS,
             RELATIVE_FD,
             Column("fd", "FD", "{:#.3g}"),

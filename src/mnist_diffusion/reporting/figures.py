@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mnist_diffusion.reporting import baseline, curves, judge, pictures
+from mnist_diffusion.reporting import baseline, curves, judge, losses, pictures
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.style import Figure, look
 
@@ -12,8 +12,9 @@ def all_figures(results: Results) -> dict[str, Figure]:
     with look():
         charts = [
             curves.schedules(results),
-            curves.training(results),
-            curves.loss_by_timestep(results),
+            losses.training(results),
+            losses.ablations(results),
+            losses.loss_by_timestep(results),
             curves.cost(results),
             curves.guidance(results),
             judge.confusion(results),

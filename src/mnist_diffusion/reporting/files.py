@@ -96,16 +96,21 @@ class ScheduleCard(File):
     timesteps: int
     alpha_bar_last: float
     log_snr_max: float
-    log_snr_min: float
+    log_snr_min: float | None
+    """None where no signal is left at all: minus infinity."""
     first_step_signal: float
     """Square root of alpha-bar where sampling starts: 0 would be pure noise."""
 
 
 class SampleParameters(File):
-    """What all cells share, as it was when the cell was drawn."""
+    """How the cell was drawn, beyond its sampler, steps and guidance, as it was at the time."""
 
     spacing: str
-    clip_x0: bool
+    x0_bound: str
+    dynamic_quantile: float
+    guidance_interval: str
+    """Of sigma / alpha: "all", or "0.2 to 2.0"."""
+    guidance_rescale: float
     sample_seed: int
 
 
@@ -126,7 +131,7 @@ class SampleManifest(File):
     parameters: SampleParameters
     schedule: ScheduleCard
     network_evaluations: int
-    """Per image, computed from steps and guidance: a guided step costs two."""
+    """Per image, counted while drawing: a guided step costs two."""
     trajectory_timesteps: list[int]
     inputs: dict[str, str]
     outputs: dict[str, str]

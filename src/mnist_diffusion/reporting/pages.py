@@ -12,11 +12,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mnist_diffusion import paths
-from mnist_diffusion.reporting import verdict
+from mnist_diffusion.reporting import findings, verdict
 from mnist_diffusion.reporting.figures import all_figures
 from mnist_diffusion.reporting.results import Results
 from mnist_diffusion.reporting.style import Figure
 from mnist_diffusion.reporting.tables import all_tables
+from mnist_diffusion.reporting.words import COMPARISONS
 
 PAGE = paths.REPORTS / "index.html"
 TEXT = paths.REPORTS / "comparison.md"
@@ -32,8 +33,10 @@ def render(results: Results) -> dict[Path, bytes]:
         "tables": tables,
         "figures": figures,
         "facts": verdict.facts(results),
-        "findings": verdict.findings(results),
+        "findings": findings.findings(results),
         "caveats": verdict.caveats(results),
+        "titles": COMPARISONS,
+        "gallery": gallery(results),
     }
     files = {
         PAGE: _fill("index.html.j2", content, escape=True),
@@ -48,6 +51,16 @@ def render(results: Results) -> dict[Path, bytes]:
             if suffix != "svg"
         }
     return files
+
+
+def gallery(results: Results) -> dict[str, list[str]]:
+    """Every cell once, under the title of the first comparison that it is part of."""
+    left = list(results.cells)
+    shelves: dict[str, list[str]] = {}
+    for table, title in COMPARISONS.items():
+        shelves[title] = [c.name for c in results.chosen(table) if c.name in left]
+        left = [name for name in left if name not in shelves[title]]
+    return {title: names for title, names in {**shelves, "Others": left}.items() if names}
 
 
 def publish(files: Mapping[Path, bytes]) -> None:

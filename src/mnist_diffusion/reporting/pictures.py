@@ -51,7 +51,7 @@ def noising(results: Results) -> Figure:
     picture = _picture(tiles, zoom=3)
     labelled = _labelled(picture, ["clean" if t < 0 else f"t = {t}" for t in steps], list(runs))
     caption = "The same digit under each schedule, from clean to the last timestep."
-    alt = f"Rows of a digit fading into noise under the schedules {', '.join(runs)}."
+    alt = f"Rows of a digit fading into noise under the schedules {'; '.join(runs)}."
     return _still("noising", "Into noise", caption, alt, labelled)
 
 

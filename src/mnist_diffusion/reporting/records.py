@@ -6,21 +6,33 @@ from typing import Any
 
 import pandas as pd
 
-from mnist_diffusion.reporting import baseline
-from mnist_diffusion.reporting.results import CellResult, Results
+from mnist_diffusion.reporting import baseline, ways
+from mnist_diffusion.reporting.results import CellResult, Results, RunResult
 from mnist_diffusion.reporting.rows import (
     ACCURACY_OR_NONE,
     BOLD,
     CELL,
+    DEPARTURES,
     EVALUATIONS,
     GUIDANCE,
     LOSS,
+    OUTPUT,
     RELATIVE_FD,
     SAMPLER,
+    SEED,
+    SIGNAL,
+    STEPS,
+    TIMESTEPS,
     cell_row,
+    run_row,
+    telling,
 )
 from mnist_diffusion.reporting.table import Column, Table
 
+GUIDED = [
+    Column("guidance_interval", "guided at"),
+    Column("guidance_rescale", "rescale φ", "{:g}"),
+]
 NOTE = (
     "Last losses compare only where the same loss is minimised under the same schedule. Seconds "
     "are the wall clock of the whole stage; n/a where no timing of exactly these weights is at "
@@ -30,52 +42,58 @@ NOTE = (
 
 def runs(results: Results) -> Table:
     """What each denoiser is and what its training took."""
-    rows = [
-        {
-            "run": run.name,
-            **run.settings.model_dump(),
-            "parameters": run.parameters,
-            "steps": int(run.history["step"].iloc[-1]),
-            "images": int(run.history["images"].iloc[-1]),
-            "epochs": run.epochs,
-            "last_loss": float(run.history["loss"].tail(5).mean()),
-            "seconds": run.seconds,
-        }
-        for run in results.runs.values()
-    ]
-    words = ["run", "schedule", "conditioning", "network", "recipe", "prediction"]
-    frame = pd.DataFrame(rows).astype({"seconds": float})
+    frame = pd.DataFrame([_run_row(run) for run in results.runs.values()])
+    frame = frame.astype({"seconds": float})
+    recipes = frame.groupby("network")["recipe"].nunique()
+    # Where each network has a recipe of its own, it says nothing new.
+    recipe = ["recipe"] if (recipes > 1).any() else []
+    words = ["run", "schedule", "conditioning", "network", *recipe]
     return Table(
         "runs",
         "The trained denoisers",
         frame,
         [
             *(Column(word, word) for word in words),
-            Column("parameters", "parameters", "{:,}"),
-            Column("images", "training images", "{:,}"),
-            Column("epochs", "epochs", "{:.2f}"),
+            OUTPUT,
             LOSS,
+            *telling(frame, TIMESTEPS, SEED),
+            Column("parameters", "parameters", "{:,}"),
+            Column("epochs", "epochs", "{:.2f}"),
             Column("last_loss", "last loss", "{:.4f}"),
-            Column("seconds", "training seconds", "{:,.0f}"),
-            *([Column("seed", "seed")] if frame["seed"].nunique() > 1 else []),
+            Column("seconds", "seconds", "{:,.0f}"),
         ],
         note=" ".join([NOTE, *baseline.training_notes(results)]),
     )
 
 
+def _run_row(run: RunResult) -> dict[str, Any]:
+    return {
+        "run": run.name,
+        **run_row(run),
+        "parameters": run.parameters,
+        "steps": int(run.history["step"].iloc[-1]),
+        "images": int(run.history["images"].iloc[-1]),
+        "epochs": run.epochs,
+        "last_loss": float(run.history["loss"].tail(5).mean()),
+        "seconds": run.seconds,
+    }
+
+
 def cells(results: Results) -> Table:
     """Every judgement, whichever comparison it is part of."""
+    frame = pd.DataFrame([cell_row(cell) for cell in results.cells.values()])
     return Table(
         "cells",
-        f"Every declared cell; {BOLD} of all, whatever the conditioning, guidance, sampler and "
-        "steps",
-        pd.DataFrame([cell_row(cell) for cell in results.cells.values()]),
+        f"Every declared cell; {BOLD} of all, whatever the training, conditioning, guidance, "
+        "sampler and steps",
+        frame,
         [
             CELL,
             Column("run", "run"),
             SAMPLER,
-            Column("steps", "steps"),
+            STEPS,
             GUIDANCE,
+            *telling(frame, DEPARTURES),
             EVALUATIONS,
             Column("n", "n", "{:,}"),
             Column("fd", "FD", "{:#.3g}"),
@@ -88,22 +106,23 @@ def cells(results: Results) -> Table:
 
 def provenance(results: Results) -> Table:
     """What every number comes from."""
-    rows = [_provenance_row(cell) for cell in results.cells.values()]
+    frame = pd.DataFrame([_provenance_row(cell) for cell in results.cells.values()])
     return Table(
         "provenance",
         "Provenance of every cell: digests are SHA-256, cut to twelve digits",
-        pd.DataFrame(rows),
+        frame,
         [
             Column("cell", "cell"),
             Column("run", "run"),
             *(Column(key, key, "{:.12}") for key in ("weights", "betas", "samples", "classifier")),
             Column("alpha_bar_last", "ᾱ at T", "{:.2e}"),
             Column("log_snr", "log-SNR"),
-            Column("first_step_signal", "signal at first step", "{:.3f}"),
+            SIGNAL,
             EVALUATIONS,
             Column("eta", "η", "{:g}"),
             Column("spacing", "spacing"),
-            Column("clip_x0", "clips x₀"),
+            Column("bound", "bound on x₀"),
+            *telling(frame, *GUIDED),
             Column("seed", "sample seed"),
         ],
         row_ids="cell",
@@ -121,11 +140,17 @@ def _provenance_row(cell: CellResult) -> dict[str, Any]:
         "samples": cell.metrics.samples_sha256,
         "classifier": cell.metrics.classifier_sha256,
         "alpha_bar_last": card.alpha_bar_last,
-        "log_snr": f"{card.log_snr_max:.1f} to {card.log_snr_min:.1f}",
+        "log_snr": f"{card.log_snr_max:.1f} to {_end(card.log_snr_min)}",
         "first_step_signal": card.first_step_signal,
         "network_evaluations": cell.manifest.network_evaluations,
         "eta": cell.settings.eta,
         "spacing": parameters.spacing,
-        "clip_x0": "yes" if parameters.clip_x0 else "no",
+        "bound": ways.bound(parameters.x0_bound, parameters.dynamic_quantile),
+        "guidance_interval": parameters.guidance_interval,
+        "guidance_rescale": parameters.guidance_rescale,
         "seed": parameters.sample_seed,
     }
+
+
+def _end(log_snr: float | None) -> str:
+    return "−∞" if log_snr is None else f"{log_snr:.1f}"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mnist_diffusion import paths
 from mnist_diffusion.errors import UserError
+from mnist_diffusion.reporting import ways
 from mnist_diffusion.reporting.files import (
     CellMetrics,
     ClassifierReport,
@@ -27,7 +28,7 @@ from mnist_diffusion.reporting.files import (
     read_file,
     read_table,
 )
-from mnist_diffusion.settings import Cell, Run, Settings
+from mnist_diffusion.settings import Run, Settings, WholeCell
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -41,7 +42,7 @@ class RunResult:
     settings: Run
     parameters: int
     schedule: pd.DataFrame
-    """t, beta, alpha_bar, log_snr"""
+    """t, beta, alpha_bar, log_snr; the last is minus infinity where no signal is left."""
     history: pd.DataFrame
     """step, images, loss"""
     epochs: float
@@ -60,7 +61,9 @@ class CellResult:
     """One sample set, what made it and how it was judged."""
 
     name: str
-    settings: Cell
+    settings: WholeCell
+    departures: str
+    """What it does otherwise than all cells do; empty if nothing."""
     run: RunResult
     metrics: CellMetrics
     manifest: SampleManifest
@@ -153,11 +156,13 @@ def _read_run(name: str, settings: Settings) -> RunResult:
 
 def _read_cell(name: str, settings: Settings, runs: dict[str, RunResult]) -> CellResult:
     folder = paths.samples(name)
+    whole = settings.cell(name)
     manifest = read_file(folder / "manifest.json", SampleManifest)
     cell = CellResult(
         name=name,
-        settings=settings.cells[name],
-        run=runs[settings.cells[name].run],
+        settings=whole,
+        departures=ways.departures(whole, settings.sample),
+        run=runs[whole.run],
         metrics=read_file(paths.metrics(name), CellMetrics),
         manifest=manifest,
         images=_images(folder / "images.npy"),

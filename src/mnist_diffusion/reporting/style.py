@@ -6,9 +6,10 @@ Charts are drawn in dark ink on nothing, so that the page can turn them light on
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import matplotlib
@@ -17,13 +18,32 @@ from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 from mnist_diffusion.reporting.results import RunResult
+from mnist_diffusion.reporting.words import schedule
 
 INK = "#1b2433"
 GREY = "#7b8494"
 # Okabe & Ito's palette, which colour-blind readers can tell apart.
 BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
-SCHEDULE_COLOURS = {"linear": BLUE, "cosine": ORANGE, "quadratic": GREEN}
-SAMPLER_MARKS = {"ddpm": (GREEN, "s"), "ddim": (BLUE, "o"), "dpm-solver": (ORANGE, "D")}
+SKY, AMBER = "#56b4e9", "#e69f00"
+SCHEDULE_COLOURS = {
+    "linear": BLUE,
+    "cosine": ORANGE,
+    "quadratic": GREEN,
+    "linear, zero SNR": SKY,
+    "cosine, zero SNR": INK,
+    "quadratic, zero SNR": PINK,
+}
+SAMPLER_MARKS = {
+    "ddpm": (GREEN, "s"),
+    "ddpm-large": (AMBER, "P"),
+    "ddim": (BLUE, "o"),
+    "dpm-solver-1": (INK, "v"),
+    "dpm-solver-2": (ORANGE, "D"),
+    "dpm-solver-3": (PINK, "^"),
+    "heun": (SKY, "X"),
+}
+CHOICE_COLOURS = (INK, ORANGE, BLUE, GREEN, PINK, AMBER, SKY)
+CHOICE_DASHES = ("-", "--", "-.", (0, (1, 1)))
 PNG_COLOURS = 64
 
 _LOOK: dict[Any, Any] = {
@@ -86,11 +106,15 @@ def look() -> Iterator[None]:
         yield
 
 
-def axes(count: int = 1, width: float = 9.6, height: float = 3.6) -> tuple[Canvas, list[Axes]]:
-    """A canvas of `count` panels side by side; sizes in inches."""
-    canvas = Canvas(figsize=(width, height), layout="constrained")
-    panels = canvas.subplots(1, count, squeeze=False)
-    return canvas, list(panels[0])
+def axes(
+    count: int = 1, width: float = 9.6, height: float = 3.6, columns: int = 2
+) -> tuple[Canvas, list[Axes]]:
+    """A canvas of `count` panels, `columns` side by side; sizes in inches, height of a row."""
+    columns = min(count, columns)
+    rows = -(-count // columns)
+    canvas = Canvas(figsize=(width, rows * height), layout="constrained")
+    panels = [canvas.add_subplot(rows, columns, place + 1) for place in range(count)]
+    return canvas, panels
 
 
 def chart(canvas: Canvas, name: str, title: str, caption: str, alt: str) -> Figure:
@@ -111,6 +135,13 @@ def png_bytes(picture: Image.Image) -> bytes:
     return stream.getvalue()
 
 
+def schedule_line(run: RunResult) -> dict[str, Any]:
+    """A schedule's colour, dashes and label; dashed at zero SNR, for it lies upon the other."""
+    name = schedule(run)
+    dashes = (0, (4, 4)) if run.settings.zero_terminal_snr else "-"
+    return {"color": SCHEDULE_COLOURS[name], "linestyle": dashes, "label": name}
+
+
 def run_line(run: RunResult) -> dict[str, Any]:
     """A run's colour, dashes and label.
 
@@ -121,5 +152,14 @@ def run_line(run: RunResult) -> dict[str, Any]:
         return {"color": GREY, "linestyle": ":", "label": run.name}
     asked = "-." if run.settings.weighting == "v" else "-"
     dashes = asked if run.settings.conditioning == "class" else "--"
-    colour = SCHEDULE_COLOURS[run.settings.schedule]
+    colour = SCHEDULE_COLOURS[schedule(run)]
     return {"color": colour, "linestyle": dashes, "label": run.name}
+
+
+def choice_lines(runs: Iterable[RunResult]) -> dict[str, dict[str, Any]]:
+    """A colour and dashes for each of some runs that differ in no more than a choice, by name."""
+    looks = zip(cycle(CHOICE_COLOURS), cycle(CHOICE_DASHES), strict=False)
+    return {
+        run.name: {"color": colour, "linestyle": dashes, "label": run.name}
+        for run, (colour, dashes) in zip(runs, looks, strict=False)
+    }

@@ -4,36 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mnist_diffusion.reporting.results import CellResult
+from mnist_diffusion.reporting.results import CellResult, RunResult
 
-SAMPLERS = {"ddpm": "DDPM", "ddim": "DDIM", "dpm-solver": "DPM-Solver++(2M)"}
-LOSSES = {"epsilon": "ε-MSE", "v": "v-MSE"}
+COMPARISONS = {
+    "schedules": "Noise schedules and conditioning",
+    "ablations": "Training choices",
+    "samplers": "Samplers and steps",
+    "guidance": "Guidance",
+    "choices": "Sampling choices",
+}
+"""By params.yaml's `report.<table>`, in reading order."""
+SAMPLERS = {
+    "ddpm": "DDPM",
+    "ddpm-large": "DDPM, large variance",
+    "ddim": "DDIM",
+    "dpm-solver-1": "DPM-Solver++(1)",
+    "dpm-solver-2": "DPM-Solver++(2M)",
+    "dpm-solver-3": "DPM-Solver++(3M)",
+    "heun": "Heun",
+}
+LOSSES = {"epsilon": "ε-MSE", "v": "v-MSE", "p2": "P2", "min-snr": "min-SNR"}
 """By `weighting`: the mean squared error that the training minimises."""
+OUTPUTS = {"epsilon": "ε", "x0": "x₀", "v": "v"}
+"""By `prediction`: what the network puts out."""
 
 
-def condition(cell: CellResult) -> str:
-    """What a cell is told of the digit, and how strongly."""
-    if cell.run.settings.conditioning == "uncond":
-        return "unconditional"
-    return f"class-conditional, s = {cell.settings.guidance:g}"
+def schedule(run: RunResult) -> str:
+    """A schedule's name; one that is brought down to no signal at all is another schedule."""
+    ending = ", zero SNR" if run.settings.zero_terminal_snr else ""
+    return f"{run.settings.schedule}{ending}"
 
 
-def by_condition(cells: Iterable[CellResult]) -> dict[str, list[CellResult]]:
-    """Cells that may be ranked against one another: unconditional first, then by rising s."""
-    groups: dict[str, list[CellResult]] = {}
-    for cell in sorted(cells, key=_condition_rank):
-        groups.setdefault(condition(cell), []).append(cell)
-    return groups
+def percent(share: float) -> str:
+    """A fraction in per cent: two digits where they matter, one near 100."""
+    digits = 2 if share < 0.5 else 1
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def count(n: int) -> str:
+    """How many images a number is about."""
+    return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{n:,}"
 
 
 def machines(cells: Iterable[CellResult]) -> str:
     """Where the cells with a timing were drawn; empty if there are none."""
     names = dict.fromkeys(_machine(cell) for cell in cells if cell.seconds is not None)
     return "; ".join(names)
-
-
-def _condition_rank(cell: CellResult) -> tuple[bool, float]:
-    return cell.run.settings.conditioning != "uncond", cell.settings.guidance
 
 
 def _machine(cell: CellResult) -> str:

@@ -1,13 +1,17 @@
 """A trained network as the denoiser that samplers ask for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from mnist_diffusion.diffusion.guidance import Denoiser, clipped, guided
+from mnist_diffusion.diffusion.bounds import bounded
+from mnist_diffusion.diffusion.guidance import Denoiser, guided
 from mnist_diffusion.diffusion.predictions import PREDICTIONS, Prediction
 from mnist_diffusion.diffusion.schedules import Level, Schedule
+from mnist_diffusion.settings import WholeCell
 
 NO_LABEL = -1
 
@@ -21,16 +25,23 @@ class TrainedDenoiser:
     prediction: str
     device: torch.device
 
-    def conditioned(self, labels: Tensor, guidance: float, *, clip_x0: bool) -> Denoiser:
-        """A guided denoiser for images of these labels (n,); it computes in the images' dtype."""
+    def conditioned(self, labels: Tensor, cell: WholeCell) -> Denoiser:
+        """A guided, bounded denoiser for images of these labels (n,), in the images' dtype.
+
+        A guided step calls the network twice, with and without labels. One call of a doubled batch
+        is no faster on a CPU: 0.8 to 1.1 times as fast at 25 to 400 images.
+        """
         prediction = PREDICTIONS[self.prediction]
         labels = labels.to(self.device)
+        interval = cell.guidance_interval
         denoise = guided(
             self._predict(prediction, labels),
             self._predict(prediction, torch.full_like(labels, NO_LABEL)),
-            guidance,
+            cell.guidance,
+            interval=(interval[0], interval[1]) if interval else None,
+            rescale=cell.guidance_rescale,
         )
-        return clipped(denoise) if clip_x0 else denoise
+        return bounded(denoise, cell.x0_bound, cell.dynamic_quantile)
 
     def _predict(self, prediction: Prediction, labels: Tensor) -> Denoiser:
         def denoise(x: Tensor, at: Level) -> Tensor:
@@ -39,3 +50,17 @@ class TrainedDenoiser:
             return prediction.to_x0(output, x, at)
 
         return denoise
+
+    @contextmanager
+    def counted(self) -> Iterator[list[int]]:
+        """Within, the list's only number counts the calls of the network."""
+        calls = [0]
+
+        def count(*_: object) -> None:
+            calls[0] += 1
+
+        hook = self.network.register_forward_hook(count)
+        try:
+            yield calls
+        finally:
+            hook.remove()

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from mnist_diffusion.diffusion.samplers import SAMPLERS
-from mnist_diffusion.diffusion.timesteps import levels
+from mnist_diffusion.diffusion.spacings import levels
 from mnist_diffusion.randomness import PerImageNoise
 from mnist_diffusion.sampling.denoiser import NO_LABEL, TrainedDenoiser
-from mnist_diffusion.settings import Cell, Sample
+from mnist_diffusion.settings import Sample, WholeCell
 
 IMAGE = (1, 28, 28)
 FRAMES = 21
@@ -27,6 +27,8 @@ class MicroBatch:
     """(n, 1, 28, 28) in [-1, 1]."""
     trajectory: Tensor
     """(frames, trajectory images of this batch, 28, 28), from noise to image."""
+    evaluations: int
+    """Calls of the network, counted: what each of the images cost."""
 
 
 def labels_for(count: int, guidance: float) -> np.ndarray:
@@ -42,7 +44,7 @@ def trajectory_steps(steps: int) -> list[int]:
 
 
 @torch.inference_mode()
-def draw(denoiser: TrainedDenoiser, cell: Cell, sample: Sample) -> Iterator[MicroBatch]:
+def draw(denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample) -> Iterator[MicroBatch]:
     """Yield the images of a cell, `sample.micro_batch` at a time.
 
     Every network call has the same shape: the last batch is padded with further images, which are
@@ -56,14 +58,15 @@ def draw(denoiser: TrainedDenoiser, cell: Cell, sample: Sample) -> Iterator[Micr
         states = _walk(denoiser, cell, sample, indices, torch.from_numpy(labels))
         kept = trajectory_steps(cell.steps)
         frames = []
-        for step, x in enumerate(states):
-            if step in kept:
-                frames.append(x[:followed, 0].cpu())
-        yield MicroBatch(first, x[:wanted].cpu(), torch.stack(frames))
+        with denoiser.counted() as calls:
+            for step, x in enumerate(states):
+                if step in kept:
+                    frames.append(x[:followed, 0].cpu())
+        yield MicroBatch(first, x[:wanted].cpu(), torch.stack(frames), calls[0])
 
 
 def _walk(
-    denoiser: TrainedDenoiser, cell: Cell, sample: Sample, indices: range, labels: Tensor
+    denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample, indices: range, labels: Tensor
 ) -> Iterator[Tensor]:
     """The states of one micro-batch, the starting noise first."""
     device = denoiser.device
@@ -72,7 +75,7 @@ def _walk(
     noise: Callable[[], Tensor] = lambda: draw_noise().to(device)  # noqa: E731
     x = start().to(device)
     yield x
-    denoise = denoiser.conditioned(labels, cell.guidance, clip_x0=sample.clip_x0)
-    path = levels(denoiser.schedule, cell.steps)
+    denoise = denoiser.conditioned(labels, cell)
+    path = levels(denoiser.schedule, cell.steps, cell.spacing)
     for x, _ in SAMPLERS[cell.sampler](denoise, x, path, noise, cell.eta):
         yield x

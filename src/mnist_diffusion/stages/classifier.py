@@ -14,11 +14,10 @@ from mnist_diffusion.jsonfile import write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.progress import track
 from mnist_diffusion.provenance.digests import arrays_digest
-from mnist_diffusion.randomness import derive_seed
+from mnist_diffusion.randomness import derive_seed, seeded
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import HistoryPoint, Record
 from mnist_diffusion.training.classification import train_classifier
-from mnist_diffusion.training.loop import seeded
 
 NETWORK = {"name": "classifier", "sizes": {}}
 

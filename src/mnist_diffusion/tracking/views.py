@@ -17,12 +17,22 @@ if TYPE_CHECKING:
 VIEW = "latest"
 SHARED_VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 
-CELL_PARAMS = ["schedule", "conditioning", "sampler", "steps", "guidance"]
+CELL_PARAMS = [
+    "schedule", "conditioning", "prediction", "weighting", "sampler", "steps", "spacing",
+    "guidance",
+]  # fmt: skip
 COLUMNS = {
     CELLS: {"metrics": ["relative_fd", "accuracy"], "params": CELL_PARAMS},
     TRAINING: {
         "metrics": ["loss", "seconds", "images_per_second"],
-        "params": ["schedule", "conditioning", "network", "recipe", "prediction"],
+        "params": [
+            "schedule",
+            "conditioning",
+            "network",
+            "prediction",
+            "weighting",
+            "timestep_sampling",
+        ],
     },
     PIPELINE: {"metrics": ["seconds", "images_per_second"], "tags": ["stage", "cell", "scale"]},
 }

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -83,10 +82,3 @@ def rate_factor(step: int, recipe: Recipe) -> float:
     warm = min(1.0, (step + 1) / max(1.0, recipe.warmup * recipe.steps))
     decay = 0.5 * (1 + math.cos(math.pi * progress)) if recipe.decay == "cosine" else 1.0
     return warm * decay
-
-
-def seeded(network_builder: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """Build a network whose initial weights depend on `seed` alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return network_builder()
