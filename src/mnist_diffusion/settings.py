@@ -145,37 +145,34 @@ class Recipe(Section):
         return self
 
 
-class Weighting(Section):
-    """diffusion.weightings"""
-
-    unit_mean: bool
-    """Divide by the mean over all timesteps, so that the loss keeps its size."""
+class Parameterless(Section):
+    """Something that has a name only."""
 
 
-class P2(Weighting):
+class P2(Section):
     """eps-MSE / (k + SNR)^gamma"""
 
     k: Rate
     gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    unit_mean: bool
+    """Divide by the mean over all timesteps, so that the loss keeps its size."""
 
 
-class MinSNR(Weighting):
+class MinSNR(Section):
     """x0-MSE · min(SNR, gamma)"""
 
     gamma: Rate
+    unit_mean: bool
+    """Divide by the mean over all timesteps, so that the loss keeps its size."""
 
 
 class Weightings(Section):
     """The parameters of each weighting; `runs` name one."""
 
-    epsilon: Weighting
-    v: Weighting
+    epsilon: Parameterless
+    v: Parameterless
     p2: P2
     min_snr: MinSNR = Field(alias="min-snr")
-
-
-class Parameterless(Section):
-    """Something that has a name only."""
 
 
 class Importance(Section):
@@ -235,7 +232,9 @@ class Run(Section):
 
 Spacing = Literal["trailing", "leading", "linspace", "log-snr"]
 X0Bound = Literal["clip", "dynamic", "none"]
-Interval = Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=2, max_length=2)]
+Interval = Annotated[
+    list[Annotated[float, Field(ge=0, allow_inf_nan=False)]], Field(min_length=2, max_length=2)
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

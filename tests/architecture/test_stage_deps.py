@@ -90,9 +90,7 @@ def _code_deps(stage: dict[str, Any]) -> list[Path]:
 @pytest.mark.parametrize("name", STAGES)
 def test_every_import_is_declared(name: str, graph: grimp.ImportGraph) -> None:
     deps = _code_deps(STAGES[name])
-    missing = {
-        f for f in _imported(graph, name) if not any(f.is_relative_to(dep) for dep in deps)
-    }
+    missing = {f for f in _imported(graph, name) if not any(f.is_relative_to(dep) for dep in deps)}
     assert not missing, f"dvc.yaml: stages.{name}.deps lacks {sorted(map(str, missing))}"
 
 

@@ -99,6 +99,24 @@ def dpm_rounds_the_state_to_float32() -> bool:
     return torch.equal(step(ONES), step(ONES * (1 + 1e-9)))
 
 
+def third_order_takes_half_the_curve() -> bool:
+    """Where x0 is lambda², which a parabola meets: the share of the curve that a step takes in."""
+    scheduler = dpm(solver_order=3)
+    timesteps = timesteps_of(scheduler, 20)
+    half_log_snr = -scheduler.sigmas[:-1].double().log()
+    before = x = ONES
+    for t, now in zip(timesteps[:4], half_log_snr, strict=False):
+        before, x = x, scheduler.step(ONES * now**2, t, x).prev_sample
+    now, then = half_log_snr[3:5]
+    # The integrals of e^l·l² and of e^l·(now² + 2·now·(l - now)), which lacks the curve.
+    whole = then.exp() * (then**2 - 2 * then + 2) - now.exp() * (now**2 - 2 * now + 2)
+    tangent = then.exp() * (2 * now * then - now**2 - 2 * now) - now.exp() * (now**2 - 2 * now)
+    sigmas = [1 / (1 + (2 * level).exp()).sqrt() for level in (now, then)]
+    taken = (x - sigmas[1] / sigmas[0] * before) / sigmas[1]
+    share = (taken - tangent) / (whole - tangent)
+    return float(share.mean()) == pytest.approx(0.5, abs=0.02)
+
+
 def dpm_starts_from_a_little_signal() -> bool:
     return float(dpm(rescale_betas_zero_snr=True).alphas_cumprod[-1]) == 2**-24
 
@@ -173,6 +191,11 @@ KNOWN_WRONG = {
         dpm_rounds_the_state_to_float32,
         "#7097",
         "DPM-Solver casts the state to float32 within the step, whatever its dtype",
+    ),
+    "dpm-3-curve": Corner(
+        third_order_takes_half_the_curve,
+        UNREPORTED,
+        "order 3 weighs the second difference as if it were the second derivative: order 2 only",
     ),
     "dpm-zero-snr": Corner(
         dpm_starts_from_a_little_signal,

@@ -57,6 +57,24 @@ class StridingDDIMScheduler(DDIMScheduler):
         return super().step(model_output, timestep, sample, **options)
 
 
+class WholeCurveDPMSolver(DPMSolverMultistepScheduler):
+    """Order 3 with all of its curve: alone it has half, and order 2 (the corner `dpm-3-curve`)."""
+
+    def multistep_dpm_solver_third_order_update(
+        self, model_output_list: list[Tensor], *args: Any, **options: Any
+    ) -> Tensor:
+        half = super().multistep_dpm_solver_third_order_update(model_output_list, *args, **options)
+        at = [
+            self._sigma_to_alpha_sigma_t(self.sigmas[self.step_index + k]) for k in (1, 0, -1, -2)
+        ]
+        there, now, before, long_before = (torch.log(a) - torch.log(s) for a, s in at)
+        h = there - now
+        r0, r1 = (now - before) / h, (before - long_before) / h
+        x0_2, x0_1, x0 = model_output_list[-3:]
+        curve = ((x0 - x0_1) / r0 - (x0_1 - x0_2) / r1) / (r0 + r1)
+        return half + at[0][0] * (0.5 - (torch.expm1(-h) + h) / h**2) * curve
+
+
 SCHEDULERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "ddpm": (DDPMScheduler, {"variance_type": "fixed_small"}),
     "ddpm-large": (DDPMScheduler, {"variance_type": "fixed_large"}),
@@ -64,7 +82,7 @@ SCHEDULERS: dict[str, tuple[Any, dict[str, Any]]] = {
     # lower_order_final would also lower the last step but one, of fewer than 15.
     "dpm-solver-1": (DPMSolverMultistepScheduler, {"solver_order": 1, "lower_order_final": False}),
     "dpm-solver-2": (DPMSolverMultistepScheduler, {"solver_order": 2, "lower_order_final": False}),
-    "dpm-solver-3": (DPMSolverMultistepScheduler, {"solver_order": 3, "lower_order_final": False}),
+    "dpm-solver-3": (WholeCurveDPMSolver, {"solver_order": 3, "lower_order_final": False}),
     # The midpoint form with its middle moved to the end of the step: see `evaluations`.
     "heun": (DPMSolverSinglestepScheduler, {"solver_order": 2, "lower_order_final": True}),
 }

@@ -274,8 +274,14 @@ SAMPLERS: dict[str, Mutant] = {
         (
             "third order with the curve's sign flipped",
             "dpm_solver",
-            "0.5 - (torch.expm1",
+            "1 - 2 * (torch.expm1",
             "(torch.expm1(-h) + h) / h**2 - 0.5 + 0 * (torch.expm1",
+        ),
+        (
+            "third order with half its curve, as diffusers has it",
+            "dpm_solver",
+            "1 - 2 * (torch.expm1(-h) + h)",
+            "0.5 - (torch.expm1(-h) + h)",
         ),
         ("history in the wrong order", "dpm_solver", "past.appendleft", "past.append"),
     ]

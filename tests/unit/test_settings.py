@@ -173,6 +173,7 @@ def test_a_strange_key_is_refused(content: dict[str, Any], key: object) -> None:
         ("sample/guidance_rescale", 1.5, "less than or equal to 1"),
         ("sample/dynamic_quantile", 0.0, "greater than 0"),
         ("sample/guidance_interval", [0.2], "at least 2 items"),
+        ("sample/guidance_rescale", INFINITY, "less than or equal to 1"),
         ("train/weightings/min-snr/gamma", 0.0, "greater than 0"),
         ("train/timestep_samplings/importance/history", 0, "greater than 0"),
         ("cells/cosine-class-g2/run", 5, "valid string"),

@@ -48,8 +48,8 @@ TRAIN = Train.model_validate(
         "label_dropout": 0.1,
         "log_every": 1,
         "weightings": {
-            "epsilon": {"unit_mean": False},
-            "v": {"unit_mean": False},
+            "epsilon": {},
+            "v": {},
             "p2": {"k": 1.0, "gamma": 1.0, "unit_mean": False},
             "min-snr": {"gamma": 5.0, "unit_mean": False},
         },

@@ -6,7 +6,12 @@ from mnist_diffusion.stages.record import Record
 from mnist_diffusion.tracking import flush, note, store
 
 RECORD = Record(
-    params={"run": "cosine-class", "guidance": 2.0, "zero_terminal_snr": True, "muon_learning_rate": None},
+    params={
+        "run": "cosine-class",
+        "guidance": 2.0,
+        "zero_terminal_snr": True,
+        "muon_learning_rate": None,
+    },
     metrics={"relative_fd": 0.012, "accuracy_per_class/3": 0.99, "fd@floor": 0.001},
     tags={"samples_sha256": "ab" * 32},
     images=500,

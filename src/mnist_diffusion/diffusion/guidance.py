@@ -55,5 +55,4 @@ def rescaled(guided: Tensor, conditional: Tensor, phi: float) -> Tensor:
 
 def _within(interval: tuple[float, float], at: Level) -> bool:
     low, high = interval
-    # Multiplied out, for alpha may be 0.
-    return bool(low * at.alpha <= at.sigma <= high * at.alpha)
+    return bool(low <= at.sigma / at.alpha <= high)

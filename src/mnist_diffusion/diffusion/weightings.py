@@ -50,7 +50,8 @@ def weighting(
     """One of WEIGHTINGS with its parameters bound.
 
     `unit_mean` divides by its mean over all timesteps as a factor on eps-MSE, so that learning rate
-    and gradient clipping mean what they mean for L_simple.
+    and gradient clipping mean what they mean for L_simple. That is for factors of about 1: the mean
+    of v's, 1 + 1/SNR, is all the noisiest timesteps'.
     """
     chosen: Weighting = partial(WEIGHTINGS[name], **parameters)
     if not unit_mean:

@@ -55,7 +55,11 @@ def _second(x: Tensor, past: Past, here: Level, there: Level) -> Tensor:
 
 
 def _third(x: Tensor, past: Past, here: Level, there: Level) -> Tensor:
-    """Divided differences, integrated exactly (Lu et al. 2022, appendix; the authors' code)."""
+    """The parabola through the last three x0, integrated exactly (Lu et al. 2022, appendix B).
+
+    The authors' multistep code and its copies give the curve half of this weight, and converge at
+    order 2 only; their single-step code has it right.
+    """
     (x0, now), (x0_1, before), (x0_2, long_before) = past
     h = there.half_log_snr - now
     r0, r1 = (now - before) / h, (before - long_before) / h
@@ -64,7 +68,7 @@ def _third(x: Tensor, past: Past, here: Level, there: Level) -> Tensor:
     curve = (slope_0 - slope_1) / (r0 + r1).to(x)
     slope = slope_0 + r0.to(x) * curve
     slope_factor = 1 + torch.expm1(-h) / h
-    curve_factor = 0.5 - (torch.expm1(-h) + h) / h**2
+    curve_factor = 1 - 2 * (torch.expm1(-h) + h) / h**2
     change = slope_factor.to(x) * slope + curve_factor.to(x) * curve
     return exponential_step(x, x0, here, there) + there.alpha.to(x) * change
 
