@@ -46,7 +46,8 @@ def guided(
 def rescaled(guided: Tensor, conditional: Tensor, phi: float) -> Tensor:
     """Bring each image's contrast back to the conditional's, by a share phi of the way.
 
-    Guidance widens the range of x0, which looks over-exposed (Lin et al. 2024, eq. 15 and 16).
+    Guidance widens the range of x0, which looks over-exposed (Lin et al. 2024, section 3.4). Theirs
+    rescales what the network puts out; on x0 the same phi is another strength.
     """
     dims = tuple(range(1, guided.ndim))
     ratio = conditional.std(dim=dims, keepdim=True) / guided.std(dim=dims, keepdim=True)

@@ -20,7 +20,8 @@ def trailing(schedule: Schedule, steps: int) -> list[int]:
 def leading(schedule: Schedule, steps: int) -> list[int]:
     """Evenly spaced, the cleanest included: it starts from less noise than the images do.
 
-    The habit of DDIM (Song et al. 2021) and of many libraries; see `first_step_signal`.
+    The habit of DDIM (Song et al. 2021) and of many libraries; `mnist-diffusion schedules` prints
+    the signal that is left there.
     """
     stride = schedule.timesteps // steps
     return [k * stride for k in reversed(range(steps))]
@@ -32,9 +33,9 @@ def linspace(schedule: Schedule, steps: int) -> list[int]:
 
 
 def log_snr(schedule: Schedule, steps: int) -> list[int]:
-    """Even steps of log-SNR, each at the nearest timestep (Lu et al. 2022, section 6).
+    """Even steps of log-SNR, each at the nearest timestep.
 
-    Where steps are finer than timesteps, the next free timestep is taken: the count never changes.
+    The default of DPM-Solver's authors (Lu et al. 2022, arXiv 2206.00927) for small images. Where steps are finer than timesteps, the next free timestep is taken: the count never changes.
     A level without any signal, at log-SNR minus infinity, is visited first.
     """
     half_log_snr = schedule.level(torch.arange(schedule.timesteps)).half_log_snr.numpy()

@@ -1,6 +1,6 @@
 """Drawing a sample set: image k is the same whatever n, the order, or the images beside it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +72,10 @@ def _walk(
     device = denoiser.device
     start = PerImageNoise(sample.seed, "sample/start", indices, IMAGE)
     draw_noise = PerImageNoise(sample.seed, "sample/steps", indices, IMAGE)
-    noise: Callable[[], Tensor] = lambda: draw_noise().to(device)  # noqa: E731
+
+    def noise() -> Tensor:
+        return draw_noise().to(device)
+
     x = start().to(device)
     yield x
     denoise = denoiser.conditioned(labels, cell)

@@ -1,4 +1,4 @@
-"""DPM-Solver++, multistep (Lu et al. 2022)."""
+"""DPM-Solver++, multistep (Lu et al. 2022, arXiv 2211.01095)."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -55,10 +55,10 @@ def _second(x: Tensor, past: Past, here: Level, there: Level) -> Tensor:
 
 
 def _third(x: Tensor, past: Past, here: Level, there: Level) -> Tensor:
-    """The parabola through the last three x0, integrated exactly (Lu et al. 2022, appendix B).
+    """The parabola through the last three x0, integrated exactly; the paper stops at order 2.
 
     The authors' multistep code and its copies give the curve half of this weight, and converge at
-    order 2 only; their single-step code has it right.
+    order 2 only.
     """
     (x0, now), (x0_1, before), (x0_2, long_before) = past
     h = there.half_log_snr - now

@@ -14,9 +14,9 @@ from mnist_diffusion.diffusion.schedules import Level
 def heun(
     denoise: Denoiser, x: Tensor, levels: Sequence[Level], noise: Noise, eta: float = 0.0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The second-order single-step solver DPM-Solver++(2S) at r = 1 (Lu et al. 2022, algorithm 1).
+    """The second-order single-step solver DPM-Solver++(2S) at r = 1.
 
-    Karras et al. (2022, algorithm 1) average the slope over sigma / alpha, a time that is 20,000 at
+    Lu et al. (2022, arXiv 2211.01095, algorithm 1). Karras et al. (2022, algorithm 1) average the slope over sigma / alpha, a time that is 20,000 at
     the first step of a cosine schedule and infinite at zero terminal SNR. Averaging x0 over
     half-log-SNR is Heun's idea in a time where such steps stay bounded. Every step costs two
     evaluations, but for the last, which returns x0.
