@@ -35,7 +35,8 @@ def linspace(schedule: Schedule, steps: int) -> list[int]:
 def log_snr(schedule: Schedule, steps: int) -> list[int]:
     """Even steps of log-SNR, each at the nearest timestep.
 
-    The default of DPM-Solver's authors (Lu et al. 2022, arXiv 2206.00927) for small images. Where steps are finer than timesteps, the next free timestep is taken: the count never changes.
+    The default of DPM-Solver's authors (Lu et al. 2022, arXiv 2206.00927) for small images. Where
+    steps are finer than timesteps, the next free timestep is taken: the count never changes.
     A level without any signal, at log-SNR minus infinity, is visited first.
     """
     half_log_snr = schedule.level(torch.arange(schedule.timesteps)).half_log_snr.numpy()

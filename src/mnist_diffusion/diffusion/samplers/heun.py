@@ -16,10 +16,11 @@ def heun(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The second-order single-step solver DPM-Solver++(2S) at r = 1.
 
-    Lu et al. (2022, arXiv 2211.01095, algorithm 1). Karras et al. (2022, algorithm 1) average the slope over sigma / alpha, a time that is 20,000 at
-    the first step of a cosine schedule and infinite at zero terminal SNR. Averaging x0 over
-    half-log-SNR is Heun's idea in a time where such steps stay bounded. Every step costs two
-    evaluations, but for the last, which returns x0.
+    Lu et al. (2022, arXiv 2211.01095, algorithm 1). Karras et al. (2022, algorithm 1) average
+    the slope over sigma / alpha, a time that is 20,000 at the first step of a cosine schedule
+    and infinite at zero terminal SNR. Averaging x0 over half-log-SNR is Heun's idea in a time
+    where such steps stay bounded. Every step costs two evaluations, but for the last, which
+    returns x0.
     """
     for here, there in pairwise(levels):
         x0 = denoise(x, here)
