@@ -99,15 +99,15 @@ def scale(
 
 @app.command(rich_help_panel=TOOLS)
 def schedules(
-    timesteps: Annotated[int, typer.Option(min=21, max=100_000)] = 1000,
+    timesteps: Annotated[int, typer.Option(min=21, max=4000)] = 1000,
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 10,
 ) -> None:
     """Print the card of every noise schedule: its betas' digest, its ends, where SNR is 1."""
-    from mnist_diffusion.provenance.cards import cards
+    from mnist_diffusion.provenance.schedule_table import schedule_table
 
     if steps > timesteps:
         raise UserError(f"--steps: {steps} exceeds the {timesteps} timesteps; give fewer")
-    print(cards(timesteps, steps).to_markdown(disable_numparse=True))
+    print(schedule_table(timesteps, steps).to_markdown(disable_numparse=True))
 
 
 @app.command(rich_help_panel=TOOLS)

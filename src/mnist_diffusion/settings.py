@@ -227,6 +227,16 @@ class Run(Section):
             raise ValueError(
                 "prediction: epsilon tells nothing of the image at zero SNR; set v or x0"
             )
+        if self.zero_terminal_snr and self.weighting != "v":
+            raise ValueError(
+                f"weighting: {self.weighting} gives no weight to zero SNR, where sampling starts; "
+                "set v"
+            )
+        if self.prediction == "epsilon" and self.weighting == "v":
+            raise ValueError(
+                "weighting: v on an output read as epsilon is all the noisiest timestep's; "
+                "set epsilon, p2 or min-snr, or prediction v or x0"
+            )
         return self
 
 
@@ -294,6 +304,9 @@ class Cell(Sampling):
     @model_validator(mode="after")
     def _check_choices(self) -> Cell:
         _check_rising(self.guidance_interval)
+        for name in sorted(self.model_fields_set - {"guidance_interval"}):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name}: null says nothing; leave it out, or give a value")
         return self
 
 
@@ -344,6 +357,7 @@ class Settings(Section):
             if name in RESERVED_RUNS:
                 raise ValueError(f"runs.{name}: this name is taken; choose another")
             require(run.recipe, self.train.recipes, f"runs.{name}.recipe", "recipe")
+            self._check_importance(name, run)
         for name, cell in self.cells.items():
             require(cell.run, self.runs, f"cells.{name}.run", "run")
             self._check_cell(name, cell)
@@ -357,6 +371,17 @@ class Settings(Section):
                 "digits that the floor is measured on; lower it or raise prepare.test"
             )
         return self
+
+    def _check_importance(self, name: str, run: Run) -> None:
+        recipe = self.train.recipes[run.recipe]
+        history = self.train.timestep_samplings.importance.history
+        drawn = recipe.steps * recipe.batch_size
+        if run.timestep_sampling == "importance" and drawn <= self.train.timesteps * history:
+            raise ValueError(
+                f"runs.{name}.timestep_sampling: importance waits until all timesteps have been "
+                f"seen {history} times, and {drawn:,} draws are too few; lower "
+                "train.timestep_samplings.importance.history or train more"
+            )
 
     def _check_cell(self, name: str, cell: Cell) -> None:
         fixed_eta = FIXED_ETA.get(cell.sampler, 0.0)

@@ -109,7 +109,10 @@ def test_bounds_are_thresholding_without_and_with_a_limit_of_1(
 
 @pytest.mark.parametrize("phi", [0.0, 0.3, 0.7, 1.0])
 def test_rescaled_guidance(schedule: Schedule, phi: float) -> None:
-    """diffusers guides the network's output; here it is x0, the same to within an affine map."""
+    """One formula, on what it is given: diffusers gives it the network's output, here it is x0.
+
+    For plain guidance that is the same; for the rescaled it is another strength at the same phi.
+    """
     conditional, unconditional = images(1), images(2)
     cfg = unconditional + 3 * (conditional - unconditional)
     other = rescale_noise_cfg(cfg, conditional, phi)

@@ -109,6 +109,14 @@ def test_every_cell_is_published_and_judged(clone: Clone, ran: list[str]) -> Non
         assert (metrics["accuracy"] is None) == (cell["guidance"] == 0)
 
 
+def test_zero_terminal_snr_reaches_the_samples(clone: Clone, ran: list[str]) -> None:
+    def last_signal(cell: str) -> float:
+        path = clone.folder / f"data/samples/{cell}/manifest.json"
+        return float(json.loads(path.read_text())["schedule"]["alpha_bar_last"])
+
+    assert last_signal("cosine-class-ablated") == 0 < last_signal("cosine-class")
+
+
 def test_the_report_is_there_and_whole(clone: Clone, ran: list[str]) -> None:
     page = (clone.folder / "reports/index.html").read_text(encoding="utf-8")
     text = (clone.folder / "reports/comparison.md").read_text(encoding="utf-8")

@@ -97,7 +97,8 @@ def test_unit_mean_leaves_the_shape_of_a_weighting() -> None:
     torch.testing.assert_close(unit / unit[0], plain / plain[0])
 
 
-def test_no_weighting_breaks_where_there_is_no_signal() -> None:
+def test_only_v_weighs_where_there_is_no_signal() -> None:
+    """Which is why settings refuse the others on a schedule of zero terminal SNR."""
     schedule = zero_terminal_snr(SCHEDULES["cosine"](1000))
     at = schedule.level(999)
     for name, parameters in (
@@ -106,4 +107,5 @@ def test_no_weighting_breaks_where_there_is_no_signal() -> None:
         ("p2", {"k": 1.0, "gamma": 1.0, "unit_mean": True}),
         ("min-snr", {"gamma": 5.0}),
     ):
-        assert bool(weighting(name, schedule, **parameters)(at).isfinite())  # type: ignore[arg-type]
+        weight = float(weighting(name, schedule, **parameters)(at))  # type: ignore[arg-type]
+        assert weight == (1 if name == "v" else 0)

@@ -84,7 +84,8 @@ def test_what_the_training_choices_do_not_show_is_said(results: Results) -> None
     assert choices.ablations(results).note == (
         "Each run differs from cosine-class in one choice, cosine-class-zero-snr from "
         "cosine-class-v, whose loss counts the noisiest levels at all. Importance sampling also "
-        "gives up the stratified draw. It is one training seed: small differences settle nothing."
+        "gives up the stratified draw, and draws uniformly until it has seen every timestep often "
+        "enough. It is one training seed: small differences settle nothing."
     )
 
 

@@ -51,7 +51,8 @@ def content() -> dict[str, Any]:
     """The committed settings, with a run and cells whose names do not move with experiments."""
     content = read_yaml(PARAMS)
     adam = {**next(iter(content["train"]["recipes"].values())), "optimizer": "adam"}
-    content["train"]["recipes"] = {"plain": {**adam, "muon_learning_rate": None}}
+    plain = {**adam, "muon_learning_rate": None}
+    content["train"]["recipes"] = {"plain": plain, "short": {**plain, "steps": 10}}
     uncond = {**RUN, "conditioning": "uncond"}
     content["runs"] = {"cosine-class": dict(RUN), "linear-uncond": uncond}
     content["cells"] = {"cosine-class-g2": dict(CELL), "cosine-class-g4": {**CELL, "guidance": 4.0}}
@@ -230,7 +231,7 @@ def test_a_bad_value_is_told_with_its_key_and_the_fix(
         (
             "runs/cosine-class/recipe",
             "fancy",
-            "runs.cosine-class.recipe: there is no recipe 'fancy'; known: plain",
+            "runs.cosine-class.recipe: there is no recipe 'fancy'; known: plain, short",
         ),
         (
             "report/headline",
@@ -284,7 +285,21 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
         ("cells/cosine-class-g2/guidance_interval", [2.0, 0.2], "cells.cosine-class-g2.guidance_"),
         ("sample/guidance_interval", [2.0, 0.2], "sample.guidance_interval: [2.0, 0.2] is empty;"),
         ("runs/cosine-class/prediction", "epsilon", None),
-        ("runs/cosine-class/zero_terminal_snr", True, None),
+        ("runs/cosine-class", {**RUN, "zero_terminal_snr": True, "weighting": "v"}, None),
+        ("runs/cosine-class/zero_terminal_snr", True, "runs.cosine-class.weighting: epsilon gives"),
+        (
+            "runs/cosine-class",
+            {**RUN, "prediction": "epsilon", "weighting": "v"},
+            "runs.cosine-class.weighting: v on an output read as epsilon",
+        ),
+        ("runs/cosine-class/timestep_sampling", "importance", None),
+        (
+            "runs/cosine-class",
+            {**RUN, "timestep_sampling": "importance", "recipe": "short"},
+            "runs.cosine-class.timestep_sampling: importance waits until",
+        ),
+        ("cells/cosine-class-g2/spacing", None, "cells.cosine-class-g2.spacing: null says"),
+        ("cells/cosine-class-g2/x0_bound", None, "cells.cosine-class-g2.x0_bound: null says"),
         ("runs/cosine-class", ZERO_SNR_EPSILON, "runs.cosine-class.prediction: epsilon tells"),
         ("runs/cosine-class/network", "simple", "runs.cosine-class.conditioning: "),
         ("runs/classifier", RUN, "runs.classifier: this name is taken;"),

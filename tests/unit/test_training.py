@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mnist_diffusion.diffusion.schedules import SCHEDULES
+from mnist_diffusion.diffusion.schedules import SCHEDULES, zero_terminal_snr
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.randomness import seeded
@@ -72,6 +72,8 @@ def digits(count: int = 64) -> tuple[Tensor, Tensor]:
 
 def objective(run: Run = RUN, label_dropout: float = 0.1) -> Denoising:
     schedule = SCHEDULES[run.schedule](1000)
+    if run.zero_terminal_snr:
+        schedule = zero_terminal_snr(schedule)
     train = TRAIN.model_copy(update={"label_dropout": label_dropout})
     return Denoising(*digits(), run, train, schedule, batch_size=16, device=CPU)
 
@@ -133,6 +135,25 @@ def test_a_weighting_is_its_factor_on_epsilon_whatever_the_output(
     at = SCHEDULES["cosine"](1000).level(t.long())
     expected = (epsilon_error * factor((at.alpha / at.sigma) ** 2)).mean()
     assert float(loss.detach()) == pytest.approx(float(expected), rel=1e-4)
+
+
+@pytest.mark.parametrize("prediction", ["x0", "v"])
+def test_pure_noise_can_be_trained_on(prediction: str) -> None:
+    """At zero terminal SNR, with the noisiest timestep in the batch: v is -x0 there."""
+    run = RUN.model_copy(
+        update={"zero_terminal_snr": True, "prediction": prediction, "weighting": "v"}
+    )
+    task, network = objective(run), Constant(0.3)
+    task.timesteps.draw = lambda count, _: (torch.full((count,), 999), torch.ones(count))  # type: ignore[method-assign]
+    loss, details = task(network, 0)
+    x0 = task.batch(0)[0]
+    wanted = x0 if prediction == "x0" else -x0
+    assert float(loss.detach()) == pytest.approx(float((0.3 - wanted).square().mean()), rel=1e-5)
+    assert float(details[:, 1].abs().max()) == 0
+    loss.backward()
+    assert bool(
+        torch.stack([p.grad for p in network.parameters() if p.grad is not None]).isfinite().all()
+    )
 
 
 def test_importance_sampling_leaves_the_expected_loss() -> None:

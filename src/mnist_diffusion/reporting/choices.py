@@ -44,7 +44,8 @@ SAMPLING_NOTE = (
     "that it starts from; there is none. The bound holds the predicted x₀ within the range of "
     "pixels: clip cuts it off, dynamic cuts it at that quantile of its size and shrinks it to fit. "
     "Guided at which ratios of noise to signal; beyond them s is 1. Rescale takes back a share φ "
-    "of the contrast that guidance adds."
+    "of the contrast that guidance adds to x₀; others rescale the network's output, where the same "
+    "φ is another strength."
 )
 
 

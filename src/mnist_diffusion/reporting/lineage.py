@@ -54,7 +54,10 @@ def note(taken: Sequence[Step]) -> str:
             ", ".join([f"Each run differs from {base.run.name} in one choice", *exceptions])
         )
     if any(step.run.settings.timestep_sampling == "importance" for step in others):
-        said.append("Importance sampling also gives up the stratified draw")
+        said.append(
+            "Importance sampling also gives up the stratified draw, and draws uniformly until it "
+            "has seen every timestep often enough"
+        )
     if len({step.run.settings.seed for step in taken}) == 1:
         said.append("It is one training seed: small differences settle nothing")
     return "".join(f"{sentence}. " for sentence in said).strip()

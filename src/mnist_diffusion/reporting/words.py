@@ -21,7 +21,7 @@ SAMPLERS = {
     "dpm-solver-1": "DPM-Solver++(1)",
     "dpm-solver-2": "DPM-Solver++(2M)",
     "dpm-solver-3": "DPM-Solver++(3M)",
-    "heun": "Heun",
+    "heun": "Heun in log-SNR",
 }
 LOSSES = {"epsilon": "ε-MSE", "v": "v-MSE", "p2": "P2", "min-snr": "min-SNR"}
 """By `weighting`: the mean squared error that the training minimises."""

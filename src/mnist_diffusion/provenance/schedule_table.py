@@ -7,7 +7,7 @@ from mnist_diffusion.diffusion.spacings import SPACINGS
 from mnist_diffusion.provenance.card import card
 
 
-def cards(timesteps: int, steps: int) -> pd.DataFrame:
+def schedule_table(timesteps: int, steps: int) -> pd.DataFrame:
     """Every schedule, as it is and with zero terminal SNR; index: its name, columns: the card.
 
     The last columns hold sqrt(alpha_bar) at the first of `steps` sampling steps, by spacing: the
