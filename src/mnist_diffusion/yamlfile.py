@@ -14,7 +14,7 @@ from mnist_diffusion.errors import UserError
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read YAML 1.2 as DVC does: 1e-4 is a number, off is a word, duplicate keys are refused."""
     try:
-        content = YAML(typ="safe").load(path)
+        content = YAML(typ="safe", pure=True).load(path)  # libyaml words its complaints its own way
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run from the repository's root") from None
     except OSError as error:
