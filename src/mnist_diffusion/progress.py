@@ -25,12 +25,19 @@ class _Lines:
 
 
 def track(
-    iterable: Iterable[Item], *, total: int, description: str, unit: str, scale: int = 1
+    iterable: Iterable[Item],
+    *,
+    total: int,
+    description: str,
+    unit: str,
+    scale: int = 1,
+    done: int = 0,
 ) -> Iterator[Item]:
-    """Yield the items; each stands for `scale` units, `total` items in all."""
+    """Yield the items; each stands for `scale` units, `total` items in all, `done` before these."""
     terminal = sys.stderr.isatty()
     with tqdm(
         total=total * scale,
+        initial=done * scale,
         desc=description,
         unit=unit,
         file=sys.stderr if terminal else cast(TextIO, _Lines(sys.stderr)),

@@ -11,27 +11,11 @@ from typing import Any
 import grimp
 import pytest
 
+from mnist_diffusion.provenance.imports import is_untracked
 from mnist_diffusion.yamlfile import read_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 SOURCE = Path("src/mnist_diffusion")
-UNTRACKED = {
-    # what they hand over is tracked as params, deps and outs of the stage
-    "settings",
-    "complaints",
-    "scales",
-    "paths",
-    # they carry a result, and do not change it
-    "errors",
-    "jsonfile",
-    "yamlfile",
-    "progress",
-    "stages.record",
-    "tracking",
-}
-"""Modules of the package, and what is below them, that no stage declares."""
-
-
 def _stages() -> dict[str, dict[str, Any]]:
     stages = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
     return {name: stage.get("do", stage) for name, stage in stages.items()}
@@ -43,11 +27,6 @@ STAGES = _stages()
 @pytest.fixture(scope="module")
 def graph() -> grimp.ImportGraph:
     return grimp.build_graph("mnist_diffusion", exclude_type_checking_imports=True)
-
-
-def _is_untracked(module: str) -> bool:
-    inside = module.removeprefix("mnist_diffusion").removeprefix(".")
-    return any(f"{inside}.".startswith(f"{name}.") for name in UNTRACKED)
 
 
 def _packages_of(module: str) -> set[str]:
@@ -63,7 +42,7 @@ def _closure(graph: grimp.ImportGraph, module: str) -> set[str]:
         here = pending.pop()
         found.add(here)
         reached = graph.find_modules_directly_imported_by(here) | _packages_of(here)
-        pending |= {m for m in reached - found if m != "mnist_diffusion" and not _is_untracked(m)}
+        pending |= {m for m in reached - found if m != "mnist_diffusion" and not is_untracked(m)}
     return found
 
 
@@ -113,4 +92,4 @@ def test_a_command_is_the_stage_and_its_key(name: str) -> None:
 
 def test_every_stage_module_is_a_stage() -> None:
     files = {path.stem for path in (REPOSITORY / SOURCE / "stages").glob("*.py")}
-    assert files - {"__init__", "record"} == set(STAGES)
+    assert files - {"__init__", "record", "runner"} == set(STAGES)

@@ -203,7 +203,7 @@ def _manifest(name: str, settings: Settings) -> dict[str, Any]:
     moments = np.linspace(TIMESTEPS - 1, -1, cell.steps + 1).astype(int)
     return {
         "schema": 1,
-        "cell": name,
+        "name": name,
         "network_evaluations": _evaluations(cell),
         "trajectory_timesteps": moments.tolist(),
         "parameters": {

@@ -51,7 +51,7 @@ def test_unknown_names_are_refused(project: Path, name: str) -> None:
 
 
 def test_a_stage_without_its_input_is_refused(project: Path) -> None:
-    assert_refused(call(project, "sample", "cosine-class"), "config.json", "dvc repro")
+    assert_refused(call(project, "sample", "cosine-class"), "models/cosine-class", "dvc repro")
 
 
 @pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="has CUDA")

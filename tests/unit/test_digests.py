@@ -141,8 +141,9 @@ def test_source_files_are_what_an_import_loads(module):
 
 
 def test_environment_is_the_same_twice_and_all_text():
-    first = environment.environment()
-    assert first == environment.environment()
-    assert all(isinstance(value, str) and value for value in first.values())
+    first = environment.environment("cpu")
+    assert first == environment.environment("cpu")
+    assert all(isinstance(value, str) for value in first.values())
+    assert environment.environment().items() < first.items()
     assert first["torch"] == torch.__version__
     assert first["threads"] == str(torch.get_num_threads())

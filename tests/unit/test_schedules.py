@@ -2,8 +2,15 @@
 
 import pytest
 import torch
+from torch import Tensor
 
-from mnist_diffusion.diffusion.schedules import CLEAN, SCHEDULES, Schedule, zero_terminal_snr
+from mnist_diffusion.diffusion.schedules import (
+    CLEAN,
+    SCHEDULES,
+    Schedule,
+    linear,
+    zero_terminal_snr,
+)
 
 # alpha_bar at both ends and half-log-SNR at T, for T = 1000: plain-Python arithmetic, 2026-11-22.
 PUBLISHED = {
@@ -83,3 +90,9 @@ def test_a_card_tells_schedules_apart() -> None:
 def test_unusable_betas_are_refused(betas: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="beta"):
         Schedule(betas)
+
+
+@pytest.mark.parametrize("t", [-2, 1000, torch.tensor([3, 1000])])
+def test_a_timestep_beyond_the_ends_is_an_error(t: int | Tensor) -> None:
+    with pytest.raises(IndexError, match="timesteps are -1 to 999"):
+        linear(1000).level(t)

@@ -2,6 +2,7 @@ import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from tracked import RECORD, assert_one_warning, closed_port, log, logged
@@ -77,11 +78,18 @@ def test_artifacts_are_copied_under_the_repository(repository, tmp_path):
 
 
 def test_only_the_newest_run_of_a_stage_is_latest(repository):
-    for name in ("a", "a", "b"):
-        log("evaluate", name, RECORD, 1.0)
+    for name, fd in (("a", 1.0), ("a", 2.0), ("b", 1.0)):
+        log("evaluate", name, replace(RECORD, metrics={"fd": fd}), 1.0)
     _, found = logged(store.CELLS)
     latest = sorted((run.info.run_name, run.data.tags.get("latest")) for run in found)
     assert latest == [("a", "false"), ("a", "true"), ("b", "true")]
+
+
+def test_the_same_result_again_is_the_same_run(repository):
+    log("evaluate", "a", RECORD, 1.0)
+    log("evaluate", "a", RECORD, 2.0, "smoke")
+    _, [run] = logged(store.CELLS)
+    assert (run.data.metrics["seconds"], run.data.tags["latest"]) == (1.0, "true")
 
 
 OPEN = """

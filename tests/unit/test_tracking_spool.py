@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from tracked import RECORD, assert_one_warning, log, logged
 
-from mnist_diffusion import cli
+from mnist_diffusion.stages import runner
 from mnist_diffusion.stages.record import HistoryPoint, Record
 from mnist_diffusion.tracking import flush, note, runs, spool, store
 
@@ -156,17 +156,17 @@ def test_two_flushes_at_once_log_each_run_once(repository):
         ("report", 1, ["note report laptop", "flush"]),
     ],
 )
-def test_a_long_stage_flushes_and_the_last(monkeypatch, stage, seconds, calls):
+def test_a_long_stage_flushes_and_the_last(tmp_path, monkeypatch, stage, seconds, calls):
     did = []
-    compute = SimpleNamespace(device="cpu", threads=1)
-    settings = SimpleNamespace(scale="laptop", compute=compute, cells={})
-    module = SimpleNamespace(run=lambda _: Record())
+    settings = SimpleNamespace(scale="laptop", cells={})
+    module = SimpleNamespace(run=lambda _: None, record=lambda _: Record())
     clock = iter([0.0, seconds])
-    monkeypatch.setattr(cli, "load_settings", lambda: settings)
-    monkeypatch.setattr(cli, "importlib", SimpleNamespace(import_module=lambda _: module))
-    monkeypatch.setattr(cli, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    monkeypatch.setattr(cli, "write_json", lambda *_: None)
-    monkeypatch.setattr(cli, "note", lambda stage, *rest: did.append(f"note {stage} {rest[-1]}"))
-    monkeypatch.setattr(cli, "flush", lambda: did.append("flush"))
-    cli._run_stage(stage)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "PUBLISHED", {})
+    monkeypatch.setattr(runner, "load_settings", lambda: settings)
+    monkeypatch.setattr(runner, "importlib", SimpleNamespace(import_module=lambda _: module))
+    monkeypatch.setattr(runner, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(runner, "note", lambda stage, *rest: did.append(f"note {stage} {rest[-1]}"))
+    monkeypatch.setattr(runner, "flush", lambda: did.append("flush"))
+    runner.run_stage(stage)
     assert did == calls

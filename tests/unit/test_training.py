@@ -247,7 +247,7 @@ def test_decay_zero_keeps_the_newest_weights() -> None:
     with torch.no_grad():
         network.weight.fill_(2.0)
     average.update()
-    assert torch.equal(average.state()[0], network.weight)
+    assert torch.equal(average.state()["0"], network.weight)
 
 
 def test_the_learning_rate_rises_then_falls_to_zero() -> None:

@@ -12,14 +12,14 @@ from mnist_diffusion.diffusion.schedules import Level
 def add_noise(x0: Tensor, noise: Tensor, at: Level) -> Tensor:
     """Draw x_t from q(x_t | x_0) in closed form (Ho et al. 2020, eq. 4).
 
-    `x0` and `noise` share one shape (n, c, h, w); the result has it and their dtype.
+    `x0` and `noise` share one shape (n, c, h, w); the result has it, their dtype and device.
     """
-    return at.alpha.to(x0.dtype) * x0 + at.sigma.to(x0.dtype) * noise
+    return at.alpha.to(x0) * x0 + at.sigma.to(x0) * noise
 
 
 def add_noise_step(x: Tensor, noise: Tensor, beta: Tensor) -> Tensor:
     """Draw x_t from q(x_t | x_{t-1}), one link of the chain (Ho et al. 2020, eq. 2)."""
-    return (1 - beta).sqrt().to(x.dtype) * x + beta.sqrt().to(x.dtype) * noise
+    return (1 - beta).sqrt().to(x) * x + beta.sqrt().to(x) * noise
 
 
 def step_beta(noisy: Level, cleaner: Level) -> Tensor:

@@ -24,7 +24,7 @@ class Prediction(Protocol):
         ...
 
     def velocity_factor(self, at: Level) -> Tensor:
-        """The c in (error of v) = c · (error of the output): errors of v compare at all levels."""
+        """The c in |error of v| = c · |error of the output|: errors of v compare at all levels."""
         ...
 
 

@@ -64,10 +64,14 @@ class Schedule:
         return torch.cumprod(1 - self.betas, dim=0)
 
     def level(self, t: Tensor | int) -> Level:
-        """The noise level of timestep(s) t in [-1, T); t = -1 is the clean image."""
+        """The noise level of timestep(s) t in [-1, T); t = -1 is the clean image.
+
+        IndexError for others: an index that wraps around would give another level in silence.
+        """
         t = torch.as_tensor(t)
-        padded = torch.cat([self.alphas_bar, torch.ones(1, dtype=torch.float64)])
-        alpha_bar = padded[t]
+        if bool(((t < CLEAN) | (t >= self.timesteps)).any()):
+            raise IndexError(f"timesteps are {CLEAN} to {self.timesteps - 1}, got {t}")
+        alpha_bar = torch.cat([self.alphas_bar, torch.ones(1, dtype=torch.float64)])[t]
         return Level(t, alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
 
     def card(self) -> dict[str, float | int | None]:

@@ -65,7 +65,7 @@ class Stratified(Uniform):
         return t, torch.ones(count, dtype=torch.float64)
 
 
-class SecondMoment(Uniform):
+class SecondMoment:
     """Importance sampling by the root mean square of each timestep's last losses.
 
     p(t) ∝ sqrt(E[L_t²]), mixed with a little of the uniform, weighted by 1 / (T · p), which keeps
@@ -74,7 +74,7 @@ class SecondMoment(Uniform):
     """
 
     def __init__(self, timesteps: int, *, history: int, uniform_share: float):
-        super().__init__(timesteps)
+        self.timesteps = timesteps
         self._uniform_share = uniform_share
         self._losses = torch.zeros(timesteps, history, dtype=torch.float64)
         self._seen = torch.zeros(timesteps, dtype=torch.int64)

@@ -32,7 +32,7 @@ def p2(at: Level, *, k: float, gamma: float) -> Tensor:
 
 
 def min_snr(at: Level, *, gamma: float) -> Tensor:
-    """x0-MSE · min(SNR, gamma): no level counts more than gamma (Hang et al. 2023, eq. 8)."""
+    """x0-MSE · min(SNR, gamma): no level counts more than gamma (Hang et al. 2023)."""
     return at.sigma**2 * at.snr.clamp(max=gamma)
 
 

@@ -1,11 +1,15 @@
 """SHA-256 digests of what things mean: decoded tensors, source, JSON; never of containers."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from mnist_diffusion import jsonfile
 
@@ -44,6 +48,23 @@ def json_digest(content: Any) -> str:
     return hashlib.sha256(jsonfile.to_text(content).encode()).hexdigest()
 
 
+def content_digest(path: Path) -> str:
+    """Digest of what a file holds, by its suffix: an array, named tensors, a JSON value, or bytes.
+
+    OSError if it cannot be read, ValueError if it is not what its suffix says.
+    """
+    return _CONTENT.get(path.suffix, file_digest)(path)
+
+
+def image_digests(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> list[str]:
+    """One digest an image, (n, 28, 28), with its place in the set and its label, (n,)."""
+    shape = images.shape[1:]
+    return [
+        hashlib.sha256(f"{k} {label} uint8 {shape}\n".encode() + image.tobytes()).hexdigest()
+        for k, (image, label) in enumerate(zip(images, labels.tolist(), strict=True))
+    ]
+
+
 def code_digest(sources: Iterable[Path], root: Path = SOURCE_ROOT) -> str:
     """Digest of Python source: each *.py by its path relative to `root` and its bytes.
 
@@ -54,6 +75,28 @@ def code_digest(sources: Iterable[Path], root: Path = SOURCE_ROOT) -> str:
     return json_digest(
         {file.relative_to(root.resolve()).as_posix(): file_digest(file) for file in files}
     )
+
+
+def _array_file(path: Path) -> str:
+    return array_digest(np.load(path, allow_pickle=False))
+
+
+def _tensor_file(path: Path) -> str:
+    try:
+        return arrays_digest(load_file(path))
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+
+
+def _json_file(path: Path) -> str:
+    return json_digest(json.loads(path.read_text(encoding="utf-8")))
+
+
+_CONTENT: dict[str, Callable[[Path], str]] = {
+    ".npy": _array_file,
+    ".safetensors": _tensor_file,
+    ".json": _json_file,
+}
 
 
 def _python_files(source: Path) -> Iterable[Path]:

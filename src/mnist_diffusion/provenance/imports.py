@@ -1,17 +1,57 @@
 """Which source files of this package a module needs, read from its import statements."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mnist_diffusion.provenance.digests import SOURCE_ROOT
 
+UNTRACKED = frozenset(
+    {
+        # what they hand over is tracked as params, deps and outs of the stage
+        "settings",
+        "complaints",
+        "scales",
+        "paths",
+        # they carry a result, and do not change it
+        "errors",
+        "jsonfile",
+        "yamlfile",
+        "progress",
+        "resumption",
+        "writers",
+        "lifeline",
+        "training.state",
+        "stages.record",
+        "tracking",
+        # they tell of a result
+        "provenance.folders",
+        "provenance.imports",
+        "provenance.manifest",
+        "provenance.origin",
+    }
+)
+"""Modules of the package, and what is below them, that DVC need not track and digests leave out."""
 
-def source_files(module: str, root: Path = SOURCE_ROOT) -> list[Path]:
+
+def is_untracked(module: str) -> bool:
+    """Whether a module, by its full name, is among those that do not decide a result."""
+    inside = module.partition(".")[2]
+    return any(f"{inside}.".startswith(f"{name}.") for name in UNTRACKED)
+
+
+def tracked_files(module: str, root: Path = SOURCE_ROOT) -> list[Path]:
+    """Like `source_files`, without what is untracked and what only that imports."""
+    return source_files(module, root, is_untracked)
+
+
+def source_files(
+    module: str, root: Path = SOURCE_ROOT, left_out: Callable[[str], bool] = lambda _: False
+) -> list[Path]:
     """The files of `module` and of all it imports from its own package, directly or not, sorted.
 
     Static: nothing is executed; imports inside functions count. `root` is the folder that holds the
-    package. ModuleNotFoundError if `module` is not there.
+    package; what is `left_out` is not followed. ModuleNotFoundError if `module` is not there.
     """
     if _file_of(module, root) is None:
         raise ModuleNotFoundError(f"no module {module!r} under {root}")
@@ -20,7 +60,7 @@ def source_files(module: str, root: Path = SOURCE_ROOT) -> list[Path]:
     while waiting:
         name = waiting.pop()
         file = _file_of(name, root)
-        if file is None or name in found:
+        if file is None or name in found or left_out(name):
             continue
         found[name] = file
         waiting += [n for n in _imported(name, file) if _top(n) == _top(module)]

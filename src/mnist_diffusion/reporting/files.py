@@ -127,7 +127,7 @@ class Environment(File):
 class SampleManifest(File):
     """data/samples/<cell>/manifest.json"""
 
-    cell: str
+    name: str
     parameters: SampleParameters
     schedule: ScheduleCard
     network_evaluations: int

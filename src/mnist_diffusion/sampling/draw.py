@@ -1,6 +1,7 @@
 """Drawing a sample set: image k is the same whatever n, the order, or the images beside it."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,13 +45,17 @@ def trajectory_steps(steps: int) -> list[int]:
 
 
 @torch.inference_mode()
-def draw(denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample) -> Iterator[MicroBatch]:
-    """Yield the images of a cell, `sample.micro_batch` at a time.
+def draw(
+    denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample, skip: Container[int] = ()
+) -> Iterator[MicroBatch]:
+    """Yield the images of a cell, `sample.micro_batch` at a time, but those to `skip`.
 
     Every network call has the same shape: the last batch is padded with further images, which are
     then thrown away, because kernels may round differently for other shapes.
     """
     for first in range(0, sample.count, sample.micro_batch):
+        if first in skip:
+            continue
         wanted = min(sample.micro_batch, sample.count - first)
         followed = max(0, min(sample.trajectory_images - first, wanted))
         indices = range(first, first + sample.micro_batch)
@@ -65,8 +70,32 @@ def draw(denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample) -> Iterator
         yield MicroBatch(first, x[:wanted].cpu(), torch.stack(frames), calls[0])
 
 
+@torch.inference_mode()
+def redraw(
+    denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample, indices: Sequence[int]
+) -> Tensor:
+    """Images of one or more indices in this order, (n, 1, 28, 28), bit-equal to those of `draw`.
+
+    An image keeps its place in a batch of the same shape, for kernels may round differently at
+    another place; beside whom it stands does not matter.
+    """
+    drawn: dict[int, Tensor] = {}
+    while waiting := set(indices) - drawn.keys():
+        asked = {index % sample.micro_batch: index for index in waiting}
+        batch = [asked.get(place, place) for place in range(sample.micro_batch)]
+        labels = labels_for(max(batch) + 1, cell.guidance)[batch]
+        states = _walk(denoiser, cell, sample, batch, torch.from_numpy(labels))
+        images = deque(states, maxlen=1).pop().cpu()
+        drawn |= {index: images[place] for place, index in asked.items()}
+    return torch.stack([drawn[index] for index in indices])
+
+
 def _walk(
-    denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample, indices: range, labels: Tensor
+    denoiser: TrainedDenoiser,
+    cell: WholeCell,
+    sample: Sample,
+    indices: Sequence[int],
+    labels: Tensor,
 ) -> Iterator[Tensor]:
     """The states of one micro-batch, the starting noise first."""
     device = denoiser.device

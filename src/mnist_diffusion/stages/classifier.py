@@ -1,5 +1,7 @@
 """classifier: train the judge on real digits and tell how good it is."""
 
+from typing import Any
+
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -10,32 +12,77 @@ from mnist_diffusion.dataset.scaling import to_tensor
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, reliability
 from mnist_diffusion.evaluation.features import Judgement, judge
-from mnist_diffusion.jsonfile import write_json
+from mnist_diffusion.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.progress import track
 from mnist_diffusion.provenance.digests import arrays_digest
+from mnist_diffusion.provenance.environment import environment
+from mnist_diffusion.provenance.folders import MANIFEST, read_manifest
+from mnist_diffusion.provenance.manifest import publish
+from mnist_diffusion.provenance.origin import origin
 from mnist_diffusion.randomness import derive_seed, seeded
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import HistoryPoint, Record
 from mnist_diffusion.training.classification import train_classifier
 
+HISTORY = paths.CLASSIFIER / "history.csv"
 NETWORK = {"name": "classifier", "sizes": {}}
 
 
-def run(settings: Settings) -> Record:
+def run(settings: Settings) -> None:
     """Train, test on the real test digits, and publish weights, history and report."""
     device = configure(settings.compute)
+    taken = origin(__name__, None, settings, parameters, [paths.PREPARED])
     network = _build(settings).to(device)
     history = _train(network, settings, device)
     network.eval()
 
     checkpoint.save(paths.CLASSIFIER, network, {"network": NETWORK})
-    history.to_csv(paths.CLASSIFIER / "history.csv", index=False, lineterminator="\n")
+    history.to_csv(HISTORY, index=False, lineterminator="\n")
     images, labels = _load("test")
     report = _report(judge(network, images, device), labels)
     report["classifier_sha256"] = arrays_digest(checkpoint.weights(network))
     write_json(paths.CLASSIFIER_REPORT, report)
-    return _record(settings, report, history)
+    publish(
+        paths.CLASSIFIER,
+        taken,
+        environment(device),
+        reports=[paths.CLASSIFIER_REPORT],
+    )
+
+
+def parameters(settings: Settings) -> dict[str, Any]:
+    """What decides the judge's weights, besides the digits."""
+    return settings.classifier.model_dump()
+
+
+def record(settings: Settings) -> Record:
+    """What was published, for tracking."""
+    report = read_json(paths.CLASSIFIER_REPORT)
+    digits = {f"accuracy_{k}": v for k, v in report["accuracy_per_class"].items()}
+    history = pd.read_csv(HISTORY)
+    chosen = read_manifest(paths.CLASSIFIER)["parameters"]
+    digits_seen = read_json(paths.PREPARED / "summary.json")["splits"]["train"]["count"]
+    return Record(
+        params=chosen,
+        metrics={
+            "accuracy": report["accuracy"],
+            "expected_calibration_error": report["expected_calibration_error"],
+            **digits,
+        },
+        tags={"classifier_sha256": report["classifier_sha256"]},
+        history=[
+            HistoryPoint(metric, float(row[metric]), int(row["epoch"]))
+            for _, row in history.iterrows()
+            for metric in ("loss", "validation_accuracy")
+        ],
+        artifacts=[
+            paths.CLASSIFIER_REPORT,
+            paths.CLASSIFIER / checkpoint.CONFIG,
+            paths.CLASSIFIER / MANIFEST,
+        ],
+        images=digits_seen * chosen["epochs"],
+    )
 
 
 def _build(settings: Settings) -> nn.Module:
@@ -78,23 +125,3 @@ def _report(judged: Judgement, labels: Tensor) -> dict[str, object]:
         "expected_calibration_error": calibration_error(judged.probabilities, labels),
         "reliability": reliability(judged.probabilities, labels),
     }
-
-
-def _record(settings: Settings, report: dict[str, object], history: pd.DataFrame) -> Record:
-    digits = {f"accuracy_{k}": v for k, v in report["accuracy_per_class"].items()}  # type: ignore[attr-defined]
-    return Record(
-        params=settings.classifier.model_dump(),
-        metrics={
-            "accuracy": report["accuracy"],  # type: ignore[dict-item]
-            "expected_calibration_error": report["expected_calibration_error"],  # type: ignore[dict-item]
-            **digits,
-        },
-        tags={"classifier_sha256": str(report["classifier_sha256"])},
-        history=[
-            HistoryPoint(metric, float(row[metric]), int(row["epoch"]))
-            for _, row in history.iterrows()
-            for metric in ("loss", "validation_accuracy")
-        ],
-        artifacts=[paths.CLASSIFIER_REPORT, paths.CLASSIFIER / checkpoint.CONFIG],
-        images=settings.prepare.train * settings.classifier.epochs,
-    )

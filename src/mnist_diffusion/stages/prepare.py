@@ -1,38 +1,61 @@
 """Split the digits and describe the splits."""
 
+from typing import Any
+
 from mnist_diffusion import paths
 from mnist_diffusion.dataset import canonical
 from mnist_diffusion.dataset.idx import read_digits
 from mnist_diffusion.dataset.splits import SPLITS, save_split, split_digits, summarise
-from mnist_diffusion.jsonfile import write_json
+from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.provenance.environment import environment
+from mnist_diffusion.provenance.folders import MANIFEST, read_manifest
+from mnist_diffusion.provenance.manifest import publish
+from mnist_diffusion.provenance.origin import origin
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import Record
 
+SUMMARY = paths.PREPARED / "summary.json"
 
-def run(settings: Settings) -> Record:
-    """data/raw → data/prepared: arrays of the three splits and summary.json."""
-    asked = settings.prepare.model_dump()
+
+def run(settings: Settings) -> None:
+    """data/raw → data/prepared: arrays of the three splits, summary and manifest."""
     canonical.require(paths.RAW)
+    raw = [paths.RAW / name for name in canonical.SHA256]
+    taken = origin(__name__, None, settings, parameters, raw)
     splits = split_digits(
         read_digits(paths.RAW, "train"),
         read_digits(paths.RAW, "t10k"),
-        sizes={name: asked[name] for name in SPLITS},
+        sizes={name: taken.parameters[name] for name in SPLITS},
         seed=settings.prepare.seed,
     )
     described = {name: summarise(digits) for name, digits in splits.items()}
 
     for name, digits in splits.items():
         save_split(name, digits)
-    summary = paths.PREPARED / "summary.json"
-    write_json(summary, {"splits": described, "raw_sha256": canonical.SHA256})
+    write_json(SUMMARY, {"splits": described, "raw_sha256": canonical.SHA256})
+    publish(
+        paths.PREPARED,
+        taken,
+        environment(),
+    )
+
+
+def parameters(settings: Settings) -> dict[str, Any]:
+    """What decides the splits."""
+    return settings.prepare.model_dump()
+
+
+def record(settings: Settings) -> Record:
+    """What was published, for tracking."""
+    described = read_json(SUMMARY)["splits"]
     return Record(
-        params=asked,
+        params=read_manifest(paths.PREPARED)["parameters"],
         metrics={
             f"{name}_{key}": description[key]
             for name, description in described.items()
             for key in ("pixel_mean", "pixel_std")
         },
         tags={f"input.{name}": digest for name, digest in canonical.SHA256.items()},
-        artifacts=[summary],
-        images=sum(len(digits.labels) for digits in splits.values()),
+        artifacts=[SUMMARY, paths.PREPARED / MANIFEST],
+        images=sum(description["count"] for description in described.values()),
     )

@@ -1,5 +1,7 @@
 """reference: the real digits in the judge's eyes, and what other real digits score."""
 
+from typing import Any
+
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -14,10 +16,14 @@ from mnist_diffusion.evaluation.distances import (
     relative_distance,
 )
 from mnist_diffusion.evaluation.features import Judgement, judge
-from mnist_diffusion.jsonfile import write_json
+from mnist_diffusion.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.progress import track
 from mnist_diffusion.provenance.digests import arrays_digest
+from mnist_diffusion.provenance.environment import environment
+from mnist_diffusion.provenance.folders import MANIFEST, read_manifest
+from mnist_diffusion.provenance.manifest import publish
+from mnist_diffusion.provenance.origin import origin
 from mnist_diffusion.randomness import generator
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import Record
@@ -26,9 +32,10 @@ STATISTICS = "statistics.safetensors"
 FEATURES = "features.safetensors"
 
 
-def run(settings: Settings) -> Record:
+def run(settings: Settings) -> None:
     """Features of the training digits, their statistics, and the floor at the cells' n."""
     device = configure(settings.compute)
+    taken = origin(__name__, None, settings, parameters, [paths.PREPARED, paths.CLASSIFIER])
     network, _ = checkpoint.load(paths.CLASSIFIER)
     network.to(device)
     judged = {
@@ -44,6 +51,7 @@ def run(settings: Settings) -> Record:
     labels = torch.from_numpy(load_split("test").labels)
     report = {
         "n": reference.count,
+        "n_test": len(labels),
         "features": len(reference.mean),
         "trace": reference.trace,
         "classifier_sha256": arrays_digest(checkpoint.weights(network)),
@@ -54,7 +62,33 @@ def run(settings: Settings) -> Record:
         },
     }
     write_json(paths.REFERENCE_REPORT, report)
-    return _record(settings, report)
+    publish(
+        paths.REFERENCE,
+        taken,
+        environment(device),
+        reports=[paths.REFERENCE_REPORT],
+    )
+
+
+def parameters(settings: Settings) -> dict[str, Any]:
+    """What decides the floor, besides the digits and the judge."""
+    return {**settings.reference.model_dump(), "count": settings.sample.count}
+
+
+def record(settings: Settings) -> Record:
+    """What was published, for tracking."""
+    report = read_json(paths.REFERENCE_REPORT)
+    return Record(
+        params=read_manifest(paths.REFERENCE)["parameters"],
+        metrics={
+            f"floor_{metric}_n{n}": spread["mean"]
+            for n, floor in report["floors"].items()
+            for metric, spread in floor.items()
+        },
+        tags={key: report[key] for key in ("classifier_sha256", "reference_sha256")},
+        artifacts=[paths.REFERENCE_REPORT, paths.REFERENCE / MANIFEST],
+        images=report["n"] + report["n_test"],
+    )
 
 
 def _floor(
@@ -83,18 +117,3 @@ def _floor(
 
 def _spread(values: list[float]) -> dict[str, float]:
     return {"mean": sum(values) / len(values), "low": min(values), "high": max(values)}
-
-
-def _record(settings: Settings, report: dict[str, object]) -> Record:
-    floors: dict[str, dict[str, dict[str, float]]] = report["floors"]  # type: ignore[assignment]
-    return Record(
-        params=settings.reference.model_dump(),
-        metrics={
-            f"floor_{metric}_n{n}": spread["mean"]
-            for n, floor in floors.items()
-            for metric, spread in floor.items()
-        },
-        tags={k: str(report[k]) for k in ("classifier_sha256", "reference_sha256")},
-        artifacts=[paths.REFERENCE_REPORT],
-        images=settings.prepare.train + settings.prepare.test,
-    )

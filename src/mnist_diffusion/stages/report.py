@@ -4,21 +4,22 @@ import sys
 
 from mnist_diffusion import paths
 from mnist_diffusion.reporting.pages import PAGE, TEXT, publish, render
-from mnist_diffusion.reporting.results import Results, load_results, stray_metrics
+from mnist_diffusion.reporting.results import load_results, stray_metrics
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import Record
 
 
-def run(settings: Settings) -> Record:
+def run(settings: Settings) -> None:
     """Read every declared run and cell, render, write; a missing file is a UserError."""
     results = load_results(settings)
     for path in stray_metrics(settings):
         sys.stderr.write(f"warning: {path}: params.yaml declares no such cell; delete it\n")
     publish(render(results))
-    return _record(results)
 
 
-def _record(results: Results) -> Record:
+def record(settings: Settings) -> Record:
+    """The headline, for tracking."""
+    results = load_results(settings)
     headline = results.headline
     metrics = {
         "fd": headline.metrics.fd,

@@ -1,6 +1,9 @@
 """sample: one sample set, from a trained denoiser to data/samples/<cell>/."""
 
+import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,102 +14,61 @@ from mnist_diffusion.dataset.scaling import to_uint8
 from mnist_diffusion.diffusion.schedules import Schedule
 from mnist_diffusion.diffusion.spacings import levels
 from mnist_diffusion.errors import UserError
-from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.progress import track
 from mnist_diffusion.provenance.card import card
-from mnist_diffusion.provenance.digests import array_digest, arrays_digest, code_digest
+from mnist_diffusion.provenance.digests import array_digest, arrays_digest, image_digests
 from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.imports import source_files
+from mnist_diffusion.provenance.manifest import publish
+from mnist_diffusion.provenance.origin import origin
+from mnist_diffusion.resumption import Resumption
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
-from mnist_diffusion.sampling.draw import draw, labels_for, trajectory_steps
+from mnist_diffusion.sampling.draw import MicroBatch, draw, labels_for, trajectory_steps
 from mnist_diffusion.settings import Choices, Sample, Settings, WholeCell
 from mnist_diffusion.stages.record import Record
 
+DIGESTS = "digests.txt"
 
-def run(settings: Settings, name: str) -> Record:
-    """Draw the cell's images and publish them with labels, trajectory and manifest."""
+
+def run(settings: Settings, name: str) -> float:
+    """Draw the cell's images and publish them with labels, digests, trajectory and manifest.
+
+    Returns the seconds that earlier attempts took whose work was gone on from.
+    """
     cell = settings.cell(name)
     device = configure(settings.compute)
-    folder = paths.model(cell.run)
+    taken = origin(
+        __name__, name, settings, partial(parameters, name=name), [paths.model(cell.run)]
+    )
+    surroundings = environment(device)
+    resumption = Resumption(f"sample@{name}", taken.key(environment=surroundings))
+    denoiser = load_denoiser(paths.model(cell.run), device)
+    arrays, evaluations = _draw(denoiser, cell, settings.sample, name, resumption)
+
+    target = paths.samples(name)
+    outputs = _write(target, arrays)
+    details = _details(cell, denoiser, outputs)
+    publish(target, taken, surroundings, network_evaluations=evaluations, **details)
+    resumption.clear()
+    return resumption.earlier_seconds
+
+
+def load_denoiser(folder: Path, device: torch.device) -> TrainedDenoiser:
+    """The denoiser that a training run has published."""
     network, config = checkpoint.load(folder)
     schedule = Schedule(torch.from_numpy(np.load(folder / "betas.npy", allow_pickle=False)))
-    prediction = config["run"]["prediction"]
-    denoiser = TrainedDenoiser(network.to(device), schedule, prediction, device)
-
-    arrays, evaluations = _draw(denoiser, cell, settings.sample, name)
-    target = paths.samples(name)
-    target.mkdir(parents=True, exist_ok=True)
-    for key, array in arrays.items():
-        np.save(target / f"{key}.npy", array, allow_pickle=False)
-    manifest = _manifest(name, cell, settings, denoiser, config, arrays)
-    manifest["network_evaluations"] = evaluations
-    # Written last: a sample set with a manifest is whole.
-    write_json(target / "manifest.json", manifest)
-    return _record(manifest, target, settings.sample.count)
+    return TrainedDenoiser(network.to(device), schedule, config["run"]["prediction"], device)
 
 
-def _draw(
-    denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample, name: str
-) -> tuple[dict[str, np.ndarray], int]:
-    """What a sample set holds, and the network evaluations that an image of it took."""
-    total = -(-sample.count // sample.micro_batch)
-    batches = list(
-        track(
-            draw(denoiser, cell, sample),
-            total=total,
-            description=name,
-            unit="img",
-            scale=sample.micro_batch,
-        )
-    )
-    if not all(bool(batch.images.isfinite().all()) for batch in batches):
-        raise UserError(f"cells.{name}: images are not finite; lower the guidance or retrain")
-    frames = [to_uint8(frame[:, None]) for frame in torch.cat([b.trajectory for b in batches], 1)]
-    arrays = {
-        "images": to_uint8(torch.cat([b.images for b in batches])),
-        "labels": labels_for(sample.count, cell.guidance),
-        "trajectory": np.stack(frames),
-    }
-    return arrays, batches[0].evaluations
-
-
-def _manifest(
-    name: str,
-    cell: WholeCell,
-    settings: Settings,
-    denoiser: TrainedDenoiser,
-    config: dict[str, dict[str, object]],
-    arrays: dict[str, np.ndarray],
-) -> dict[str, object]:
-    path = levels(denoiser.schedule, cell.steps, cell.spacing)
-    inputs = _inputs(denoiser, paths.model(cell.run))
-    visited = [int(level.t) for level in path]
-    return {
-        "schema": 1,
-        "cell": name,
-        "parameters": _parameters(cell, settings, config),
-        "training": config,
-        "schedule": {
-            **card(denoiser.schedule),
-            "first_step_signal": float(path[0].alpha),
-        },
-        "trajectory_timesteps": [visited[k] for k in trajectory_steps(cell.steps)],
-        "inputs": inputs,
-        "outputs": {f"{key}_sha256": array_digest(array) for key, array in arrays.items()},
-        "code_sha256": code_digest(source_files(__name__)),
-        "environment": environment() | {"device": str(denoiser.device)},
-    }
-
-
-def _parameters(
-    cell: WholeCell, settings: Settings, config: dict[str, dict[str, object]]
-) -> dict[str, object]:
+def parameters(settings: Settings, name: str) -> dict[str, Any]:
     """Everything that made the images, flat: the cell, what cells share, and the run's own config.
 
     Lists become text, for these parameters are MLflow's too. The run's part comes from the
     checkpoint, not from params.yaml: it is what was trained.
     """
+    cell = settings.cell(name)
+    config = read_json(paths.model(cell.run) / checkpoint.CONFIG)
     shared = settings.sample.model_dump(exclude=set(Choices.model_fields))
     interval = cell.guidance_interval
     trained = dict(config["run"])
@@ -125,25 +87,100 @@ def _parameters(
     }
 
 
-def _inputs(denoiser: TrainedDenoiser, folder: Path) -> dict[str, str]:
-    trained = read_json(folder / "manifest.json")
-    return {
-        "weights_sha256": arrays_digest(checkpoint.weights(denoiser.network)),
-        "betas_sha256": array_digest(denoiser.schedule.betas.numpy()),
-        "train_images_sha256": trained["inputs"]["images_sha256"],
-        "train_labels_sha256": trained["inputs"]["labels_sha256"],
-    }
-
-
-def _record(manifest: dict[str, object], target: Path, count: int) -> Record:
-    nested: dict[str, dict[str, str]] = manifest  # type: ignore[assignment]
+def record(settings: Settings, name: str) -> Record:
+    """What was published, for tracking."""
+    path = paths.samples(name) / "manifest.json"
+    manifest = read_json(path)
     return Record(
         params={
-            **nested["parameters"],
-            "network_evaluations": manifest["network_evaluations"],  # type: ignore[dict-item]
-            **{f"schedule_{k}": v for k, v in nested["schedule"].items()},
+            **manifest["parameters"],
+            "network_evaluations": manifest["network_evaluations"],
+            **{f"schedule_{k}": v for k, v in manifest["schedule"].items()},
         },
-        tags={**nested["inputs"], **nested["outputs"], "code_sha256": str(manifest["code_sha256"])},
-        artifacts=[target / "manifest.json"],
-        images=count,
+        tags={
+            **manifest["inputs"],
+            **manifest["outputs"],
+            "code_sha256": manifest["code"]["sha256"],
+        },
+        artifacts=[path],
+        images=manifest["parameters"]["count"],
     )
+
+
+def _draw(
+    denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample, name: str, resumption: Resumption
+) -> tuple[dict[str, np.ndarray], int]:
+    """What a sample set holds, and the network evaluations that an image of it took."""
+    batches = _batches(denoiser, cell, sample, name, resumption)
+    images = torch.cat([batch.images for batch in batches])
+    if not bool(images.isfinite().all()):
+        raise UserError(f"cells.{name}: images are not finite; lower the guidance or retrain")
+    frames = [to_uint8(frame[:, None]) for frame in torch.cat([b.trajectory for b in batches], 1)]
+    arrays = {
+        "images": to_uint8(images),
+        "float": images[:, 0].numpy(),
+        "labels": labels_for(sample.count, cell.guidance),
+        "trajectory": np.stack(frames),
+    }
+    return arrays, batches[0].evaluations
+
+
+def _batches(
+    denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample, name: str, resumption: Resumption
+) -> list[MicroBatch]:
+    """All of them in order: what a killed run has kept, and the rest, kept as it is drawn."""
+    kept = resumption.parts()
+    batches = {
+        first: MicroBatch(first, tensors["images"], tensors["trajectory"], facts["evaluations"])
+        for first, (tensors, facts) in kept.items()
+    }
+    if batches:
+        done = len(batches) * sample.micro_batch
+        sys.stderr.write(f"resuming {resumption.address} after {done} images\n")
+    for batch in track(
+        draw(denoiser, cell, sample, skip=kept),
+        total=-(-sample.count // sample.micro_batch),
+        description=name,
+        unit="img",
+        scale=sample.micro_batch,
+        done=len(kept),
+    ):
+        tensors = {"images": batch.images, "trajectory": batch.trajectory}
+        resumption.save(tensors, {"evaluations": batch.evaluations}, part=batch.first)
+        batches[batch.first] = batch
+    return [batches[first] for first in sorted(batches)]
+
+
+def _write(target: Path, arrays: dict[str, np.ndarray]) -> dict[str, str]:
+    """Write the arrays and a digest an image; the digests of them all.
+
+    The images as they were before rounding are digested but not kept: rounding hides small drifts.
+    """
+    outputs = {f"{key}_sha256": array_digest(array) for key, array in arrays.items()}
+    target.mkdir(parents=True, exist_ok=True)
+    for key, array in arrays.items():
+        if key != "float":
+            np.save(target / f"{key}.npy", array, allow_pickle=False)
+    lines = image_digests(arrays["images"], arrays["labels"])
+    (target / DIGESTS).write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+    return outputs
+
+
+def _details(cell: WholeCell, denoiser: TrainedDenoiser, outputs: dict[str, str]) -> dict[str, Any]:
+    """What a sample set's manifest has to say beyond that of any stage."""
+    path = levels(denoiser.schedule, cell.steps, cell.spacing)
+    visited = [int(level.t) for level in path]
+    folder = paths.model(cell.run)
+    trained = read_json(folder / "manifest.json")
+    return {
+        "training": read_json(folder / checkpoint.CONFIG),
+        "schedule": {**card(denoiser.schedule), "first_step_signal": float(path[0].alpha)},
+        "trajectory_timesteps": [visited[k] for k in trajectory_steps(cell.steps)],
+        "inputs": {
+            "weights_sha256": arrays_digest(checkpoint.weights(denoiser.network)),
+            "betas_sha256": array_digest(denoiser.schedule.betas.numpy()),
+            "train_images_sha256": trained["inputs"]["images_sha256"],
+            "train_labels_sha256": trained["inputs"]["labels_sha256"],
+        },
+        "outputs": outputs,
+    }

@@ -1,6 +1,9 @@
 """train: one denoiser, from its run's settings to models/<run>/."""
 
+import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,51 +16,130 @@ from mnist_diffusion.dataset.scaling import to_tensor, to_uint8
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.diffusion.forward import add_noise
 from mnist_diffusion.diffusion.schedules import CLEAN, SCHEDULES, Schedule, zero_terminal_snr
-from mnist_diffusion.jsonfile import write_json
+from mnist_diffusion.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.progress import track
 from mnist_diffusion.provenance.card import card
-from mnist_diffusion.provenance.digests import array_digest, arrays_digest, code_digest
+from mnist_diffusion.provenance.digests import array_digest, arrays_digest
 from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.imports import source_files
+from mnist_diffusion.provenance.manifest import publish
+from mnist_diffusion.provenance.origin import origin
 from mnist_diffusion.randomness import derive_seed, generator, seeded
-from mnist_diffusion.settings import Recipe, Run, Settings
+from mnist_diffusion.resumption import Resumption
+from mnist_diffusion.settings import Run, Settings
 from mnist_diffusion.stages.record import HistoryPoint, Record
 from mnist_diffusion.training.denoising import Denoising
 from mnist_diffusion.training.ema import ExponentialAverage
 from mnist_diffusion.training.history import History
-from mnist_diffusion.training.loop import fit
+from mnist_diffusion.training.loop import build_optimizers, fit
+from mnist_diffusion.training.state import Training, recorded
 
 NOISING_FRAMES = 11
 
 
-def run(settings: Settings, name: str) -> Record:
-    """Train the run's network and publish weights, schedule, history and manifest."""
-    run_settings = settings.runs[name]
-    recipe = settings.train.recipes[run_settings.recipe]
+def run(settings: Settings, name: str) -> float:
+    """Train the run's network and publish weights, schedule, history and manifest.
+
+    Returns the seconds that earlier attempts took whose work was gone on from.
+    """
     device = configure(settings.compute)
+    taken = origin(__name__, name, settings, partial(parameters, name=name), [paths.PREPARED])
+    surroundings = environment(device)
+    resumption = Resumption(f"train@{name}", taken.key(environment=surroundings))
     images, labels = load_split("train")
+    run_settings = settings.runs[name]
     schedule = _schedule(settings, run_settings)
     network = _build(settings, run_settings).to(device)
-    objective = Denoising(
+    objective = _objective(settings, run_settings, schedule, images, labels, device)
+    history = _train(network, objective, settings, name, resumption)
+
+    folder = paths.model(name)
+    checkpoint.save(folder, network, _config(network, settings, run_settings))
+    history.write(folder)
+    _write_schedule(folder, schedule, images[0], run_settings.seed)
+    details = _details(folder, network, schedule, history, images, labels)
+    publish(folder, taken, surroundings, **details)
+    resumption.clear()
+    return resumption.earlier_seconds
+
+
+def parameters(settings: Settings, name: str) -> dict[str, Any]:
+    """Everything that decides the weights, flat, besides the digits; lists become text."""
+    run_settings = settings.runs[name]
+    parts = _parts(settings, run_settings)
+    return {
+        **run_settings.model_dump(),
+        "timesteps": settings.train.timesteps,
+        "label_dropout": settings.train.label_dropout,
+        "log_every": settings.train.log_every,
+        **{f"weighting_{key}": value for key, value in parts["weighting"].items()},
+        **{f"timesteps_{key}": value for key, value in parts["timestep_sampling"].items()},
+        **{f"network_{key}": _flat(value) for key, value in parts["sizes"].items()},
+        "recipe_name": run_settings.recipe,
+        **settings.train.recipes[run_settings.recipe].model_dump(),
+    }
+
+
+def record(settings: Settings, name: str) -> Record:
+    """What was published, for tracking."""
+    folder = paths.model(name)
+    manifest = read_json(folder / "manifest.json")
+    history = pd.read_csv(folder / "history.csv")
+    recipe = manifest["training"]["recipe"]
+    return Record(
+        params={
+            **manifest["parameters"],
+            "parameters": manifest["training"]["parameters"],
+            **{f"schedule_{k}": v for k, v in manifest["schedule"].items() if k != "timesteps"},
+        },
+        metrics={"final_loss": manifest["final_loss"]},
+        tags={
+            **manifest["inputs"],
+            **manifest["outputs"],
+            "code_sha256": manifest["code"]["sha256"],
+        },
+        history=[
+            HistoryPoint(metric, float(row[metric]), int(row["step"]))
+            for _, row in history.iterrows()
+            for metric in ("loss", "gradient_norm", "learning_rate")
+        ],
+        artifacts=[folder / checkpoint.CONFIG, folder / "history.csv", folder / "manifest.json"],
+        images=recipe["steps"] * recipe["batch_size"],
+    )
+
+
+def _parts(settings: Settings, run_settings: Run) -> dict[str, dict[str, Any]]:
+    """The sections of the settings that a run names."""
+    weightings = settings.train.weightings.model_dump(by_alias=True)
+    samplings = settings.train.timestep_samplings.model_dump()
+    return {
+        "sizes": getattr(settings.networks, run_settings.network).model_dump(),
+        "weighting": weightings[run_settings.weighting],
+        "timestep_sampling": samplings[run_settings.timestep_sampling],
+    }
+
+
+def _flat(value: object) -> object:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def _objective(
+    settings: Settings,
+    run_settings: Run,
+    schedule: Schedule,
+    images: np.ndarray,
+    labels: np.ndarray,
+    device: torch.device,
+) -> Denoising:
+    return Denoising(
         torch.from_numpy(images),
         torch.from_numpy(labels),
         run_settings,
         settings.train,
         schedule,
-        batch_size=recipe.batch_size,
+        batch_size=settings.train.recipes[run_settings.recipe].batch_size,
         device=device,
     )
-    history = _train(network, objective, recipe, settings, name)
-
-    folder = paths.model(name)
-    config = _config(network, settings, run_settings, recipe)
-    checkpoint.save(folder, network, config)
-    history.write(folder)
-    _write_schedule(folder, schedule, images[0], run_settings.seed)
-    manifest = _manifest(network, schedule, history, images, labels, device)
-    write_json(folder / "manifest.json", {"run": name, **manifest})
-    return _record(folder, config, manifest, history, recipe)
 
 
 def _schedule(settings: Settings, run_settings: Run) -> Schedule:
@@ -66,43 +148,55 @@ def _schedule(settings: Settings, run_settings: Run) -> Schedule:
 
 
 def _build(settings: Settings, run_settings: Run) -> nn.Module:
-    sizes = getattr(settings.networks, run_settings.network).model_dump()
+    sizes = _parts(settings, run_settings)["sizes"]
     seed = derive_seed(run_settings.seed, "train/weights")
     return seeded(lambda: checkpoint.build(run_settings.network, sizes), seed)
 
 
 def _train(
-    network: nn.Module, objective: Denoising, recipe: Recipe, settings: Settings, name: str
+    network: nn.Module,
+    objective: Denoising,
+    settings: Settings,
+    name: str,
+    resumption: Resumption,
 ) -> History:
-    """Train, and leave the averaged weights in the network."""
+    """Train, on from what a killed run has kept; leaves the averaged weights in the network."""
+    recipe = settings.train.recipes[settings.runs[name].recipe]
     average = ExponentialAverage(network, recipe.ema)
     history = History(settings.train.timesteps, recipe.batch_size, settings.train.log_every)
-    steps = fit(network, objective, recipe, average)
-    for step in track(
-        steps, total=recipe.steps, description=name, unit="img", scale=recipe.batch_size
+    optimizers = build_optimizers(network, recipe)
+    training = Training(network, optimizers, average, objective.timesteps, history)
+    kept = resumption.load()
+    start = training.restore(*kept) if kept else 0
+    if start:
+        sys.stderr.write(f"resuming {resumption.address} at step {start}\n")
+    steps = fit(network, objective, recipe, average, optimizers, start)
+    for _ in track(
+        recorded(steps, training, resumption),
+        total=recipe.steps,
+        description=name,
+        unit="img",
+        scale=recipe.batch_size,
+        done=start,
     ):
-        history.add(step)
+        pass
     average.copy_to(network)
     network.eval()
     return history
 
 
-def _config(
-    network: nn.Module, settings: Settings, run_settings: Run, recipe: Recipe
-) -> dict[str, object]:
-    sizes = getattr(settings.networks, run_settings.network).model_dump()
-    weightings = settings.train.weightings.model_dump(by_alias=True)
-    samplings = settings.train.timestep_samplings.model_dump()
+def _config(network: nn.Module, settings: Settings, run_settings: Run) -> dict[str, Any]:
+    parts = _parts(settings, run_settings)
     return {
-        "network": {"name": run_settings.network, "sizes": sizes},
+        "network": {"name": run_settings.network, "sizes": parts["sizes"]},
         "parameters": sum(p.numel() for p in network.parameters()),
-        "recipe": recipe.model_dump(),
+        "recipe": settings.train.recipes[run_settings.recipe].model_dump(),
         "run": run_settings.model_dump(),
         "train": {
             "timesteps": settings.train.timesteps,
             "label_dropout": settings.train.label_dropout,
-            "weighting": weightings[run_settings.weighting],
-            "timestep_sampling": samplings[run_settings.timestep_sampling],
+            "weighting": parts["weighting"],
+            "timestep_sampling": parts["timestep_sampling"],
         },
     }
 
@@ -121,17 +215,18 @@ def _write_schedule(folder: Path, schedule: Schedule, digit: np.ndarray, seed: i
     write_json(folder / "noising.json", {"timesteps": steps.tolist()})
 
 
-def _manifest(
+def _details(
+    folder: Path,
     network: nn.Module,
     schedule: Schedule,
     history: History,
     images: np.ndarray,
     labels: np.ndarray,
-    device: torch.device,
-) -> dict[str, object]:
+) -> dict[str, Any]:
+    """What a run's manifest has to say beyond that of any stage."""
     schedule_card = card(schedule)
     return {
-        "schema": 1,
+        "training": read_json(folder / checkpoint.CONFIG),
         "schedule": schedule_card,
         "final_loss": history.rows[-1]["loss"],
         "inputs": {"images_sha256": array_digest(images), "labels_sha256": array_digest(labels)},
@@ -139,38 +234,4 @@ def _manifest(
             "weights_sha256": arrays_digest(checkpoint.weights(network)),
             "betas_sha256": schedule_card["betas_sha256"],
         },
-        "code_sha256": code_digest(source_files(__name__)),
-        "environment": environment() | {"device": str(device)},
     }
-
-
-def _record(
-    folder: Path,
-    config: dict[str, object],
-    manifest: dict[str, object],
-    history: History,
-    recipe: Recipe,
-) -> Record:
-    nested: dict[str, dict[str, str]] = {**config, **manifest}  # type: ignore[dict-item]
-    return Record(
-        params={
-            **nested["run"],
-            "timesteps": nested["train"]["timesteps"],
-            "label_dropout": nested["train"]["label_dropout"],
-            **{f"weighting_{k}": v for k, v in nested["train"]["weighting"].items()},  # type: ignore[attr-defined]
-            **{f"timesteps_{k}": v for k, v in nested["train"]["timestep_sampling"].items()},  # type: ignore[attr-defined]
-            "recipe_name": nested["run"]["recipe"],
-            **nested["recipe"],
-            "parameters": config["parameters"],  # type: ignore[dict-item]
-            **{f"schedule_{k}": v for k, v in nested["schedule"].items() if k != "timesteps"},
-        },
-        metrics={"final_loss": float(manifest["final_loss"])},  # type: ignore[arg-type]
-        tags={**nested["inputs"], **nested["outputs"], "code_sha256": str(manifest["code_sha256"])},
-        history=[
-            HistoryPoint(metric, float(row[metric]), int(row["step"]))
-            for row in history.rows
-            for metric in ("loss", "gradient_norm", "learning_rate")
-        ],
-        artifacts=[folder / checkpoint.CONFIG, folder / "history.csv", folder / "manifest.json"],
-        images=recipe.steps * recipe.batch_size,
-    )

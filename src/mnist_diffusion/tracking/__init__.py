@@ -4,7 +4,8 @@ MLflow takes seconds to open. So a stage is noted in a spool, at once, and flush
 with others.
 """
 
+from mnist_diffusion.tracking.entry import commit
 from mnist_diffusion.tracking.flushing import flush
 from mnist_diffusion.tracking.spool import note
 
-__all__ = ["flush", "note"]
+__all__ = ["commit", "flush", "note"]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Thread
+from typing import TypeVar
 
 from mnist_diffusion.tracking import runs, spool
+from mnist_diffusion.tracking.entry import UnusableEntryError
 
 LIMIT_SECONDS = 120.0
 """How long one entry may take; opening MLflow counts to the first."""
 LOCK = ".lock"
+
+Answer = TypeVar("Answer")
 
 
 def flush() -> None:
@@ -23,34 +28,35 @@ def flush() -> None:
     """
     try:
         if spool.waiting():
-            with _alone() as alone:
-                if alone:
-                    _flush()
+            with alone() as is_alone:
+                if is_alone:
+                    log_waiting()
     except Exception as error:
         what = f"runs are kept in {spool.SPOOL} and will be logged at the next flush to MLflow"
         spool.warn(what, error)
 
 
 @contextmanager
-def _alone() -> Iterator[bool]:
-    """Hold the spool's lock, which ends with the process; False if another process holds it."""
+def alone(patience: float = 0.0) -> Iterator[bool]:
+    """Hold the spool's lock, which ends with the process; False if another process keeps it."""
+    deadline = time.monotonic() + patience
     with (spool.folder() / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        while not (taken := _locked(file.fileno())) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        yield taken
 
 
-def _flush() -> None:
-    """Look again after each entry: whoever was turned away by the lock has left one."""
+def log_waiting() -> None:
+    """Log all entries; only for whoever is alone. Errors tell of the store.
+
+    Looks again after each entry: whoever was turned away by the lock has left one.
+    """
     while places := spool.waiting():
         place = places[0]
         try:
             entry = spool.read(place)
-            _within(LIMIT_SECONDS, partial(runs.log, place.name, entry, spool.artifacts(place)))
-        except spool.UnusableEntryError as error:
+            within(LIMIT_SECONDS, partial(runs.log, entry, spool.artifacts(place)))
+        except UnusableEntryError as error:
             spool.set_aside(place)
             aside = spool.SPOOL / spool.BROKEN / place.name
             spool.warn(f"{aside}: moved there, will be missing in MLflow", error)
@@ -58,13 +64,14 @@ def _flush() -> None:
             spool.remove(place)
 
 
-def _within(limit: float, work: Callable[[], None]) -> None:
+def within(limit: float, work: Callable[[], Answer]) -> Answer:
     """Do work, or give up on it: some dead stores (a database, a network disk) never answer."""
+    answers: list[Answer] = []
     errors: list[Exception] = []
 
     def attempt() -> None:
         try:
-            work()
+            answers.append(work())
         except Exception as error:
             errors.append(error)
 
@@ -75,3 +82,12 @@ def _within(limit: float, work: Callable[[], None]) -> None:
         raise TimeoutError(f"the store did not finish within {limit:.0f} s")
     if errors:
         raise errors[0]
+    return answers[0]
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -8,48 +8,24 @@ deleted, and no entries.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from mnist_diffusion import paths
-from mnist_diffusion.tracking.record import Record, text
-from mnist_diffusion.tracking.store import git, root
+from mnist_diffusion.tracking.entry import Entry, UnusableEntryError, commit, make_entry, title
+from mnist_diffusion.tracking.record import Record
+from mnist_diffusion.tracking.store import root
 
 SPOOL = paths.WORK / "tracking"
 BROKEN = "broken"
 RECORD = "record.json"
 ARTIFACTS = "artifacts"
-NAME_TAG = {"train": "run", "sample": "cell", "evaluate": "cell"}
-SOURCES = ("src", "params.yaml", "dvc.yaml", "requirements.lock")
-"""What decides a result; dvc.lock and the reports change in every repro and are not dirt."""
-
-
-class UnusableEntryError(Exception):
-    """An entry that no later attempt can log either."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A stage that has ended, as its record.json has it."""
-
-    stage: str
-    name: str | None
-    scale: str | None
-    seconds: float
-    end_ms: int
-    images: int | None
-    params: dict[str, str]
-    metrics: dict[str, float]
-    tags: dict[str, str]
-    history: list[tuple[str, float, int]]
-    """Metric, value, step."""
 
 
 def folder() -> Path:
@@ -66,7 +42,10 @@ def note(
     """
     label = title(stage, name)
     try:
-        entry = _entry(stage, name, record, seconds, scale)
+        now = time.time_ns() // 1_000_000
+        entry = make_entry(
+            stage, name, record, scale=scale, seconds=seconds, end_ms=now, commit=commit()
+        )
         _write(f"{time.time_ns()}-{label}", entry, record.artifacts)
     except Exception as error:
         warn(f"{label}: will be missing in MLflow, its files are fine", error)
@@ -106,50 +85,10 @@ def set_aside(place: Path) -> None:
     place.rename(target)
 
 
-def title(stage: str, name: str | None) -> str:
-    """A stage as DVC calls it."""
-    return f"{stage}@{name}" if name else stage
-
-
 def warn(what: str, cause: Exception) -> None:
     """One line on stderr, however long the cause."""
     reason = " ".join(f"{type(cause).__name__}: {cause}".split())[:200]
     sys.stderr.write(f"warning: {what}: {reason}\n")
-
-
-def _entry(
-    stage: str, name: str | None, record: Record, seconds: float, scale: str | None
-) -> Entry:
-    return Entry(
-        stage=stage,
-        name=name,
-        scale=scale,
-        seconds=seconds,
-        end_ms=time.time_ns() // 1_000_000,
-        images=record.images,
-        params={key: text(value) for key, value in record.params.items()},
-        metrics={key: float(value) for key, value in record.metrics.items()},
-        tags={key: text(value) for key, value in _tags(stage, name, record, scale).items()},
-        history=[(point.metric, float(point.value), int(point.step)) for point in record.history],
-    )
-
-
-def _tags(stage: str, name: str | None, record: Record, scale: str | None) -> dict[str, str]:
-    """Stage, run or cell, scale, git commit and DVC experiment, before the record's own."""
-    commit = git("rev-parse", "HEAD")
-    changes = git("status", "--porcelain", "--", *SOURCES)
-    own = {
-        "stage": stage,
-        NAME_TAG.get(stage, "name"): name,
-        "scale": scale,
-        "git_commit": commit,
-        "git_dirty": None if changes is None else text(bool(changes)),
-        "mlflow.source.git.commit": commit,
-        "mlflow.source.name": f"mnist-diffusion {' '.join(filter(None, (stage, name)))}",
-        "mlflow.source.type": "LOCAL",
-        "dvc_experiment": os.environ.get("DVC_EXP_NAME"),
-    }
-    return {key: value for key, value in own.items() if value} | dict(record.tags)
 
 
 def _write(name: str, entry: Entry, files: Sequence[Path]) -> None:
@@ -157,7 +96,7 @@ def _write(name: str, entry: Entry, files: Sequence[Path]) -> None:
     with _hidden() as hidden:
         place = Path(hidden) / name
         (place / ARTIFACTS).mkdir(parents=True)
-        _copy(files, place / ARTIFACTS, title(entry.stage, entry.name))
+        _copy(files, place / ARTIFACTS, entry.address)
         # A diverged run has NaN, which this private file may hold, unlike those of the pipeline.
         (place / RECORD).write_text(json.dumps(asdict(entry)), encoding="utf-8")
         place.rename(folder() / name)

@@ -10,49 +10,61 @@ import sys
 import time
 import urllib.request
 import webbrowser
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.tracking import store
-from mnist_diffusion.tracking.flushing import flush
+from mnist_diffusion.tracking.flushing import LIMIT_SECONDS, flush, within
 from mnist_diffusion.tracking.views import links, publish_view
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
 
 
-def serve(port: int = 5000, open_links: bool = False) -> None:
+def serve(
+    port: int = 5000, open_links: bool = False, complete: Callable[[], object] = flush
+) -> None:
     """Serve MLflow on 127.0.0.1 until Ctrl-C, having printed a link to each experiment's views.
 
-    Where MLFLOW_TRACKING_URI names a server, that one is linked to and nothing is started.
-    UserError if the store cannot be opened or the port is taken.
+    `complete` logs what MLflow lacks, before that. Where MLFLOW_TRACKING_URI names a server, that
+    one is linked to and nothing is started. UserError if the store cannot be opened or the port is
+    taken.
     """
     uri = store.tracking_uri()
     if uri.startswith(("http://", "https://")):
-        _show(uri.rstrip("/"), _prepare(), open_links)
+        _show(uri.rstrip("/"), _prepare(complete), open_links)
         return
     _require_free(port)
-    experiments = _prepare()
+    experiments = _prepare(complete)
     with _server(uri, port) as process:
         _show(f"http://{HOST}:{port}", experiments, open_links)
         _say("Ctrl-C ends it.")
         process.wait()
 
 
-def _prepare() -> dict[str, str]:
-    """Make what is missing of the store, and log the runs that wait; experiment ids by name."""
-    experiments = {}
+def _prepare(complete: Callable[[], object]) -> dict[str, str]:
+    """Make what is missing of the store, and log the runs it lacks; experiment ids by name."""
     try:
-        for name in store.EXPERIMENTS:
-            client, experiments[name] = store.open_experiment(name)
-            publish_view(client, experiments[name], name)
+        experiments = within(LIMIT_SECONDS, _open)
     except Exception as error:
         cause = " ".join(str(error).split())[:200]
         raise UserError(
             f"{store.tracking_uri()}: {cause}; mend or unset MLFLOW_TRACKING_URI, or move it away"
         ) from None
-    flush()
+    try:
+        complete()
+    except UserError as error:  # the settings are broken: what is in MLflow can still be seen
+        sys.stderr.write(f"warning: {error}\n")
+        flush()
+    return experiments
+
+
+def _open() -> dict[str, str]:
+    experiments = {}
+    for name in store.EXPERIMENTS:
+        client, experiments[name] = store.open_experiment(name)
+        publish_view(client, experiments[name], name)
     return experiments
 
 

@@ -29,6 +29,13 @@ class ExponentialAverage:
         for parameter, average in zip(network.parameters(), self._average, strict=True):
             parameter.copy_(average)
 
-    def state(self) -> list[Tensor]:
-        """The averaged parameters, in the network's order."""
-        return self._average
+    def state(self) -> dict[str, Tensor]:
+        """The averaged parameters by place in the network, and the number of updates."""
+        averages = {str(index): average for index, average in enumerate(self._average)}
+        return {"updates": torch.tensor(self._updates), **averages}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state`."""
+        self._updates = int(state["updates"])
+        for index, average in enumerate(self._average):
+            average.copy_(state[str(index)])

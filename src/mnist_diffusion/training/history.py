@@ -1,13 +1,17 @@
 """What is kept of a training run: means over windows of steps, and the loss by noise level."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from mnist_diffusion.training.loop import Step
 
 BINS = 10
+NUMBERS = ("step", "loss", "gradient_norm", "learning_rate")
+"""What a step tells of the whole batch."""
 
 
 class History:
@@ -24,6 +28,17 @@ class History:
         self._window.append(step)
         if step.step % self._every == 0:
             self._close()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Rows, and the steps of the window that is not full yet: their details, and the rest."""
+        details = {str(step.step): step.details for step in self._window}
+        window = [{name: getattr(step, name) for name in NUMBERS} for step in self._window]
+        return details, {"rows": self.rows, "bins": self._bins, "window": window}
+
+    def restore(self, details: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        self.rows, self._bins = facts["rows"], facts["bins"]
+        self._window = [Step(**n, details=details[str(n["step"])]) for n in facts["window"]]
 
     def write(self, folder: Path) -> None:
         """Write history.csv and loss_by_timestep.csv; a last, shorter window counts too."""

@@ -1,7 +1,7 @@
 """The training loop: it yields what happened; the caller decides what to do with that."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -35,29 +35,42 @@ Objective = Callable[[nn.Module, int], tuple[Tensor, Tensor]]
 
 
 def fit(
-    network: nn.Module, objective: Objective, recipe: Recipe, average: ExponentialAverage
+    network: nn.Module,
+    objective: Objective,
+    recipe: Recipe,
+    average: ExponentialAverage,
+    optimizers: Sequence[Optimizer] | None = None,
+    start: int = 0,
 ) -> Iterator[Step]:
-    """Train for recipe.steps updates, yielding after each; UserError if the loss is not finite."""
-    optimizers = build_optimizers(network, recipe)
+    """Train up to recipe.steps updates, yielding after each; UserError if one is not finite.
+
+    To go on, give `build_optimizers` with what they had learned, and how many steps were done.
+    """
+    optimizers = optimizers or build_optimizers(network, recipe)
     base_rates = [group["lr"] for o in optimizers for group in o.param_groups]
     limit = recipe.gradient_clip or math.inf
     network.train()
-    for step in range(recipe.steps):
+    for step in range(start, recipe.steps):
         factor = rate_factor(step, recipe)
         groups = (group for o in optimizers for group in o.param_groups)
         for group, base in zip(groups, base_rates, strict=True):
             group["lr"] = base * factor
         loss, details = objective(network, step)
-        if not math.isfinite(loss.item()):
-            raise UserError(f"training: the loss is {loss.item()} at step {step}; lower the rate")
+        _require_finite("loss", loss, step)
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(network.parameters(), limit)
+        _require_finite("gradient", norm, step)
         for optimizer in optimizers:
             optimizer.step()
         average.update()
         yield Step(step + 1, loss.item(), norm.item(), recipe.learning_rate * factor, details)
+
+
+def _require_finite(name: str, value: Tensor, step: int) -> None:
+    if not math.isfinite(value.item()):
+        raise UserError(f"training: the {name} is {value.item()} at step {step}; lower the rate")
 
 
 def build_optimizers(network: nn.Module, recipe: Recipe) -> list[Optimizer]:

@@ -1,0 +1,114 @@
+"""dvc.lock and DVC's cache, held against the files: DVC checks neither by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mnist_diffusion import paths
+from mnist_diffusion.audit import declared
+from mnist_diffusion.audit.chain import Member
+from mnist_diffusion.audit.dvcfiles import FOLDER, cache_object, listed, members
+from mnist_diffusion.audit.evidence import LOCK, Evidence
+from mnist_diffusion.audit.findings import Findings, equal, failed, unverified
+
+SOURCE = Path("src")
+
+
+def check(evidence: Evidence, member: Member) -> Findings:
+    """What the lock says went in and came out of a stage is what is here."""
+    if not LOCK.is_file():
+        yield unverified(LOCK, "not there; `dvc repro` writes it")
+        return
+    stage = evidence.lock.get(member.address)
+    if stage is None:
+        yield unverified(f"{LOCK}: {member.address}", "not there; `dvc repro` adds it")
+        return
+    command = " ".join(filter(None, ("mnist-diffusion", member.stage, member.name)))
+    if stage["cmd"] != command:
+        yield failed(f"{LOCK}: {member.address}.cmd", "another command", command, stage["cmd"])
+    for entry in stage.get("outs", []):
+        yield from _out(evidence, member, Path(entry["path"]), entry["md5"])
+    for entry in stage.get("deps", []):
+        yield from _dep(evidence, member, Path(entry["path"]), entry["md5"])
+
+
+def check_params(evidence: Evidence, member: Member) -> Findings:
+    """The params that the lock has are those of params.yaml, and those of the manifest."""
+    stages = evidence.lock
+    values = declared.recorded(stages.get(member.address, {}))
+    for key, value in values.items():
+        now = declared.look_up(evidence.params, key)
+        if not equal(now, value):
+            text = f"no longer what {member.address} was made with; run `dvc repro`"
+            yield failed(f"{paths.PARAMS}: {key}", text, value, now)
+    if member.address in stages and member.stage != "evaluate":
+        whole = declared.overlaid(evidence.params, values)
+        recorded = declared.parameters(whole, f"{LOCK}: {member.address}", member)
+        said = evidence.json(member.manifest)["parameters"]
+        for key, expected, found in declared.differences(recorded, said):
+            item = f"{member.manifest}: parameters.{key}"
+            yield failed(item, f"not what {LOCK} recorded", expected, found)
+    if "compute" in values:
+        expected = str(values["compute"]["threads"])
+        found = evidence.json(member.manifest)["environment"].get("threads")
+        if found != expected:
+            item = f"{member.manifest}: environment.threads"
+            yield failed(item, f"not what {LOCK} recorded", expected, found)
+
+
+def _out(evidence: Evidence, member: Member, path: Path, md5: str) -> Findings:
+    yield from _cached(evidence, path, md5)
+    if not path.exists():
+        yield unverified(path, f"not there; `dvc checkout {member.address}` brings it")
+        return
+    here = evidence.md5(path)
+    if here == md5:
+        return
+    names = list(_differing(path, md5))
+    for name, expected, found in names:
+        yield failed(path / name, f"not what {LOCK} recorded", expected, found)
+    if not names:
+        yield failed(path, f"not what {LOCK} recorded of {member.address}", md5, here)
+
+
+def _dep(evidence: Evidence, member: Member, path: Path, md5: str) -> Findings:
+    if not path.exists():
+        yield unverified(path, f"{member.address} was made from it, and it is not there")
+    elif (here := evidence.md5(path)) != md5:
+        if path.is_relative_to(SOURCE):
+            yield unverified(path, f"{member.address} was made by other source", md5, here)
+        else:
+            text = f"not what {member.address} was made from, says {LOCK}"
+            yield failed(path, text, md5, here)
+
+
+def _differing(path: Path, md5: str) -> Iterator[tuple[str, str, str]]:
+    """The files in which a folder differs from the one recorded, if the cache knows that one."""
+    place = cache_object(md5)
+    if not md5.endswith(FOLDER) or not place.is_file():
+        return
+    here = dict(members(path)) if path.is_dir() else {}
+    yield from declared.differences(_listing(place), here)
+
+
+def _cached(evidence: Evidence, path: Path, md5: str) -> Findings:
+    """The cache's own copies, if it has them: DVC trusts those that it made read-only."""
+    place = cache_object(md5)
+    if not place.is_file():
+        return
+    here = evidence.md5(place)
+    if here != md5.removesuffix(FOLDER):
+        yield failed(place, f"DVC's cached copy of {path} was changed", md5, here)
+    elif md5.endswith(FOLDER):
+        for name, one in _listing(place).items():
+            file = cache_object(one)
+            if file.is_file() and (found := evidence.md5(file)) != one:
+                yield failed(file, f"DVC's cached copy of {path / name} was changed", one, found)
+
+
+def _listing(place: Path) -> dict[str, str]:
+    content: Any = json.loads(place.read_text(encoding="utf-8"))
+    return listed(content)

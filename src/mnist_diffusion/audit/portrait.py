@@ -1,0 +1,127 @@
+"""A cell in one screen, and two cells side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mnist_diffusion import paths
+from mnist_diffusion.audit.chain import Member
+from mnist_diffusion.audit.command import chosen
+from mnist_diffusion.audit.declared import NOTHING, differences
+from mnist_diffusion.audit.findings import in_words
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.jsonfile import read_json
+from mnist_diffusion.tracking.lookup import latest
+from mnist_diffusion.tracking.store import tracking_uri
+
+SCORES = ("fd", "relative_fd", "relative_fd_floor", "accuracy", "confidence", "n")
+SHOWN = 12
+"""Digits of a digest that people read."""
+UNKNOWN = "unknown"
+
+
+def show(cell: str) -> int:
+    """Print what a cell was made from, when, by which code, and how it scored; UserError if not."""
+    [cell] = chosen([cell], all_=False)
+    content = _manifest(cell)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for key, value in _facts(cell, content).items():
+        table.add_row(f"[bold]{key}[/]", escape(value))
+    Console(highlight=False).print(table)
+    return 0
+
+
+def diff(one: str, other: str) -> int:
+    """Print the parameters and scores in which two cells differ; UserError if one is not there."""
+    for cell in (one, other):
+        chosen([cell], all_=False)
+    mine, theirs = (_values(cell) for cell in (one, other))
+    table = Table("", one, other, box=None, pad_edge=False)
+    for key, first, second in differences(mine, theirs):
+        table.add_row(key, escape(_text(first)), escape(_text(second)))
+    if not table.row_count:
+        table.add_row("nothing differs", "", "")
+    Console(highlight=False).print(table)
+    return 0
+
+
+def _facts(cell: str, content: Mapping[str, Any]) -> dict[str, str]:
+    code, made = content["code"], _json(paths.timing("sample", cell))
+    run, inputs = content["parameters"]["run"], content["inputs"]
+    return {
+        "cell": f"{cell}, {content['parameters']['count']} images in {paths.samples(cell)}",
+        "images": _short(content["outputs"]["images_sha256"]),
+        "data": f"{paths.PREPARED}, images {_short(inputs['train_images_sha256'])}, "
+        f"labels {_short(inputs['train_labels_sha256'])}",
+        "weights": f"{paths.model(run)}, {_short(inputs['weights_sha256'])}, "
+        f"betas {_short(inputs['betas_sha256'])}",
+        "parameters": ", ".join(
+            f"{key} {_text(value)}" for key, value in sorted(content["parameters"].items())
+        ),
+        "network calls": f"{content['network_evaluations']} for each image",
+        "when": f"{made.get('finished', UNKNOWN)}, in {made.get('seconds', UNKNOWN)} s",
+        "commit": _commit(made),
+        "source": f"{_short(code['sha256'])}, {len(code['files'])} files",
+        "made on": ", ".join(f"{k} {v}" for k, v in sorted(content["environment"].items())),
+        "scores": _scores(cell),
+        "MLflow": _where(cell, content),
+    }
+
+
+def _manifest(cell: str) -> dict[str, Any]:
+    """The cell's manifest; UserError if it is not one."""
+    path = Member("sample", cell).manifest
+    content = read_json(path)
+    parts = {"parameters", "inputs", "outputs", "code", "environment", "network_evaluations"}
+    if not isinstance(content, dict) or not parts <= content.keys():
+        raise UserError(f"{path}: not a manifest of this version; delete it and run `dvc repro`")
+    return content
+
+
+def _json(path: Any) -> dict[str, Any]:
+    """A JSON file that may be missing."""
+    content = read_json(path) if path.is_file() else {}
+    return content if isinstance(content, dict) else {}
+
+
+def _values(cell: str) -> dict[str, Any]:
+    report = _json(paths.metrics(cell))
+    return {**_manifest(cell)["parameters"], **{key: report.get(key) for key in SCORES}}
+
+
+def _scores(cell: str) -> str:
+    report = _json(paths.metrics(cell))
+    known = {key: report[key] for key in SCORES if report.get(key) is not None}
+    return ", ".join(f"{key} {_text(value)}" for key, value in known.items()) or UNKNOWN
+
+
+def _commit(made: Mapping[str, Any]) -> str:
+    if not made.get("git_commit"):
+        return UNKNOWN
+    clean = made.get("git_dirty") is False
+    return f"{made['git_commit']}, {'clean' if clean else 'with changes that are not in it'}"
+
+
+def _where(cell: str, content: Mapping[str, Any]) -> str:
+    try:
+        seen = latest(cell, content["outputs"]["images_sha256"])
+    except Exception as error:
+        return f"{tracking_uri()} cannot be asked: {in_words(error)}"
+    if seen is None:
+        return "no run of these images; run `mnist-diffusion track --sync`"
+    return f"experiment {seen.experiment_name} ({seen.experiment}), run {seen.run}"
+
+
+def _short(digest: str) -> str:
+    return digest[:SHOWN]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if value == NOTHING else str(value)

@@ -1,0 +1,120 @@
+"""Images drawn again from the checkpoint, as the manifest says, and compared with the stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mnist_diffusion import paths
+from mnist_diffusion.audit.chain import Member
+from mnist_diffusion.audit.evidence import Evidence
+from mnist_diffusion.audit.findings import Findings, failed, note, some, unverified
+from mnist_diffusion.audit.plainfiles import regular
+from mnist_diffusion.compute import configure
+from mnist_diffusion.dataset.scaling import to_uint8
+from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.provenance.environment import environment
+from mnist_diffusion.sampling.denoiser import TrainedDenoiser
+from mnist_diffusion.sampling.draw import redraw
+from mnist_diffusion.settings import Choices, Compute, Sample, WholeCell
+from mnist_diffusion.stages.sample import load_denoiser
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How many images to draw again, and from which seed they are chosen."""
+
+    count: int
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """What a manifest asks for, ready to be drawn on a machine as like its own as can be."""
+
+    denoiser: TrainedDenoiser
+    cell: WholeCell
+    sample: Sample
+    foreign: list[str]
+    """In what this environment differs from the manifest's; bits are promised within one alone."""
+
+
+def check(evidence: Evidence, member: Member, choice: Choice) -> Findings:
+    """A few random images; not their whole set, which `--deep` draws."""
+    manifest = evidence.json(member.manifest)
+    again = rerun(manifest)
+    count = again.sample.count
+    seed = evidence.content(member.manifest) if choice.seed is None else choice.seed
+    indices = sorted(Random(seed).sample(range(count), min(choice.count, count)))
+    drawn = to_uint8(redraw(again.denoiser, again.cell, again.sample, indices))
+    path = member.folder / "images.npy"
+    stored = np.load(regular(path), mmap_mode="r", allow_pickle=False)[indices]
+    yield from compared(path, indices, drawn, stored, again.foreign)
+
+
+def rerun(manifest: Mapping[str, Any]) -> Rerun:
+    """The denoiser and settings of a set: all from its manifest, nothing from params.yaml."""
+    said = dict(manifest["parameters"])
+    interval = said["guidance_interval"]
+    said["guidance_interval"] = None if interval == "all" else _ends(interval)
+    said["seed"] = said["sample_seed"]
+    device, foreign = surroundings(manifest["environment"])
+    folder = paths.model(said["run"])
+    for name in (checkpoint.WEIGHTS, checkpoint.CONFIG, "betas.npy"):
+        regular(folder / name)
+    return Rerun(
+        denoiser=load_denoiser(folder, device),
+        cell=WholeCell(**{key: said[key] for key in WholeCell.model_fields}),
+        sample=Sample(**{key: said[key] for key in {*Sample.model_fields, *Choices.model_fields}}),
+        foreign=foreign,
+    )
+
+
+def surroundings(recorded: Mapping[str, str]) -> tuple[torch.device, list[str]]:
+    """The device, with the threads that were recorded; and in what the environment differs."""
+    wanted = "cpu" if recorded["device"] == "cpu" else "auto"
+    device = configure(Compute(device=wanted, threads=int(recorded["threads"])))  # type: ignore[arg-type]
+    here = environment(device)
+    keys = sorted({*here, *recorded})
+    return device, [key for key in keys if here.get(key) != recorded.get(key)]
+
+
+def compared(
+    path: Path,
+    indices: list[int],
+    drawn: NDArray[np.uint8],
+    stored: NDArray[np.uint8],
+    foreign: list[str],
+) -> Findings:
+    """Bit equality, where the environment promises it; else how far apart the pixels are."""
+    apart = np.abs(drawn.astype(np.int16) - stored.astype(np.int16)).reshape(len(drawn), -1)
+    largest = apart.max(axis=1, initial=0)
+    unequal = [index for index, most in zip(indices, largest.tolist(), strict=True) if most]
+    pixels = f"largest pixel difference {int(largest.max(initial=0))} of 255"
+    if foreign:
+        text = f"consistent, not proven: drawn on another {some(foreign)}; {pixels}"
+        yield unverified(path, f"{text}, images {some(indices)}")
+    elif unequal:
+        for index, most in _worst(unequal, indices, largest):
+            text = f"image {index} is not what its weights draw, by {most} of 255 at a pixel"
+            yield failed(f"{path}: image {index}", text)
+    else:
+        yield note(path, f"drawn again, bit for bit the same: images {some(indices)}")
+
+
+def _worst(
+    unequal: list[int], indices: list[int], largest: NDArray[np.int16]
+) -> Iterator[tuple[int, int]]:
+    return ((index, int(largest[indices.index(index)])) for index in unequal)
+
+
+def _ends(text: str) -> list[float]:
+    low, _, high = text.partition(" to ")
+    return [float(low), float(high)]

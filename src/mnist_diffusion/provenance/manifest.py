@@ -1,0 +1,169 @@
+"""The manifest of what a stage published: its shape, and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
+
+from mnist_diffusion.jsonfile import write_json
+from mnist_diffusion.provenance.folders import MANIFEST, content_digests, listing
+from mnist_diffusion.provenance.origin import Origin, code_card
+
+SCHEMA = 2
+Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+Scalar = str | int | float | bool | None
+Values = dict[str, Scalar]
+
+
+class Strict(BaseModel):
+    """A part of a manifest: unknown keys and loose types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Code(Strict):
+    """The source that ran."""
+
+    sha256: Digest
+    files: dict[str, Digest]
+    lockfile_sha256: Digest | None
+
+
+class Common(Strict):
+    """What all manifests hold."""
+
+    schema_: Literal[2] = Field(alias="schema")
+    files: dict[str, Digest]
+    """Content digests of all that was published but the manifest, by path from the root."""
+    made_from: dict[str, Digest]
+    """Digests of the manifests of what went in, by stage, or of files that have none, by path."""
+    parameters: Values
+    code: Code
+    environment: dict[str, str]
+
+
+class PrepareManifest(Common):
+    """data/prepared"""
+
+    stage: Literal["prepare"]
+    name: None
+
+
+class ClassifierManifest(Common):
+    """models/classifier"""
+
+    stage: Literal["classifier"]
+    name: None
+
+
+class ReferenceManifest(Common):
+    """data/reference"""
+
+    stage: Literal["reference"]
+    name: None
+
+
+class NetworkConfig(Strict):
+    """A network by name and sizes."""
+
+    name: str
+    sizes: dict[str, int | list[int]]
+
+
+class Training(Strict):
+    """The config of a trained denoiser, as beside its weights."""
+
+    network: NetworkConfig
+    parameters: int
+    recipe: Values
+    run: Values
+    train: dict[str, Scalar | Values]
+
+
+class Card(Strict):
+    """A schedule's card."""
+
+    betas_sha256: Digest
+    timesteps: int
+    alpha_bar_first: float
+    alpha_bar_last: float
+    log_snr_max: float
+    log_snr_min: float | None
+    t_where_snr_is_1: int
+    first_step_signal: float | None = None
+
+
+class TrainManifest(Common):
+    """models/<run>"""
+
+    stage: Literal["train"]
+    name: str
+    training: Training
+    schedule: Card
+    final_loss: float
+    inputs: dict[str, Digest]
+    outputs: dict[str, Digest]
+
+
+class SampleManifest(Common):
+    """data/samples/<cell>"""
+
+    stage: Literal["sample"]
+    name: str
+    training: Training
+    schedule: Card
+    trajectory_timesteps: list[int]
+    network_evaluations: int
+    inputs: dict[str, Digest]
+    outputs: dict[str, Digest]
+
+
+class Manifest(
+    RootModel[
+        Annotated[
+            PrepareManifest
+            | ClassifierManifest
+            | ReferenceManifest
+            | TrainManifest
+            | SampleManifest,
+            Field(discriminator="stage"),
+        ]
+    ]
+):
+    """Any manifest."""
+
+
+def publish(
+    folder: Path,
+    taken: Origin,
+    environment: Mapping[str, str],
+    reports: Sequence[Path] = (),
+    **details: Any,
+) -> None:
+    """Write a folder's manifest, which makes it whole.
+
+    `reports` are files beside the folder, `details` what the stage has to add. UserError if
+    anything that went in has changed since its origin was taken.
+    """
+    content = {
+        "schema": SCHEMA,
+        "stage": taken.stage,
+        "name": taken.name,
+        "files": content_digests([*listing(folder), *reports]),
+        "made_from": dict(taken.made_from),
+        "parameters": dict(taken.parameters),
+        "code": code_card(taken),
+        "environment": dict(environment),
+        **details,
+    }
+    Manifest.model_validate(content)
+    taken.verify()
+    write_json(folder / MANIFEST, content)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of manifests."""
+    return Manifest.model_json_schema(by_alias=True)

@@ -1,0 +1,135 @@
+"""`mnist-diffusion prune`: what runs and cells left behind that params.yaml declares no more."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mnist_diffusion import paths
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.results import declared
+from mnist_diffusion.settings import Settings, load_settings
+from mnist_diffusion.writers import LOCKS, discard_lock, only_writer
+
+RESUME = paths.WORK / "resume"
+
+
+@dataclass(frozen=True)
+class Stray:
+    """A file or a folder that nothing declares."""
+
+    path: Path
+    address: str
+    """Whose it was: while somebody writes there, it is left alone."""
+
+    @property
+    def size(self) -> int:
+        """Bytes; a link counts as itself."""
+        inside = self.path.rglob("*") if _is_folder(self.path) else ()
+        return sum(p.lstat().st_size for p in (self.path, *inside) if not _is_folder(p))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder that holds one thing a run, cell or stage."""
+
+    folder: Path
+    names: Iterable[str]
+    """What is declared to be there."""
+    stage: str = ""
+    """Whose these are; the names are addresses if of all."""
+    suffix: str = ""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Behind a link out of the repository, where nothing is ours to remove."""
+        return not self.folder.resolve().is_relative_to(Path.cwd().resolve())
+
+    def strays(self) -> Iterator[Stray]:
+        """What is there besides; hidden files are nobody's leftovers."""
+        known = {name.casefold() for name in self.names}  # on some disks A and a are one
+        there = self.folder.iterdir() if self.folder.is_dir() and not self.is_elsewhere else ()
+        for path in sorted(there):
+            name = path.name.removesuffix(self.suffix)
+            hidden = path.name.startswith(".") or not path.name.endswith(self.suffix)
+            foreign = self.folder in FOLDERS_ONLY and path.is_file() and not path.is_symlink()
+            if not hidden and not foreign and name.casefold() not in known:
+                yield Stray(path, f"{self.stage}@{name}" if self.stage else name)
+
+
+FOLDERS_ONLY = {paths.CLASSIFIER.parent, paths.samples("")}
+"""No stage makes a plain file here."""
+
+
+def prune(yes: bool = False) -> None:
+    """Show what nothing declares and, if `yes`, remove it; UserError if anything could not be."""
+    places = list(_places(load_settings()))
+    for place in places:
+        if place.is_elsewhere:
+            _say(f"{place.folder}: is behind a link out of the repository; left alone")
+    found = [stray for place in places for stray in place.strays()]
+    width = max((len(str(stray.path)) for stray in found), default=0)
+    for stray in found:
+        _say(f"{stray.path!s:<{width}}  {_in_words(stray.size):>9}")
+    total = _in_words(sum(stray.size for stray in found))
+    if not found:
+        _say("nothing to prune: all that is there is declared")
+    elif not yes:
+        _say(f"{len(found)} in all, {total}; run again with --yes to remove them")
+    else:
+        _remove_all(found)
+        _say(f"removed {len(found)}, {total}")
+
+
+def _places(settings: Settings) -> Iterator[Place]:
+    """In the order of the pipeline."""
+    runs, cells = list(settings.runs), list(settings.cells)
+    stages = [f"{stage}@{name}" if name else stage for stage, name in declared(settings)]
+    yield Place(paths.CLASSIFIER.parent, [*runs, paths.CLASSIFIER.name], "train")
+    yield Place(paths.samples(""), cells, "sample")
+    yield Place(paths.metrics("").parent, cells, "evaluate", ".json")
+    yield Place(paths.TIMINGS, stages, suffix=".json")
+    yield Place(RESUME, stages)
+    yield Place(LOCKS, stages)
+
+
+def _remove_all(found: Iterable[Stray]) -> None:
+    left = []
+    for stray in found:
+        try:
+            with only_writer(stray.address):
+                _remove(stray.path)
+                discard_lock(stray.address)
+        except UserError as error:
+            left.append(str(error))
+        except OSError as error:
+            left.append(f"{stray.path}: {error.strerror}; remove it by hand")
+    if left:
+        raise UserError(left[0] + (f" (and {len(left) - 1} more were left)" if left[1:] else ""))
+
+
+def _remove(path: Path) -> None:
+    """A link is removed, and what it points to is not."""
+    if _is_folder(path):
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _in_words(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")

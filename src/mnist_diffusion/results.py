@@ -1,0 +1,94 @@
+"""All that params.yaml declares, and what of it is published: for MLflow, from the files alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mnist_diffusion import paths
+from mnist_diffusion.dataset import canonical
+from mnist_diffusion.provenance.digests import json_digest
+from mnist_diffusion.settings import Settings, load_settings
+from mnist_diffusion.stages.runner import PUBLISHED, record_of
+from mnist_diffusion.tracking.sync import Counts, Result, sync
+
+SINGLE = ("fetch", "prepare", "classifier", "reference", "report")
+"""Stages that are one, not one for each run or cell."""
+
+
+def complete_mlflow() -> Counts:
+    """Make MLflow's view that of the files; what it lacks and cannot get is told on stderr."""
+    settings = load_settings()
+    results, unreadable = published(settings)
+    addresses = {f"{stage}@{name}" if name else stage for stage, name in declared(settings)}
+    counts = sync(results, addresses)
+    if unreadable:
+        counts.failed += len(unreadable)
+        more = f" (and {len(unreadable) - 1} more)" if unreadable[1:] else ""
+        sys.stderr.write(f"warning: {unreadable[0]}{more}; run `dvc repro`\n")
+    return counts
+
+
+def declared(settings: Settings) -> Iterator[tuple[str, str | None]]:
+    """Every stage, with the run or cell that it is for."""
+    yield from ((stage, None) for stage in SINGLE)
+    yield from (("train", run) for run in settings.runs)
+    yield from ((stage, cell) for cell in settings.cells for stage in ("sample", "evaluate"))
+
+
+def published(settings: Settings) -> tuple[list[Result], list[str]]:
+    """What is there of the declared, and a line for each that is there and cannot be read."""
+    found, unreadable = [], []
+    for stage, name in declared(settings):
+        if not all(file.is_file() for file in _files(settings, stage, name)):
+            continue
+        try:
+            found.append(_result(settings, stage, name))
+        except Exception as error:
+            cause = " ".join(f"{type(error).__name__}: {error}".split())[:150]
+            unreadable.append(f"{f'{stage}@{name}' if name else stage}: cannot be read ({cause})")
+    return found, unreadable
+
+
+def _files(settings: Settings, stage: str, name: str | None) -> Iterator[Path]:
+    """What must be there for a stage to have been published whole."""
+    if stage == "fetch":
+        yield from (paths.RAW / file for file in canonical.SHA256)
+    if stage == "report":
+        yield paths.REPORTS / "index.html"
+        others = (other for other in declared(settings) if other[0] not in ("fetch", "report"))
+        yield from (PUBLISHED[kind](one) for kind, one in others)
+    if stage == "evaluate":
+        yield PUBLISHED["sample"](name)
+    if stage in PUBLISHED:
+        yield PUBLISHED[stage](name)
+
+
+def _result(settings: Settings, stage: str, name: str | None) -> Result:
+    record = record_of(settings, stage, name)
+    timing = _timing(stage, name)
+    finished = timing.get("finished")
+    return Result(
+        stage,
+        name,
+        record,
+        seconds=timing.get("seconds"),
+        scale=settings.scale,
+        finished=datetime.fromisoformat(finished) if finished else None,
+        commit={key: timing.get(key) for key in ("git_commit", "git_dirty")},
+    )
+
+
+def _timing(stage: str, name: str | None) -> dict[str, Any]:
+    """The sidecar, if it tells of what is published now and not of another time."""
+    try:
+        timing: dict[str, Any] = json.loads(paths.timing(stage, name).read_text(encoding="utf-8"))
+        file = PUBLISHED[stage](name) if stage in PUBLISHED else None
+        digest = json_digest(json.loads(file.read_text(encoding="utf-8"))) if file else None
+        return timing if timing.get("manifest_sha256") == digest else {}
+    except (OSError, ValueError, AttributeError):
+        return {}

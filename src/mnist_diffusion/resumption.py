@@ -1,0 +1,123 @@
+"""State of unfinished work, in .work/resume/<address>/: whole or not there, and only of its key."""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialise
+from torch import Tensor
+
+from mnist_diffusion import paths
+from mnist_diffusion.errors import UserError
+
+FOLDER = paths.WORK / "resume"
+"""Outside DVC's outs, which DVC deletes before it runs a stage."""
+SUFFIX = ".safetensors"
+
+State = tuple[dict[str, Tensor], dict[str, Any]]
+"""Tensors, and facts that JSON can hold; floats come back exactly."""
+
+
+class Resumption:
+    """What a stage has kept of its work so far, to go on from after it was killed.
+
+    `address` is the stage's, such as train@cosine-class; `key` is a digest of all that decides its
+    result, so that the state of other code, parameters or inputs is never gone on from.
+    """
+
+    def __init__(self, address: str, key: str):
+        self.address = address
+        self._key = key
+        self._folder = FOLDER / address
+        self._started = time.monotonic()
+        self.earlier_seconds = 0.0
+        """What the work that was gone on from has taken, once that is loaded."""
+
+    def load(self) -> State | None:
+        """The newest whole state of this key, if there is one; sweeps like `parts`."""
+        return self.parts().get(0)
+
+    def parts(self) -> dict[int, State]:
+        """All whole states of this key by part; broken ones, of other keys and scraps are removed.
+
+        A broken one is announced in a line on stderr.
+        """
+        found: dict[int, State] = {}
+        for path in sorted(self._folder.glob("*")):
+            state = self._read(path) if path.name.startswith(self._key[:16]) else None
+            if state is not None and path.suffix == SUFFIX:
+                found[int(path.stem.rpartition("-")[2])] = state
+            else:
+                with suppress(OSError):
+                    path.unlink()
+        return found
+
+    def save(self, tensors: dict[str, Tensor], facts: dict[str, Any], part: int = 0) -> None:
+        """Keep a state in the place of an older one of its part; UserError if it cannot be."""
+        tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+        text = json.dumps(facts)
+        metadata = {
+            "key": self._key,
+            "facts": text,
+            "digest": _digest(tensors, self._key, text),
+            "seconds": str(self.earlier_seconds + time.monotonic() - self._started),
+        }
+        path = self._folder / f"{self._key[:16]}-{part:06d}{SUFFIX}"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            _write(path, serialise(tensors, metadata))
+        except OSError as error:
+            raise UserError(
+                f"{path}: not written ({error.strerror}); mend that and run `dvc repro` again: "
+                "it goes on from the state before"
+            ) from None
+
+    def clear(self) -> None:
+        """Forget all states of this address: its work is published."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _read(self, path: Path) -> State | None:
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            digest = _digest(tensors, self._key, metadata.get("facts", ""))
+            if metadata.get("digest") != digest:
+                raise ValueError("its content is not what its digest says")
+            self.earlier_seconds = max(self.earlier_seconds, float(metadata["seconds"]))
+            return tensors, json.loads(metadata["facts"])
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            cause = (str(error).splitlines() or [type(error).__name__])[0]
+            sys.stderr.write(f"warning: {path}: {cause}; starting anew\n")
+            return None
+
+
+def _digest(tensors: dict[str, Tensor], key: str, facts: str) -> str:
+    """Without metadata the same tensors are always the same bytes."""
+    return hashlib.sha256(serialise(tensors) + f"{key}\n{facts}".encode()).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Through a temporary file, and on the disk before it has its name: power may fail as well."""
+    temporary = path.with_name(f".{path.name}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,87 @@
+"""Running a stage: checked, alone, timed and tracked."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mnist_diffusion import paths
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.lifeline import die_with_parent
+from mnist_diffusion.provenance.digests import json_digest
+from mnist_diffusion.settings import Settings, load_settings
+from mnist_diffusion.stages.record import Record
+from mnist_diffusion.tracking import commit, flush, note
+from mnist_diffusion.writers import only_writer
+
+FLUSH_AFTER_SECONDS = 30.0
+"""Opening MLflow costs 4 s: too much for each of many short stages, little for one that took long
+and should be seen while the pipeline goes on. LAST_STAGE brings the others."""
+LAST_STAGE = "report"
+PUBLISHED = {
+    "prepare": lambda _: paths.PREPARED / "manifest.json",
+    "classifier": lambda _: paths.CLASSIFIER / "manifest.json",
+    "reference": lambda _: paths.REFERENCE / "manifest.json",
+    "train": lambda run: paths.model(run) / "manifest.json",
+    "sample": lambda cell: paths.samples(cell) / "manifest.json",
+    "evaluate": paths.metrics,
+}
+"""The file that says what a stage has made, by stage, for a run or cell."""
+
+
+def run_stage(stage: str, name: str | None = None) -> None:
+    """Check the settings, run the stage, then time and track it.
+
+    UserError if another process is at it. A stage whose DVC is killed dies with it.
+    """
+    settings = load_settings()
+    check_name(settings, stage, name)
+    address = f"{stage}@{name}" if name else stage
+    die_with_parent()
+    with only_writer(address):
+        started = time.perf_counter()
+        earlier = _module(stage).run(settings, *_names(name)) or 0.0
+        seconds = earlier + time.perf_counter() - started
+        record = record_of(settings, stage, name)
+        write_json(paths.timing(stage, name), _sidecar(stage, name, record, seconds))
+    note(stage, name, record, seconds, settings.scale)
+    if seconds > FLUSH_AFTER_SECONDS or stage == LAST_STAGE:
+        flush()
+
+
+def record_of(settings: Settings, stage: str, name: str | None = None) -> Record:
+    """What a stage has published, as tracking wants it; UserError if it is not there."""
+    record: Record = _module(stage).record(settings, *_names(name))
+    return record
+
+
+def check_name(settings: Settings, stage: str, name: str | None) -> None:
+    """UserError for a run or cell that params.yaml does not have."""
+    known: dict[str, Any] = settings.runs if stage == "train" else settings.cells
+    if name is not None and name not in known:
+        raise UserError(f"{stage}: {name!r} is not in {paths.PARAMS}; known: {', '.join(known)}")
+
+
+def _module(stage: str) -> Any:
+    return importlib.import_module(f"mnist_diffusion.stages.{stage}")
+
+
+def _names(name: str | None) -> list[str]:
+    return [name] if name else []
+
+
+def _sidecar(stage: str, name: str | None, record: Record, seconds: float) -> dict[str, Any]:
+    """What no DVC out may hold, since no two runs agree on it."""
+    published: Path | None = PUBLISHED[stage](name) if stage in PUBLISHED else None
+    return {
+        "seconds": round(seconds, 2),
+        "images_per_second": round(record.images / seconds, 1) if record.images else None,
+        "tags": dict(record.tags),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        **commit(),
+        "manifest_sha256": json_digest(read_json(published)) if published else None,
+    }

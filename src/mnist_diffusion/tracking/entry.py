@@ -1,0 +1,111 @@
+"""A stage's record as it goes to MLflow: plain text and numbers, with a digest of what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from mnist_diffusion.tracking.record import Record, text
+from mnist_diffusion.tracking.store import git
+
+SOURCES = ("src", "params.yaml", "dvc.yaml", "requirements.lock")
+"""What decides a result; dvc.lock and the reports change in every repro and are not dirt."""
+NAME_TAG = {"train": "run", "sample": "cell", "evaluate": "cell"}
+CIRCUMSTANCES = {"scale", "git_commit", "git_dirty", "dvc_experiment"}
+"""Tags that differ between two times that one result was made, beside MLflow's own."""
+
+
+class UnusableEntryError(Exception):
+    """An entry that no later attempt can log either."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A stage that has ended."""
+
+    stage: str
+    name: str | None
+    scale: str | None
+    seconds: float | None
+    """None where nobody knows how long it took."""
+    end_ms: int
+    images: int | None
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    history: list[tuple[str, float, int]]
+    """Metric, value, step."""
+
+    @property
+    def address(self) -> str:
+        return title(self.stage, self.name)
+
+    @property
+    def content(self) -> str:
+        """A digest of what was made, from what and how it scored; not of when, nor of how long."""
+        what = asdict(self) | {"tags": dict(filter(_is_content, self.tags.items()))}
+        for circumstance in ("scale", "seconds", "end_ms", "images"):
+            del what[circumstance]
+        # NaN is fine here: a diverged run is a result too.
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def make_entry(
+    stage: str,
+    name: str | None,
+    record: Record,
+    *,
+    scale: str | None,
+    seconds: float | None,
+    end_ms: int,
+    commit: Mapping[str, str | bool | None],
+) -> Entry:
+    """A record in MLflow's terms; `commit` is what `commit()` said when the stage ended."""
+    own = {
+        "stage": stage,
+        NAME_TAG.get(stage, "name"): name,
+        "scale": scale,
+        **{key: None if value is None else text(value) for key, value in commit.items()},
+        "mlflow.source.git.commit": commit.get("git_commit"),
+        "mlflow.source.name": f"mnist-diffusion {' '.join(filter(None, (stage, name)))}",
+        "mlflow.source.type": "LOCAL",
+        "dvc_experiment": os.environ.get("DVC_EXP_NAME"),
+    }
+    tags = {key: value for key, value in own.items() if value} | dict(record.tags)
+    return Entry(
+        stage=stage,
+        name=name,
+        scale=scale,
+        seconds=seconds,
+        end_ms=end_ms,
+        images=record.images,
+        params={key: text(value) for key, value in record.params.items()},
+        metrics={key: float(value) for key, value in record.metrics.items()},
+        tags={key: text(value) for key, value in tags.items()},
+        history=[(point.metric, float(point.value), int(point.step)) for point in record.history],
+    )
+
+
+def commit() -> dict[str, str | bool | None]:
+    """The git commit that the sources stand at, and whether they differ from it; null: no git."""
+    changes = git("status", "--porcelain", "--", *SOURCES)
+    dirty = None if changes is None else bool(changes)
+    return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": dirty}
+
+
+def title(stage: str, name: str | None) -> str:
+    """A stage as DVC calls it."""
+    return f"{stage}@{name}" if name else stage
+
+
+def address_of(tags: Mapping[str, str]) -> str | None:
+    """Whose run it is that has these tags in MLflow; None if none of ours."""
+    stage = tags.get("stage")
+    return title(stage, tags.get(NAME_TAG.get(stage, "name"))) if stage else None
+
+
+def _is_content(tag: tuple[str, str]) -> bool:
+    return tag[0] not in CIRCUMSTANCES and not tag[0].startswith("mlflow.")

@@ -1,0 +1,125 @@
+"""MLflow made complete from the files: for a fresh clone, a deleted database, results from a cache.
+
+Done twice, it does nothing the second time: a result is known by the digest of its content, whoever
+logged it and when.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from mnist_diffusion.tracking import runs, spool
+from mnist_diffusion.tracking.entry import Entry, UnusableEntryError, address_of, make_entry
+from mnist_diffusion.tracking.flushing import LIMIT_SECONDS, alone, log_waiting, within
+from mnist_diffusion.tracking.record import Record
+from mnist_diffusion.tracking.store import EXPERIMENTS, open_experiment
+
+PATIENCE_SECONDS = 60.0
+"""How long to wait for another process that is logging."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a stage has published, and what is known of the time it did."""
+
+    stage: str
+    name: str | None
+    record: Record
+    seconds: float | None = None
+    scale: str | None = None
+    finished: datetime | None = None
+    commit: Mapping[str, str | bool | None] = field(default_factory=dict)
+    """git_commit and git_dirty of that time."""
+
+
+@dataclass
+class Counts:
+    """How many results MLflow got, had, and did not take."""
+
+    logged: int = 0
+    already: int = 0
+    failed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.logged} logged, {self.already} already there, {self.failed} failed"
+
+
+def sync(results: Iterable[Result], declared: Collection[str] | None = None) -> Counts:
+    """Log what MLflow lacks of the results, after what waits in the spool, which is older.
+
+    Runs of addresses that are not `declared`, such as `sample@removed`, lose the tag `latest`.
+    Nothing here raises: where the store fails, one line on stderr tells so, and the rest counts as
+    failed.
+    """
+    wanted = list(results)
+    counts = Counts()
+    try:
+        spool.folder().mkdir(parents=True, exist_ok=True)
+        with alone(PATIENCE_SECONDS) as is_alone:
+            if not is_alone:
+                raise TimeoutError("another process is logging to it")
+            log_waiting()
+            _log(wanted, counts)
+            within(LIMIT_SECONDS, partial(_retire, declared))
+            log_waiting()  # of stages that have ended meanwhile, newer than the results
+    except Exception as error:
+        counts.failed = len(wanted) - counts.logged - counts.already
+        again = "the files are fine; run `mnist-diffusion track --sync` when it answers"
+        spool.warn(f"MLflow is not complete, {again}", error)
+    return counts
+
+
+def _log(results: Sequence[Result], counts: Counts) -> None:
+    shown = within(LIMIT_SECONDS, _shown) if results else {}
+    for result in results:
+        try:
+            entry = _entry(result)
+            if shown.get(entry.address) == [entry.content]:
+                counts.already += 1
+                continue
+            files = [file for file in result.record.artifacts if file.is_file()]
+            made = within(LIMIT_SECONDS, partial(runs.log, entry, files))
+        except UnusableEntryError as error:
+            counts.failed += 1
+            spool.warn(f"{entry.address}: MLflow refuses it, its files are fine", error)
+        else:
+            counts.logged += made
+            counts.already += not made
+
+
+def _shown() -> dict[str | None, list[str | None]]:
+    """The contents of the finished runs that are the latest of each address."""
+    found: dict[str | None, list[str | None]] = {}
+    for name in EXPERIMENTS:
+        for run in runs.latest(*open_experiment(name)):
+            whole = run.info.status == "FINISHED"
+            content = run.data.tags.get(runs.CONTENT_TAG) if whole else None
+            found.setdefault(address_of(run.data.tags), []).append(content)
+    return found
+
+
+def _retire(declared: Collection[str] | None) -> None:
+    """Take `latest` from runs of what params.yaml has no more."""
+    for name in EXPERIMENTS if declared is not None else ():
+        client, experiment = open_experiment(name)
+        for run in runs.latest(client, experiment):
+            address = address_of(run.data.tags)
+            if address is not None and address not in (declared or ()):
+                runs.retire(client, run)
+
+
+def _entry(result: Result) -> Entry:
+    end = result.finished.timestamp() if result.finished else time.time()
+    return make_entry(
+        result.stage,
+        result.name,
+        result.record,
+        scale=result.scale,
+        seconds=result.seconds,
+        end_ms=round(end * 1000),
+        commit=result.commit,
+    )

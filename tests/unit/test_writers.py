@@ -1,0 +1,107 @@
+import errno
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mnist_diffusion import writers
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.writers import LOCKS, discard_lock, only_writer
+
+HOLD = """
+import sys, time
+from mnist_diffusion.writers import only_writer
+with only_writer("train@a"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def holder():
+    """Another process that writes train@a."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_second_writer_is_refused_in_one_line_that_names_the_first(holder):
+    line = f"train@a: is being written by another process \\(pid {holder.pid}\\); wait for it, or"
+    with pytest.raises(UserError, match=f"^{line} end it$"), only_writer("train@a"):
+        pytest.fail("two writers")
+    with only_writer("train@b"):
+        pass
+
+
+@pytest.mark.parametrize("death", [signal.SIGTERM, signal.SIGKILL])
+def test_a_dead_writer_holds_nothing(holder, death):
+    holder.send_signal(death)
+    holder.wait()
+    with only_writer("train@a"):
+        assert (LOCKS / "train@a").read_text() == str(os.getpid())
+
+
+def test_an_error_inside_lets_go():
+    with pytest.raises(ValueError, match="inside"), only_writer("train@a"):
+        raise ValueError("inside")
+    with only_writer("train@a"), pytest.raises(UserError), only_writer("train@a"):
+        pytest.fail("two writers")
+
+
+def test_a_lock_whose_file_was_deleted_meanwhile_is_taken_anew(monkeypatch):
+    real, calls = fcntl.flock, []
+
+    def flock(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            discard_lock("train@a")  # as its holder may, between our open and our lock
+        real(*arguments)
+
+    monkeypatch.setattr(writers.fcntl, "flock", flock)
+    with only_writer("train@a"), pytest.raises(UserError), only_writer("train@a"):
+        pytest.fail("two writers")
+
+
+def test_a_discarded_lock_leaves_no_file():
+    with only_writer("train@a"):
+        discard_lock("train@a")
+    assert list(LOCKS.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / ".work").write_text("in the way")
+    with pytest.raises(UserError, match=r"^\.work/locks/train@a: cannot be locked \(Not a dir"):
+        only_writer("train@a").__enter__()
+
+
+def test_a_disk_without_locks_is_told(monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(writers.fcntl, "flock", refuse)
+    with pytest.raises(UserError, match=r"cannot be locked \(No locks available\); make "):
+        only_writer("train@a").__enter__()
+
+
+def test_a_lock_is_not_inherited_by_what_its_holder_starts():
+    with only_writer("train@a"):
+        child = subprocess.Popen(["sleep", "30"])
+    try:
+        time.sleep(0.05)
+        with only_writer("train@a"):
+            pass
+    finally:
+        child.kill()
+        child.wait()
