@@ -11,6 +11,7 @@ from mnist_diffusion import paths
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.settings import load_settings
 from mnist_diffusion.stages.runner import run_stage
+from mnist_diffusion.tracking import flush
 
 app = typer.Typer(
     help="Compare diffusion models on MNIST. The stages are run by `dvc repro`.",
@@ -18,8 +19,31 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-RunName = Annotated[str, typer.Argument(help="An entry of `runs` in params.yaml.")]
-CellName = Annotated[str, typer.Argument(help="An entry of `cells` in params.yaml.")]
+
+
+def _named_by_dvc() -> str:
+    """The run or cell that DVC is at, which it tells by a variable, as in train@cosine-class."""
+    name = os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[2]
+    if not name:
+        raise UserError(f"no run or cell given; name one of {paths.PARAMS}")
+    return name
+
+
+RunName = Annotated[
+    str,
+    typer.Argument(
+        help="An entry of `runs` in params.yaml.", default_factory=_named_by_dvc, show_default=False
+    ),
+]
+CellName = Annotated[
+    str,
+    typer.Argument(
+        help="An entry of `cells` in params.yaml.",
+        default_factory=_named_by_dvc,
+        show_default=False,
+    ),
+]
+OneCell = Annotated[str, typer.Argument(help="An entry of `cells` in params.yaml.")]
 STAGES = "Stages"
 TOOLS = "Tools"
 
@@ -103,11 +127,70 @@ def schedules(
 
 
 @app.command(rich_help_panel=TOOLS)
+def audit(
+    cells: Annotated[list[str] | None, typer.Argument(help="Cells; none: all.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All cells of params.yaml.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON on stdout.")] = False,
+    regenerate: Annotated[int, typer.Option(min=0, help="Draw so many images again.")] = 0,
+    deep: Annotated[bool, typer.Option(help="Draw and judge whole sets again.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Which images --regenerate draws.")] = None,
+) -> None:
+    """Prove what made the sample sets: exit 0 proven, 1 failed, 2 cannot verify."""
+    from mnist_diffusion.audit.command import audit as prove
+
+    raise typer.Exit(prove(cells or (), every or not cells, as_json, regenerate, deep, seed))
+
+
+@app.command(rich_help_panel=TOOLS)
+def show(cell: OneCell) -> None:
+    """Tell on one screen what made a cell and how it scored."""
+    from mnist_diffusion.audit.portrait import show as tell
+
+    raise typer.Exit(tell(cell))
+
+
+@app.command(rich_help_panel=TOOLS)
+def diff(
+    one: OneCell, other: Annotated[str, typer.Argument(help="The cell to compare it with.")]
+) -> None:
+    """Tell which parameters and scores differ between two cells."""
+    from mnist_diffusion.audit.portrait import diff as compare
+
+    raise typer.Exit(compare(one, other))
+
+
+@app.command(rich_help_panel=TOOLS)
+def track(
+    sync: Annotated[bool, typer.Option(help="Make MLflow complete from the files.")] = False,
+) -> None:
+    """Log the stages that wait for MLflow; with --sync, all that was ever published here."""
+    from mnist_diffusion.results import complete_mlflow
+
+    if not sync:
+        flush()
+        return
+    counts = complete_mlflow()
+    print(counts)
+    raise typer.Exit(1 if counts.failed else 0)
+
+
+@app.command(rich_help_panel=TOOLS)
+def prune(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what is shown.")] = False,
+) -> None:
+    """Show what no run or cell of params.yaml declares any more, and remove it."""
+    from mnist_diffusion.pruning import prune as remove
+
+    remove(yes)
+
+
+@app.command(rich_help_panel=TOOLS)
 def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     """Open MLflow on what is there."""
+    from mnist_diffusion.results import complete_mlflow
     from mnist_diffusion.tracking.ui import serve
 
-    serve(port)
+    serve(port, complete=complete_mlflow)
 
 
 def main() -> NoReturn:

@@ -4,7 +4,6 @@ DVC does not follow imports: with one too few a fix is not rerun, with one too m
 """
 
 import ast
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from mnist_diffusion.yamlfile import read_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 SOURCE = Path("src/mnist_diffusion")
+
+
 def _stages() -> dict[str, dict[str, Any]]:
     stages = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
     return {name: stage.get("do", stage) for name, stage in stages.items()}
@@ -84,9 +85,10 @@ def test_every_declaration_is_imported(name: str, graph: grimp.ImportGraph) -> N
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_command_is_the_stage_and_its_key(name: str) -> None:
+def test_a_command_is_the_stage_alone(name: str) -> None:
+    """DVC's shell would run what a key says."""
     stage = STAGES[name]
-    assert re.fullmatch(rf"mnist-diffusion {name}( \$\{{key\}})?", stage["cmd"])
+    assert stage["cmd"] == f"mnist-diffusion {name}"
     assert stage["desc"]
 
 
