@@ -41,7 +41,7 @@ test: $(SETUP)  ## Check style, types and layers, then run all tests but the slo
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -m 'not slow and not faults'
 
 test-slow: $(SETUP)  ## Run the slow tests
 	$(BIN)/pytest -m slow
