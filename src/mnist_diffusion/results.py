@@ -11,6 +11,7 @@ from typing import Any
 
 from mnist_diffusion import paths
 from mnist_diffusion.dataset import canonical
+from mnist_diffusion.jsonfile import read_json
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.settings import Settings, load_settings
 from mnist_diffusion.stages.runner import PUBLISHED, record_of
@@ -47,7 +48,8 @@ def published(settings: Settings) -> tuple[list[Result], list[str]]:
         if not all(file.is_file() for file in _files(settings, stage, name)):
             continue
         try:
-            found.append(_result(settings, stage, name))
+            if stage != "evaluate" or _is_of_these_images(str(name)):
+                found.append(_result(settings, stage, name))
         except Exception as error:
             cause = " ".join(f"{type(error).__name__}: {error}".split())[:150]
             unreadable.append(f"{f'{stage}@{name}' if name else stage}: cannot be read ({cause})")
@@ -66,6 +68,12 @@ def _files(settings: Settings, stage: str, name: str | None) -> Iterator[Path]:
         yield PUBLISHED["sample"](name)
     if stage in PUBLISHED:
         yield PUBLISHED[stage](name)
+
+
+def _is_of_these_images(cell: str) -> bool:
+    """Not where the cell was drawn again and not judged yet: parameters and scores would mix."""
+    judged = read_json(PUBLISHED["evaluate"](cell))["made_from"][f"sample@{cell}"]
+    return bool(judged == json_digest(read_json(PUBLISHED["sample"](cell))))
 
 
 def _result(settings: Settings, stage: str, name: str | None) -> Result:

@@ -62,13 +62,9 @@ class Resumption:
     def save(self, tensors: dict[str, Tensor], facts: dict[str, Any], part: int = 0) -> None:
         """Keep a state in the place of an older one of its part; UserError if it cannot be."""
         tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-        text = json.dumps(facts)
-        metadata = {
-            "key": self._key,
-            "facts": text,
-            "digest": _digest(tensors, self._key, text),
-            "seconds": str(self.earlier_seconds + time.monotonic() - self._started),
-        }
+        seconds = self.earlier_seconds + time.monotonic() - self._started
+        text = json.dumps({"facts": facts, "seconds": seconds})
+        metadata = {"text": text, "digest": _digest(tensors, self._key, text)}
         path = self._folder / f"{self._key[:16]}-{part:06d}{SUFFIX}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -88,20 +84,21 @@ class Resumption:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            digest = _digest(tensors, self._key, metadata.get("facts", ""))
-            if metadata.get("digest") != digest:
+            text = metadata.get("text", "")
+            if metadata.get("digest") != _digest(tensors, self._key, text):
                 raise ValueError("its content is not what its digest says")
-            self.earlier_seconds = max(self.earlier_seconds, float(metadata["seconds"]))
-            return tensors, json.loads(metadata["facts"])
-        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            told = json.loads(text)
+            self.earlier_seconds = max(self.earlier_seconds, told["seconds"])
+            return tensors, told["facts"]
+        except (OSError, SafetensorError, ValueError) as error:
             cause = (str(error).splitlines() or [type(error).__name__])[0]
             sys.stderr.write(f"warning: {path}: {cause}; starting anew\n")
             return None
 
 
-def _digest(tensors: dict[str, Tensor], key: str, facts: str) -> str:
+def _digest(tensors: dict[str, Tensor], key: str, text: str) -> str:
     """Without metadata the same tensors are always the same bytes."""
-    return hashlib.sha256(serialise(tensors) + f"{key}\n{facts}".encode()).hexdigest()
+    return hashlib.sha256(serialise(tensors) + f"{key}\n{text}".encode()).hexdigest()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -19,7 +19,10 @@ import pytest
 import scipy.integrate
 import scipy.stats  # noqa: F401
 
-UNIT = ("schedules", "forward", "timesteps", "spacings", "guidance", "sampling", "training")
+UNIT = (
+    *("schedules", "forward", "timesteps", "spacings", "guidance", "sampling", "training"),
+    *("training_state", "resumption"),
+)
 CORE_TESTS = [
     [f"tests/unit/test_{name}.py" for name in UNIT],
     ["tests/properties"],

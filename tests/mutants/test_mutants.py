@@ -340,7 +340,92 @@ AROUND: dict[str, Mutant] = {
         ),
     ]
 }
-MUTANTS = SCHEDULES | FORWARD | TIMESTEPS | GUIDANCE | SAMPLERS | AROUND
+RESUMING: dict[str, Mutant] = {
+    name: (file, right, wrong)
+    for name, file, right, wrong in [
+        (
+            "weights that are not restored",
+            "training/state.py",
+            'self.network.load_state_dict(_within("network", tensors))',
+            "pass",
+        ),
+        (
+            "an average that is not restored",
+            "training/state.py",
+            'self.average.restore(_within("average", tensors))',
+            "pass",
+        ),
+        (
+            "an average that warms up again",
+            "training/ema.py",
+            'self._updates = int(state["updates"])',
+            "pass",
+        ),
+        (
+            "losses by timestep that are not restored",
+            "training/state.py",
+            'self.timesteps.restore(_within("timesteps", tensors))',
+            "pass",
+        ),
+        (
+            "a history without its open window",
+            "training/history.py",
+            'for n in facts["window"]]',
+            "for n in []]",
+        ),
+        (
+            "optimisers that are not restored",
+            "training/state.py",
+            "state[parameter] = {key: _laid_out_like(parameter, t) for key, t in values.items()}",
+            "pass",
+        ),
+        (
+            "momentum in another memory format",
+            "training/state.py",
+            "torch.empty_like(pattern, device=parameter.device, requires_grad=False).copy_(value)",
+            "value.clone()",
+        ),
+        (
+            "training that begins at step 0 again",
+            "training/loop.py",
+            "range(start, recipe.steps)",
+            "range(0, recipe.steps)",
+        ),
+        (
+            "randomness from the global generator",
+            "training/denoising.py",
+            'return generator(self._seed, f"train/{purpose}", index)',
+            "return torch.default_generator",
+        ),
+        ("a state that is not synced", "resumption.py", "os.fsync(file.fileno())", "pass"),
+        ("a name that is not synced", "resumption.py", "os.fsync(folder)", "pass"),
+        (
+            "a state written in place",
+            "resumption.py",
+            'temporary = path.with_name(f".{path.name}")',
+            "temporary = path",
+        ),
+        (
+            "a state that is not checked",
+            "resumption.py",
+            'if metadata.get("digest") != _digest(tensors, self._key, text):',
+            "if False:",
+        ),
+        (
+            "a batch that is drawn although it is there",
+            "sampling/draw.py",
+            "if first in skip:",
+            "if False:",
+        ),
+        (
+            "images drawn again at another place of the batch",
+            "sampling/draw.py",
+            "asked = {index % sample.micro_batch: index for index in waiting}",
+            "asked = dict(enumerate(sorted(waiting)[: sample.micro_batch]))",
+        ),
+    ]
+}
+MUTANTS = SCHEDULES | FORWARD | TIMESTEPS | GUIDANCE | SAMPLERS | AROUND | RESUMING
 
 
 class Runner:

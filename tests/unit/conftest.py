@@ -2,7 +2,9 @@
 
 import shutil
 
+import audited
 import pytest
+from tamperings import copy_of
 
 from mnist_diffusion.tracking import store
 
@@ -34,3 +36,21 @@ def repository(fresh_repository, empty_store):
     """The same, with an empty store."""
     shutil.copy(empty_store, fresh_repository)
     return fresh_repository
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory, raw_mnist, empty_store):
+    """A small repository with data, models, samples, metrics and a report; only to be read."""
+    folder = tmp_path_factory.mktemp("published") / "repository"
+    audited.build(folder, raw_mnist, empty_store)
+    return folder
+
+
+@pytest.fixture
+def published_copy(published, tmp_path, monkeypatch):
+    """A copy of it to tamper with, as the current folder."""
+    folder = copy_of(published, tmp_path / "repository")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DVC_ROOT", str(folder))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return folder

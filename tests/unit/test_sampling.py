@@ -1,5 +1,6 @@
 """Image k is the same whatever n is, and however the images are batched."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from mnist_diffusion.diffusion.schedules import SCHEDULES
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.randomness import PerImageNoise, derive_seed
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
-from mnist_diffusion.sampling.draw import draw, labels_for, trajectory_steps
+from mnist_diffusion.sampling.draw import draw, labels_for, redraw, trajectory_steps
 from mnist_diffusion.settings import Sample, WholeCell
 
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
@@ -26,9 +27,9 @@ CHOICES: dict[str, Any] = {
 SAMPLE = Sample(count=12, micro_batch=4, trajectory_images=5, seed=0, **CHOICES)
 
 
-def denoiser() -> TrainedDenoiser:
+def denoiser(name: str = "unet") -> TrainedDenoiser:
     torch.manual_seed(0)
-    network = checkpoint.build("unet", SIZES)
+    network = checkpoint.build(name, SIZES if name == "unet" else {"embedding": 32})
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     return TrainedDenoiser(network.eval(), SCHEDULES["cosine"](1000), "v", torch.device("cpu"))
@@ -51,6 +52,37 @@ def test_images_do_not_depend_on_how_many_there_are(sampler: str) -> None:
     for count in (1, 3, 4, 7):
         fewer = images(SAMPLE.model_copy(update={"count": count}), cell(sampler))
         assert torch.equal(fewer, all_of_them[:count])
+
+
+@pytest.fixture
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    usual = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(usual)
+
+
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
+@pytest.mark.parametrize("micro_batch", [4, 7])
+@pytest.mark.parametrize(("name", "guidance"), [("unet", 2.0), ("simple", 0.0)])
+def test_images_drawn_again_are_bit_equal(
+    name: str, guidance: float, micro_batch: int, threads: int
+) -> None:
+    """Any images, in any order, also more than a micro-batch and several of one place in it."""
+    sample = SAMPLE.model_copy(update={"count": 17, "micro_batch": micro_batch})
+    of, trained = cell(guidance=guidance), denoiser(name)
+    drawn = torch.cat([batch.images for batch in draw(trained, of, sample)])
+    shuffled = torch.randperm(17, generator=torch.Generator().manual_seed(0)).tolist()
+    for indices in ([16], [3, 10, 3], shuffled[:5], shuffled):
+        assert torch.equal(redraw(trained, of, sample, indices), drawn[indices])
+
+
+def test_batches_that_are_there_are_skipped_and_leave_the_others_as_they_are() -> None:
+    whole = list(draw(denoiser(), cell(), SAMPLE))
+    rest = list(draw(denoiser(), cell(), SAMPLE, skip={0, 8}))
+    assert [batch.first for batch in rest] == [4]
+    assert torch.equal(rest[0].images, whole[1].images)
+    assert torch.equal(rest[0].trajectory, whole[1].trajectory)
 
 
 @pytest.mark.parametrize("micro_batch", [1, 2, 5, 12])

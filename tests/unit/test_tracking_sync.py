@@ -185,6 +185,15 @@ def test_half_a_run_is_made_anew(repository):
     assert anew.info.status == "FINISHED" and is_latest(anew)
 
 
+def test_halves_of_runs_that_nobody_will_finish_are_deleted(repository):
+    client, experiment = store.open_experiment(store.CELLS)
+    half = client.create_run(experiment, tags={"content": "of a result that is gone"})
+    mine = client.create_run(experiment)
+    sync.sync([])
+    assert [run.info.run_id for run in runs_of(store.CELLS)] == [mine.info.run_id]
+    assert client.get_run(half.info.run_id).info.lifecycle_stage == "deleted"
+
+
 def test_runs_from_before_contents_were_digested_give_way(repository):
     sync.sync([CELL])
     client, [run] = logged(store.CELLS)

@@ -227,6 +227,18 @@ def test_a_loss_that_is_not_finite_stops_the_training() -> None:
         next(fit(network, objective(), recipe, ExponentialAverage(network, 0.9)))
 
 
+def test_a_gradient_that_is_not_finite_stops_the_training_before_the_weights_move() -> None:
+    class Root(Constant):
+        def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+            return super().forward(x, t, labels) * 0 + self.value.sqrt()
+
+    network = Root(0.0)
+    recipe = RECIPE.model_copy(update={"optimizer": "adam", "muon_learning_rate": None})
+    with pytest.raises(UserError, match=r"gradient is (inf|nan) at step 0"):
+        next(fit(network, objective(), recipe, ExponentialAverage(network, 0.9)))
+    assert float(network.value.detach()) == 0.0
+
+
 def test_the_average_is_the_recurrence_with_warm_up() -> None:
     network = nn.Linear(1, 1, bias=False)
     average = ExponentialAverage(network, 0.5)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
-from typing import Any
-
-from ruamel.yaml import YAML
 
 from mnist_diffusion import paths
 from mnist_diffusion.audit import declared
@@ -51,9 +48,8 @@ def _params(evidence: Evidence, member: Member, commit: str) -> Findings:
         return
     source = f"{paths.PARAMS} at {commit[:SHOWN]}"
     text = _show(evidence, commit, str(paths.PARAMS)) or b""
-    content: Any = YAML(typ="safe", pure=True).load(text.decode())
     try:
-        then = declared.parameters(content, source, member)
+        then = declared.parameters(evidence.params_at(text), source, member)
     except UserError as error:
         yield unverified(source, f"this version cannot read it: {error}")
         return

@@ -10,6 +10,8 @@ from typing import Any
 from mnist_diffusion import paths
 from mnist_diffusion.audit.chain import Member
 from mnist_diffusion.audit.findings import equal
+from mnist_diffusion.audit.plainfiles import regular
+from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.settings import Settings, parse_settings
 
 NOTHING = "nothing"
@@ -19,11 +21,14 @@ NOTHING = "nothing"
 def parameters(content: dict[str, Any], source: str, member: Member) -> dict[str, Any]:
     """The parameters that a stage would put into its manifest, given all of params.yaml.
 
-    UserError if these are no settings, KeyError if they declare no such run or cell.
+    UserError if these are no settings, KeyError if they declare no such run or cell,
+    FileNotFoundError if the run of a cell is not there.
     """
     settings: Settings = parse_settings(content, source)
     module = importlib.import_module(f"mnist_diffusion.stages.{member.stage}")
     names = [member.name] if member.name else []
+    if member.stage == "sample":  # a set's parameters tell of its run, too
+        regular(paths.model(settings.cells[str(member.name)].run) / checkpoint.CONFIG)
     found: dict[str, Any] = module.parameters(settings, *names)
     return found
 

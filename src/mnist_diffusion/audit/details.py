@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from mnist_diffusion import paths
@@ -84,8 +84,9 @@ def _schedule(folder: Path) -> Schedule:
 
 
 def _trained(folder: Path) -> dict[str, Any]:
-    history = pd.read_csv(regular(folder / "history.csv"), float_precision="round_trip")
-    return {"schedule": card(_schedule(folder)), "final_loss": float(history["loss"].iloc[-1])}
+    with regular(folder / "history.csv").open(encoding="utf-8", newline="") as file:
+        *_, last = csv.DictReader(file)
+    return {"schedule": card(_schedule(folder)), "final_loss": float(last["loss"])}
 
 
 def _drawn(folder: Path, content: dict[str, Any]) -> dict[str, Any]:

@@ -38,9 +38,9 @@ def members(folder: Path) -> Iterator[tuple[str, str]]:
         yield place.relative_to(whole).as_posix(), str(file_md5(file, localfs))
 
 
-def cache_object(md5: str) -> Path:
+def cache_object(cache: Path, md5: str) -> Path:
     """Where DVC's cache keeps what has this hash."""
-    return _cache() / "files" / "md5" / md5[:2] / md5[2:]
+    return cache / "files" / "md5" / md5[:2] / md5[2:]
 
 
 def listed(folder_object: Any) -> dict[str, str]:
@@ -48,6 +48,7 @@ def listed(folder_object: Any) -> dict[str, str]:
     return {str(entry["relpath"]): str(entry["md5"]) for entry in folder_object}
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """The cache, where DVC's settings have it."""
     settings = Config(".dvc", validate=False) if Path(".dvc").is_dir() else {}
     return Path(settings.get("cache", {}).get("dir") or ".dvc/cache")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from mnist_diffusion import paths
-from mnist_diffusion.audit.dvcfiles import folder_md5
+from mnist_diffusion.audit.dvcfiles import cache_folder, folder_md5
 from mnist_diffusion.audit.plainfiles import regular
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.provenance.digests import content_digest
@@ -29,7 +31,9 @@ class Evidence:
         self.json: Callable[[Path], Any] = cache(_json)
         self.git: dict[tuple[str, str], bytes | None] = {}
         """Files at commits, by (commit, path)."""
-        self._yaml: Callable[[Path], dict[str, Any]] = cache(read_yaml)
+        self._yaml: Callable[[Path], dict[str, Any]] = cache(lambda p: read_yaml(regular(p)))
+        self._lock: Callable[[Path], dict[str, Any]] = cache(_stages)
+        self._parsed: Callable[[bytes], Any] = cache(YAML(typ="safe", pure=True).load)
 
     @property
     def params(self) -> dict[str, Any]:
@@ -39,11 +43,25 @@ class Evidence:
     @property
     def lock(self) -> dict[str, Any]:
         """The stages of dvc.lock, none if it is not there; UserError if it is no lock."""
-        stages = self._yaml(LOCK).get("stages") if LOCK.is_file() else {}
-        if not isinstance(stages, dict):
-            raise UserError(f"{LOCK}: holds no stages; restore it from git")
-        return stages
+        return self._lock(LOCK)
+
+    def params_at(self, text: bytes) -> Any:
+        """A params.yaml of another time."""
+        return self._parsed(text)
+
+    @cached_property
+    def cache(self) -> Path:
+        """DVC's cache."""
+        return cache_folder()
 
 
 def _json(path: Path) -> Any:
     return json.loads(regular(path).read_text(encoding="utf-8"))
+
+
+def _stages(path: Path) -> dict[str, Any]:
+    """By the pure parser: libyaml dies of what is nested deeply, and takes us with it."""
+    stages = read_yaml(path).get("stages") if path.is_file() else {}
+    if not isinstance(stages, dict):
+        raise UserError(f"{path}: holds no stages; restore it from git")
+    return stages

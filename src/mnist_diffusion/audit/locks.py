@@ -26,7 +26,7 @@ def check(evidence: Evidence, member: Member) -> Findings:
     if stage is None:
         yield unverified(f"{LOCK}: {member.address}", "not there; `dvc repro` adds it")
         return
-    command = " ".join(filter(None, ("mnist-diffusion", member.stage, member.name)))
+    command = f"mnist-diffusion {member.stage}"
     if stage["cmd"] != command:
         yield failed(f"{LOCK}: {member.address}.cmd", "another command", command, stage["cmd"])
     for entry in stage.get("outs", []):
@@ -67,7 +67,7 @@ def _out(evidence: Evidence, member: Member, path: Path, md5: str) -> Findings:
     here = evidence.md5(path)
     if here == md5:
         return
-    names = list(_differing(path, md5))
+    names = list(_differing(evidence, path, md5))
     for name, expected, found in names:
         yield failed(path / name, f"not what {LOCK} recorded", expected, found)
     if not names:
@@ -85,9 +85,9 @@ def _dep(evidence: Evidence, member: Member, path: Path, md5: str) -> Findings:
             yield failed(path, text, md5, here)
 
 
-def _differing(path: Path, md5: str) -> Iterator[tuple[str, str, str]]:
+def _differing(evidence: Evidence, path: Path, md5: str) -> Iterator[tuple[str, str, str]]:
     """The files in which a folder differs from the one recorded, if the cache knows that one."""
-    place = cache_object(md5)
+    place = cache_object(evidence.cache, md5)
     if not md5.endswith(FOLDER) or not place.is_file():
         return
     here = dict(members(path)) if path.is_dir() else {}
@@ -96,7 +96,7 @@ def _differing(path: Path, md5: str) -> Iterator[tuple[str, str, str]]:
 
 def _cached(evidence: Evidence, path: Path, md5: str) -> Findings:
     """The cache's own copies, if it has them: DVC trusts those that it made read-only."""
-    place = cache_object(md5)
+    place = cache_object(evidence.cache, md5)
     if not place.is_file():
         return
     here = evidence.md5(place)
@@ -104,7 +104,7 @@ def _cached(evidence: Evidence, path: Path, md5: str) -> Findings:
         yield failed(place, f"DVC's cached copy of {path} was changed", md5, here)
     elif md5.endswith(FOLDER):
         for name, one in _listing(place).items():
-            file = cache_object(one)
+            file = cache_object(evidence.cache, one)
             if file.is_file() and (found := evidence.md5(file)) != one:
                 yield failed(file, f"DVC's cached copy of {path / name} was changed", one, found)
 

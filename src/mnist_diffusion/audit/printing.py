@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -11,10 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from mnist_diffusion.audit.auditor import NAMES
-from mnist_diffusion.audit.findings import VERDICTS, Checked, Finding, Severity
+from mnist_diffusion.audit.findings import VERDICTS, Checked, Finding, Severity, some
 
 STYLES = {"proven": "green", "failed": "bold red", "unverified": "yellow", "note": "cyan"}
-MARKS = {Severity.FAILED: "✗", Severity.UNVERIFIED: "?", Severity.NOTE: "✓"}
 ORDER = list(Severity)
 FEW = 3
 """Cells that a finding names before it counts them."""
@@ -36,55 +35,65 @@ def as_json(checked: Sequence[Checked], code: int) -> dict[str, Any]:
 
 
 def show(checked: Sequence[Checked], console: Console) -> None:
-    """A table of cells and checks, and below it every finding once, the worst first."""
+    """A table of cells, and below it what was found, the worst first, each once."""
     console.print(_table(checked))
-    told: dict[Finding, list[str]] = {}
-    for one in checked:
-        for finding in one.findings:
-            told.setdefault(finding, []).append(one.cell)
-    for finding, cells in sorted(told.items(), key=lambda pair: ORDER.index(pair[0].severity)):
-        console.print(_line(finding, cells, len(checked)), soft_wrap=True)
+    for severity in ORDER:
+        for (text, values), told in _grouped(checked, severity).items():
+            whose = f" [{_cells(told.cells, len(checked))}]" if len(checked) > 1 else ""
+            line = f"{some(told.items)}: {text}{values}{whose}"
+            console.print(f"[{STYLES[severity]}]{severity}[/] {escape(line)}", soft_wrap=True)
     console.print(_summary(checked), soft_wrap=True)
 
 
+@dataclass
+class Told:
+    """Where one thing was found, as keys in the order of finding."""
+
+    items: dict[str, None] = field(default_factory=dict)
+    cells: dict[str, None] = field(default_factory=dict)
+
+
+def _grouped(checked: Sequence[Checked], severity: Severity) -> dict[tuple[str, str], Told]:
+    """Equal words are said once, for all the items and cells they are true of."""
+    told: dict[tuple[str, str], Told] = {}
+    for one in checked:
+        for finding in one.findings:
+            if finding.severity == severity:
+                place = told.setdefault((finding.text, _values(finding)), Told())
+                place.items[finding.item] = None
+                place.cells[one.cell] = None
+    return told
+
+
+def _values(finding: Finding) -> str:
+    values = (("expected", finding.expected), ("found", finding.found))
+    said = ", ".join(f"{word} {value}" for word, value in values if value is not None)
+    return f"; {said}" if said else ""
+
+
 def _table(checked: Sequence[Checked]) -> Table:
-    names = [name for name in NAMES if any(name in one.checks for one in checked)]
-    table = Table(*["cell", "verdict", *names], box=None, pad_edge=False)
+    table = Table("cell", "verdict", "failed in", "not verified in", box=None, pad_edge=False)
     for one in checked:
         verdict = VERDICTS[one.code]
-        marks = [_mark(one, name) for name in names]
-        table.add_row(one.cell, f"[{STYLES[verdict]}]{verdict}[/]", *marks)
+        places = [_checks(one, severity) for severity in (Severity.FAILED, Severity.UNVERIFIED)]
+        table.add_row(one.cell, f"[{STYLES[verdict]}]{verdict}[/]", *places)
     return table
 
 
-def _mark(one: Checked, name: str) -> str:
-    if name not in one.checks:
-        return ""
-    severities = {finding.severity for finding in one.findings if finding.check == name}
-    worst = next((severity for severity in ORDER if severity in severities), None)
-    style = STYLES[worst] if worst else STYLES["proven"]
-    return f"[{style}]{MARKS[worst] if worst else '✓'}[/]"
+def _checks(one: Checked, severity: Severity) -> str:
+    names = {finding.check for finding in one.findings if finding.severity == severity}
+    return ", ".join(name for name in NAMES if name in names)
 
 
-def _line(finding: Finding, cells: Sequence[str], of: int) -> str:
-    whose = "" if of == 1 else f" ({_cells(cells, of)})"
-    values = [
-        f"{word} {escape(value)}"
-        for word, value in (("expected", finding.expected), ("found", finding.found))
-        if value is not None
-    ]
-    told = f"{escape(finding.item)}: {escape(finding.text)}"
-    rest = f"; {', '.join(values)}" if values else ""
-    return f"[{STYLES[finding.severity]}]{finding.severity}[/] {told}{rest}{escape(whose)}"
-
-
-def _cells(cells: Sequence[str], of: int) -> str:
+def _cells(cells: Collection[str], of: int) -> str:
     if len(cells) == of:
         return "all"
-    return ", ".join(cells) if len(cells) <= FEW else f"{', '.join(cells[:FEW])} and others"
+    first = list(cells)[:FEW]
+    return f"{', '.join(first)}{' and others' if len(cells) > FEW else ''}"
 
 
 def _summary(checked: Sequence[Checked]) -> str:
+    made = ", ".join(name for name in NAMES if any(name in one.checks for one in checked))
     counts = [(verdict, sum(VERDICTS[c.code] == verdict for c in checked)) for verdict in VERDICTS]
     shown = ", ".join(f"{count} {verdict}" for verdict, count in counts if count)
-    return f"{len(checked)} audited: {shown}"
+    return f"{len(checked)} audited ({made}): {shown}"

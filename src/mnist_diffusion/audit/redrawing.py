@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mnist_diffusion import paths
 from mnist_diffusion.audit.chain import Member
 from mnist_diffusion.audit.evidence import Evidence
-from mnist_diffusion.audit.findings import Findings, failed, note, some, unverified
+from mnist_diffusion.audit.findings import NAMED, Findings, failed, note, some, unverified
 from mnist_diffusion.audit.plainfiles import regular
 from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.scaling import to_uint8
@@ -98,15 +98,16 @@ def compared(
     largest = apart.max(axis=1, initial=0)
     unequal = [index for index, most in zip(indices, largest.tolist(), strict=True) if most]
     pixels = f"largest pixel difference {int(largest.max(initial=0))} of 255"
+    which = f"images {some(indices)}" if len(indices) <= NAMED else f"{len(indices)} images"
     if foreign:
         text = f"consistent, not proven: drawn on another {some(foreign)}; {pixels}"
-        yield unverified(path, f"{text}, images {some(indices)}")
+        yield unverified(path, f"{text}, {which}")
     elif unequal:
         for index, most in _worst(unequal, indices, largest):
             text = f"image {index} is not what its weights draw, by {most} of 255 at a pixel"
             yield failed(f"{path}: image {index}", text)
     else:
-        yield note(path, f"drawn again, bit for bit the same: images {some(indices)}")
+        yield note(path, f"drawn again, bit for bit the same: {which}")
 
 
 def _worst(

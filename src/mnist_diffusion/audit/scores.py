@@ -43,11 +43,9 @@ def _named(evidence: Evidence, cell: str) -> dict[str, Any]:
 
 
 def _floor(evidence: Evidence, report: dict[str, Any]) -> dict[str, Any]:
-    floor = evidence.json(paths.REFERENCE_REPORT)["floors"][str(report["n"])]
-    return {
-        "fd_floor": floor["fd"]["mean"],
-        "relative_fd_floor": floor["relative_fd"]["mean"],
-    }
+    floors = evidence.json(paths.REFERENCE_REPORT)["floors"]
+    floor = floors.get(str(report["n"]), {})
+    return {f"{key}_floor": floor[key]["mean"] for key in ("fd", "relative_fd") if key in floor}
 
 
 def _sums(evidence: Evidence, report: dict[str, Any]) -> Iterator[tuple[str, float, float]]:

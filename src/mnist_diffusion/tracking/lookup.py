@@ -43,7 +43,7 @@ def latest(cell: str, images: str) -> Seen | None:
         [experiment.experiment_id],
         f"attributes.status = 'FINISHED' and {wanted}",
         max_results=1,
-        order_by=["attributes.end_time DESC"],
+        order_by=["tags.latest DESC", "attributes.end_time DESC"],
     )
     return next((_seen(run) for run in found), None)
 

@@ -69,6 +69,16 @@ def retire(client: MlflowClient, run: Run) -> None:
     client.set_tag(run.info.run_id, LATEST_TAG, "false")
 
 
+def delete_halves(client: MlflowClient, experiment: str) -> None:
+    """Delete what a killed process or a failing store has left of runs; only for whoever is alone.
+
+    Runs that are not of this module's making stay.
+    """
+    for run in client.search_runs([experiment], "attributes.status != 'FINISHED'"):
+        if CONTENT_TAG in run.data.tags:
+            client.delete_run(run.info.run_id)
+
+
 def _log(client: MlflowClient, experiment: str, entry: Entry, files: Sequence[Path]) -> None:
     from mlflow.exceptions import MlflowException
 

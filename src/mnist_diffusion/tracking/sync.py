@@ -16,7 +16,7 @@ from mnist_diffusion.tracking import runs, spool
 from mnist_diffusion.tracking.entry import Entry, UnusableEntryError, address_of, make_entry
 from mnist_diffusion.tracking.flushing import LIMIT_SECONDS, alone, log_waiting, within
 from mnist_diffusion.tracking.record import Record
-from mnist_diffusion.tracking.store import EXPERIMENTS, open_experiment
+from mnist_diffusion.tracking.store import EXPERIMENTS, database_file, open_experiment, tracking_uri
 
 PATIENCE_SECONDS = 60.0
 """How long to wait for another process that is logging."""
@@ -51,7 +51,8 @@ class Counts:
 def sync(results: Iterable[Result], declared: Collection[str] | None = None) -> Counts:
     """Log what MLflow lacks of the results, after what waits in the spool, which is older.
 
-    Runs of addresses that are not `declared`, such as `sample@removed`, lose the tag `latest`.
+    Runs of addresses that are not `declared`, such as `sample@removed`, lose the tag `latest`;
+    those that were killed half-way are deleted.
     Nothing here raises: where the store fails, one line on stderr tells so, and the rest counts as
     failed.
     """
@@ -64,7 +65,7 @@ def sync(results: Iterable[Result], declared: Collection[str] | None = None) -> 
                 raise TimeoutError("another process is logging to it")
             log_waiting()
             _log(wanted, counts)
-            within(LIMIT_SECONDS, partial(_retire, declared))
+            within(LIMIT_SECONDS, partial(_tidy, declared))
             log_waiting()  # of stages that have ended meanwhile, newer than the results
     except Exception as error:
         counts.failed = len(wanted) - counts.logged - counts.already
@@ -102,14 +103,16 @@ def _shown() -> dict[str | None, list[str | None]]:
     return found
 
 
-def _retire(declared: Collection[str] | None) -> None:
-    """Take `latest` from runs of what params.yaml has no more."""
-    for name in EXPERIMENTS if declared is not None else ():
+def _tidy(declared: Collection[str] | None) -> None:
+    """Take `latest` from runs of what params.yaml has no more, and halves of runs away."""
+    for name in EXPERIMENTS:
         client, experiment = open_experiment(name)
         for run in runs.latest(client, experiment):
             address = address_of(run.data.tags)
-            if address is not None and address not in (declared or ()):
+            if None not in (declared, address) and address not in (declared or ()):
                 runs.retire(client, run)
+        if database_file(tracking_uri()):  # at a server, somebody else may be writing
+            runs.delete_halves(client, experiment)
 
 
 def _entry(result: Result) -> Entry:

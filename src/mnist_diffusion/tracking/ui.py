@@ -97,7 +97,11 @@ def _server(uri: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
     command += ["--workers", "1", "--backend-store-uri", uri]
     command += ["--artifacts-destination", str(store.artifacts())]
     # One worker and no job runner: 2 processes instead of 15, half a gigabyte instead of 2.5.
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {
+        **os.environ,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_LOGGING_LEVEL": "ERROR",
+    }
     # A plain SIGTERM would leave the server behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     process = subprocess.Popen(command, cwd=store.root(), env=environment, stdout=sys.stderr)

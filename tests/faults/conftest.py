@@ -1,0 +1,124 @@
+"""Repositories to break, and the table of what held."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from breaking import fitting, replaced
+from clones import Clone, new_clone
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command of ours ended."""
+
+    code: int
+    output: str
+    """stdout and stderr."""
+    writes: int
+    """How often it opened something to write, made a folder, renamed or cut a file."""
+
+    def error(self) -> str:
+        """The one line of a refusal."""
+        assert self.code == 1, self.output
+        (line,) = self.output.splitlines()
+        assert line.startswith("error: ") and "; " in line, line
+        assert len(line) < 800 and line.isprintable()
+        return line
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="session")
+def command() -> Iterator[Command]:
+    """Runs `mnist-diffusion` in a folder, in a process of its own, with all imports done before."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_"))}
+    server = subprocess.Popen(
+        [sys.executable, str(HERE / "forking.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
+    assert server.stdin and server.stdout
+
+    def run(
+        folder: Path,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        kind: str | None = None,
+        at: int = 0,
+    ) -> Outcome:
+        request = {
+            "folder": str(folder),
+            "arguments": arguments,
+            "environment": {"DVC_ROOT": str(folder), **(environment or {})},
+            "kind": kind,
+            "at": at,
+        }
+        print(json.dumps(request), file=server.stdin, flush=True)
+        return Outcome(**json.loads(server.stdout.readline()))
+
+    yield run
+    server.stdin.close()
+    server.wait()
+
+
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> Clone:
+    """A repository with prepared digits and a judge, in which nothing is trained."""
+    clone = new_clone(tmp_path_factory.mktemp("judged") / "repository", raw_mnist)
+    clone.run("dvc", "repro", "--quiet", "reference")
+    return clone
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, judged: Clone) -> Clone:
+    """A repository in which every run is trained, and nothing sampled."""
+    clone = judged.copy(tmp_path_factory.mktemp("trained") / "repository")
+    clone.run("dvc", "repro", "--quiet", "train")
+    return clone
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory, trained: Clone) -> Clone:
+    """A repository in which everything has run once; to read, and to copy before it is broken."""
+    clone = trained.copy(tmp_path_factory.mktemp("ran") / "repository")
+    clone.run("dvc", "repro", "--quiet")
+    return clone
+
+
+@pytest.fixture(scope="session")
+def clone(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy of what ran, for tests that put back what they break."""
+    return ran.copy(tmp_path_factory.mktemp("broken") / "repository")
+
+
+@pytest.fixture
+def refused(clone: Clone, command: Command) -> Callable[..., str]:
+    """Expects that a command refuses a file's content, in one line, and changes nothing.
+
+    `fitted` makes the folder's manifest agree with the file, as far as that can be.
+    """
+
+    def check(name: str, content: bytes | None, *words: str, fitted: bool = False) -> str:
+        with replaced(clone.folder / name, content):
+            manifest = (clone.folder / name).parent / "manifest.json"
+            told = fitting(clone, manifest, name) if fitted else None
+            with replaced(manifest, told) if told else nullcontext():
+                before = clone.tree()
+                line = command(clone.folder, *words).error()
+                assert clone.tree() == before
+        assert not list(clone.folder.rglob("canary*"))
+        return line
+
+    return check

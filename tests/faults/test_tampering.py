@@ -1,0 +1,64 @@
+"""A whole smoke-scale repository, made by DVC: every tampering is named, and nothing else is."""
+
+import json
+from pathlib import Path
+
+import pytest
+from clones import Clone
+from tamperings import CELL, TAMPERINGS, copy_of
+
+from mnist_diffusion.audit.findings import Severity
+
+pytestmark = pytest.mark.faults
+
+
+def declared(folder: Path) -> set[str]:
+    return {path.stem for path in (folder / "reports/metrics").glob("*.json")}
+
+
+def test_no_cell_raises_a_false_alarm(ran: Clone) -> None:
+    told = json.loads(ran.run("mnist-diffusion", "audit", "--all", "--json"))
+    verdicts = {cell: audited["verdict"] for cell, audited in told["cells"].items()}
+    assert verdicts == dict.fromkeys(declared(ran.folder), "proven")
+    assert told["verdict"] == "proven"
+
+
+def test_images_of_every_cell_are_drawn_again_bit_for_bit(ran: Clone) -> None:
+    output = ran.run("mnist-diffusion", "audit", "--all", "--json", "--regenerate", "7")
+    for cell, audited in json.loads(output)["cells"].items():
+        (drawn,) = (f for f in audited["findings"] if f["check"] == "redrawn")
+        assert (drawn["severity"], cell in drawn["item"]) == (Severity.NOTE, True)
+        assert drawn["text"].startswith("drawn again, bit for bit the same: images ")
+
+
+def test_a_whole_set_and_its_scores_are_made_again(ran: Clone) -> None:
+    output = ran.run("mnist-diffusion", "audit", CELL, "--json", "--deep")
+    findings = json.loads(output)["cells"][CELL]["findings"]
+    deep = [f["severity"] for f in findings if f["check"] == "deep"]
+    assert deep == [Severity.NOTE, Severity.NOTE]
+
+
+def test_nothing_is_written_by_an_audit(ran: Clone) -> None:
+    def seen() -> dict[str, int]:
+        left_out = (".git", ".dvc/tmp", "mlflow.db", ".work", "__pycache__")
+        return {
+            str(path): path.stat().st_mtime_ns
+            for path in ran.folder.rglob("*")
+            if not any(part in str(path.relative_to(ran.folder)) for part in left_out)
+        }
+
+    before = seen()
+    ran.run("mnist-diffusion", "audit", "--all", "--regenerate", "2")
+    assert seen() == before
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_a_tampering_is_named(ran: Clone, command, tmp_path: Path, name: str) -> None:
+    folder = copy_of(ran.folder, tmp_path / "repository")
+    tamper, item = TAMPERINGS[name]
+    tamper(folder)
+    outcome = command(folder, "audit", CELL, "--json")
+    assert outcome.code == 1, outcome.output
+    findings = json.loads(outcome.output)["cells"][CELL]["findings"]
+    failures = [f["item"] for f in findings if f["severity"] == Severity.FAILED]
+    assert any(item in failure for failure in failures), failures

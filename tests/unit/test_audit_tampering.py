@@ -1,0 +1,237 @@
+"""Every tampering is found, and named."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from audited import commit
+from tamperings import (
+    CELL,
+    MANIFEST,
+    METRICS,
+    RUN,
+    SAMPLES,
+    TAMPERINGS,
+    edit_json,
+    edit_yaml,
+    one_pixel,
+    republish,
+    set_key,
+)
+
+from mnist_diffusion.audit.auditor import Auditor
+from mnist_diffusion.audit.findings import Severity
+from mnist_diffusion.audit.redrawing import Choice
+
+
+def found(severity=Severity.FAILED, auditor=None, cell=CELL):
+    checked = (auditor or Auditor()).audit(cell)
+    return checked.code, [f for f in checked.findings if f.severity == severity]
+
+
+QUICK = {
+    "two images swapped",
+    "a hidden file added to a model",
+    "a file removed",
+    "a file replaced by a link to its copy",
+    "a weight, by one bit",
+    "a byte of MNIST",
+    f"{MANIFEST}, parameters/guidance",
+    f"{METRICS}, fd",
+    "DVC's cached images, made read-only again",
+    "a number of a table",
+    "the MD5 of the set in dvc.lock",
+    "a parameter in params.yaml",
+    "a metric in MLflow",
+}
+"""One of each kind; `make test-faults` does them all."""
+SLOW = [pytest.param(name, marks=pytest.mark.faults) for name in TAMPERINGS if name not in QUICK]
+
+
+@pytest.mark.parametrize("name", [*sorted(QUICK), *SLOW])
+def test_a_tampering_is_named(published_copy, name):
+    tamper, item = TAMPERINGS[name]
+    tamper(published_copy)
+    code, failures = found()
+    assert code == 1
+    assert any(item in failure.item for failure in failures), failures
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("one pixel", "image 17 is not what was published"),
+        ("two images swapped", "image 3 is not what was published"),
+        ("an image relabelled", "image 5 has another label than was asked for"),
+    ],
+)
+def test_an_image_is_told_by_its_number(published_copy, name, text):
+    TAMPERINGS[name][0](published_copy)
+    assert text in [failure.text for failure in found()[1]]
+
+
+def test_a_neighbour_is_not_blamed(published_copy):
+    one_pixel(published_copy)
+    assert found(cell="cosine-class")[0] == 0
+
+
+def bless(root):
+    """What a forger can do who knows the pipeline: every file that names the set is made to fit."""
+    republish(root)
+    for name in ("sample", "evaluate"):
+        shutil.rmtree(root / ".dvc/cache")
+        (root / ".dvc/cache").mkdir()
+        (root / f"reports/timings/{name}@{CELL}.json").unlink()
+    (root / "mlflow.db").unlink()
+
+
+def relock(root):
+    from mnist_diffusion.audit.dvcfiles import folder_md5
+
+    def change(lock):
+        for stage in lock["stages"].values():
+            for entry in [*stage.get("deps", []), *stage.get("outs", [])]:
+                if entry["path"] in (SAMPLES, METRICS, "data/samples", "reports/tables"):
+                    entry["md5"] = folder_md5(root / entry["path"])
+
+    digest = json.loads((root / METRICS).read_text())["samples_sha256"]
+    table = root / "reports/tables/provenance.csv"
+    lines = table.read_text().splitlines()
+    place = lines[0].split(",").index("samples")
+    for k, line in enumerate(lines):
+        cells = line.split(",")
+        if cells[0] == CELL:
+            cells[place] = digest
+            lines[k] = ",".join(cells)
+    table.unlink()
+    table.write_text("\n".join(lines) + "\n")
+    edit_yaml(root / "dvc.lock", change)
+
+
+def test_who_rewrites_everything_is_told_by_drawing_again(published_copy):
+    one_pixel(published_copy)
+    bless(published_copy)
+    relock(published_copy)
+    assert found()[0] == 2  # no sidecar, so no commit; nothing else is wrong
+    code, failures = found(auditor=Auditor(Choice(20)))
+    assert code == 1
+    assert [f.item for f in failures] == [f"{SAMPLES}/images.npy: image 17"]
+    code, failures = found(auditor=Auditor(whole=True))
+    assert f"{MANIFEST}: outputs.images_sha256" in [f.item for f in failures]
+
+
+def test_invented_scores_are_told_by_judging_again(published_copy):
+    edit_json(published_copy / METRICS, set_key("confidence", 0.99))
+    assert any(
+        f.item == f"{METRICS}: confidence" and f.check == "deep"
+        for f in found(auditor=Auditor(whole=True))[1]
+    )
+
+
+def test_on_another_machine_the_same_images_are_consistent_not_proven(published_copy, monkeypatch):
+    from mnist_diffusion.audit import redrawing
+
+    real = redrawing.environment
+    monkeypatch.setattr(redrawing, "environment", lambda d: real(d) | {"cpu": "another"})
+    code, told = found(Severity.UNVERIFIED, Auditor(Choice(3)))
+    assert code == 2
+    assert "consistent, not proven: drawn on another cpu" in told[0].text
+    assert "largest pixel difference 0 of 255" in told[0].text
+
+
+def test_parameters_come_from_the_manifest_when_drawing_again(published_copy):
+    edit_yaml(published_copy / "params.yaml", set_key(f"cells/{CELL}/guidance", 5.0))
+    findings = Auditor(Choice(3)).audit(CELL).findings
+    assert [f.severity for f in findings if f.check == "redrawn"] == [Severity.NOTE]
+
+
+def test_other_source_is_not_failed_and_not_proven(published_copy):
+    def change(code):
+        code["files"]["mnist_diffusion/sampling/draw.py"] = "0" * 64
+
+    edit_json(published_copy / MANIFEST, lambda manifest: change(manifest["code"]))
+    told = [f for f in found(Severity.UNVERIFIED)[1] if f.item == f"{MANIFEST}: code"]
+    assert "made by other source than is here: mnist_diffusion/sampling/draw.py" in told[0].text
+
+
+def sidecar(root):
+    return root / f"reports/timings/sample@{CELL}.json"
+
+
+def test_a_dirty_tree_is_a_note(published_copy):
+    edit_json(sidecar(published_copy), set_key("git_dirty", True))
+    code, notes = found(Severity.NOTE)
+    assert code == 0
+    assert "made with changes not in commit" in notes[0].text
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda path: path.unlink(), "not there, so that the commit is unknown"),
+        (lambda path: edit_json(path, set_key("git_commit", None)), "made outside of git"),
+        (lambda path: edit_json(path, set_key("git_commit", "0" * 40)), "no commit 0000000000"),
+        (lambda path: edit_json(path, set_key("git_commit", "--help")), "no commit --help"),
+        (lambda path: edit_json(path, set_key("manifest_sha256", "ab")), "tells of another"),
+    ],
+)
+def test_an_unknown_commit_is_not_verified(published_copy, change, text):
+    change(sidecar(published_copy))
+    code, told = found(Severity.UNVERIFIED)
+    assert code == 2
+    assert text in told[0].text
+
+
+def test_params_of_the_wrong_commit_are_told(published_copy):
+    edit_yaml(published_copy / "params.yaml", set_key(f"cells/{CELL}/guidance", 4.0))
+    other = commit(published_copy, "another guidance")
+    edit_yaml(published_copy / "params.yaml", set_key(f"cells/{CELL}/guidance", 2.0))
+    edit_json(sidecar(published_copy), set_key("git_commit", other))
+    code, [failure] = found()
+    assert code == 1
+    assert failure.item == f"{MANIFEST}: parameters.guidance"
+    assert (failure.expected, failure.found) == ("4.0", "2.0")
+    assert other[:10] in failure.text
+
+
+def test_source_of_the_wrong_commit_is_told(published_copy):
+    path = published_copy / "src/mnist_diffusion/sampling/draw.py"
+    text = path.read_text()
+    path.unlink()
+    path.write_text(text + "\n")
+    other = commit(published_copy, "another source")
+    path.write_text(text)
+    edit_json(sidecar(published_copy), set_key("git_commit", other))
+    assert "mnist_diffusion/sampling/draw.py" in found()[1][0].text
+
+
+@pytest.mark.parametrize("path", [SAMPLES, f"models/{RUN}", "data/prepared", "models/classifier"])
+def test_what_is_not_there_at_all_is_not_verified(published_copy, path):
+    shutil.rmtree(published_copy / path)
+    code, told = found(Severity.UNVERIFIED)
+    assert code == 2, found()
+    assert any(path in one.item for one in told)
+
+
+@pytest.mark.parametrize("path", ["dvc.lock", METRICS, "reports/tables/cells.csv"])
+def test_a_file_that_is_not_there_is_not_verified(published_copy, path):
+    (published_copy / path).unlink()
+    code, told = found(Severity.UNVERIFIED)
+    assert code in (1, 2)
+    assert any(path in one.item for one in told)
+
+
+def test_mlflow_may_be_missing(published_copy):
+    (published_copy / "mlflow.db").unlink()
+    code, notes = found(Severity.NOTE)
+    assert code == 0
+    assert "track --sync" in notes[0].text
+    assert not (published_copy / "mlflow.db").exists()
+
+
+def test_a_broken_store_is_a_note(published_copy):
+    (published_copy / "mlflow.db").write_bytes(np.random.default_rng(0).bytes(5000))
+    code, notes = found(Severity.NOTE)
+    assert code == 0
+    assert "cannot be asked" in notes[0].text
