@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch._inductor  # noqa: F401  what asking for deterministic algorithms imports
@@ -39,7 +40,7 @@ class FullDisk:
         self.count = 0
         self._kind = kind
         self._at = at
-        self._root = os.getcwd()
+        self._root = str(Path.cwd())
         sys.addaudithook(self._look)
 
     def _look(self, event: str, arguments: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""DVC killed, alone or with its stage, and two at once: a plain rerun ends as if nothing had been"""
+"""DVC killed, alone or with its stage, and two at once: a plain rerun ends as if nothing was."""
 
 import signal
 from pathlib import Path
