@@ -23,7 +23,7 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 Names = Annotated[list[Name], Field(min_length=1)]
 
-RESERVED_RUNS = {"classifier"}
+RESERVED_RUNS = {"classifier", "extractor"}
 FIXED_ETA = {"ddpm": 1.0, "ddpm-large": 1.0}
 """Samplers whose noise is given; all others but ddim have none."""
 
@@ -198,6 +198,8 @@ class Train(Section):
     """T: with 20 or fewer the last beta of the linear schedule, 20 / T, would reach 1."""
     label_dropout: Fraction
     log_every: Positive
+    snapshots: Positive
+    """How often the averaged weights are kept along the way, the last time at its end."""
     weightings: Weightings
     timestep_samplings: TimestepSamplings
     recipes: dict[Name, Recipe]
@@ -240,6 +242,8 @@ class Run(Section):
         return self
 
 
+Count = Annotated[int, Field(ge=10)]
+"""Each digit once, at the least: or accuracy would be told of digits nobody asked for."""
 Spacing = Literal["trailing", "leading", "linspace", "log-snr"]
 X0Bound = Literal["clip", "dynamic", "none"]
 Interval = Annotated[
@@ -251,6 +255,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Choices(Section):
     """How a cell is drawn, beyond its sampler: the same for all, unless a cell says otherwise."""
 
+    count: Count
+    """Images."""
     spacing: Spacing
     """Which timesteps are visited."""
     x0_bound: X0Bound
@@ -271,7 +277,6 @@ class Choices(Section):
 class Sample(Choices):
     """What all cells share, so that image k starts from the same noise in every cell."""
 
-    count: Positive
     micro_batch: Positive
     """Images per network call. Not part of the result's meaning, but of its last bits."""
     trajectory_images: Positive
@@ -295,6 +300,7 @@ class Sampling(Section):
 class Cell(Sampling):
     """A cell as params.yaml has it; what it leaves unsaid is said in `sample`."""
 
+    count: Count | None = None
     spacing: Spacing | None = None
     x0_bound: X0Bound | None = None
     dynamic_quantile: Annotated[float | None, Field(gt=0, le=1)] = None
@@ -365,12 +371,17 @@ class Settings(Section):
             for cell_name in getattr(self.report, table):
                 require(cell_name, self.cells, f"report.{table}", "cell")
         require(self.report.headline, self.cells, "report.headline", "cell")
-        if self.sample.count > self.prepare.test:
+        self._check_count("sample", self.sample.count)
+        for name in self.cells:
+            self._check_count(f"cells.{name}", self.cell(name).count)
+        return self
+
+    def _check_count(self, section: str, count: int) -> None:
+        if count > self.prepare.test:
             raise ValueError(
-                f"sample.count: {self.sample.count} exceeds the {self.prepare.test} real test "
+                f"{section}.count: {count} exceeds the {self.prepare.test} real test "
                 "digits that the floor is measured on; lower it or raise prepare.test"
             )
-        return self
 
     def _check_importance(self, name: str, run: Run) -> None:
         recipe = self.train.recipes[run.recipe]

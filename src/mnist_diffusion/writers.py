@@ -6,8 +6,10 @@ ends. The file stays, and holds the last writer's process id.
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from mnist_diffusion import paths
 from mnist_diffusion.errors import UserError
@@ -23,6 +25,13 @@ def only_writer(address: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def emptied(folder: Path) -> Path:
+    """The folder, there and empty: what a killed writer left is none of the next one's outputs."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def discard_lock(address: str) -> None:

@@ -36,9 +36,11 @@ def tensors() -> dict[str, torch.Tensor]:
 
 
 def saved(key: str = KEY) -> Path:
-    """A file with a state; the only one there is."""
+    """A new file with a state."""
+    before = set((FOLDER / ADDRESS).glob("*"))
     Resumption(ADDRESS, key).save(tensors(), FACTS)
-    return next(path for path in (FOLDER / ADDRESS).iterdir() if path.name.startswith(key[:16]))
+    (path,) = set((FOLDER / ADDRESS).iterdir()) - before
+    return path
 
 
 def is_whole(state: State | None) -> bool:
@@ -85,8 +87,18 @@ def test_of_another_key_nothing_is_used_and_all_is_swept() -> None:
     assert Resumption(ADDRESS, KEY).load() is None
     assert not path.exists()
     # not even under the right name
-    saved(OTHER).rename(path.with_name(f"{KEY[:16]}-000000.safetensors"))
+    other, mine = saved(OTHER), saved(KEY)
+    other.replace(mine)
     assert Resumption(ADDRESS, KEY).load() is None
+
+
+def test_of_another_layout_nothing_is_used(tmp_path: Path) -> None:
+    layout = tmp_path / "state.py"
+    layout.write_text("one")
+    Resumption(ADDRESS, KEY, str(layout)).save(tensors(), FACTS)
+    assert is_whole(Resumption(ADDRESS, KEY, str(layout)).load())
+    layout.write_text("another")
+    assert Resumption(ADDRESS, KEY, str(layout)).load() is None
 
 
 def test_of_another_address_nothing_is_touched() -> None:

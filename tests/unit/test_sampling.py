@@ -18,13 +18,14 @@ from mnist_diffusion.settings import Sample, WholeCell
 
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
 CHOICES: dict[str, Any] = {
+    "count": 12,
     "spacing": "trailing",
     "x0_bound": "clip",
     "dynamic_quantile": 0.995,
     "guidance_interval": None,
     "guidance_rescale": 0.0,
 }
-SAMPLE = Sample(count=12, micro_batch=4, trajectory_images=5, seed=0, **CHOICES)
+SAMPLE = Sample(micro_batch=4, trajectory_images=5, seed=0, **CHOICES)
 
 
 def denoiser(name: str = "unet") -> TrainedDenoiser:
@@ -50,7 +51,7 @@ def test_images_do_not_depend_on_how_many_there_are(sampler: str) -> None:
     all_of_them = images(SAMPLE, cell(sampler))
     assert len(all_of_them) == 12
     for count in (1, 3, 4, 7):
-        fewer = images(SAMPLE.model_copy(update={"count": count}), cell(sampler))
+        fewer = images(SAMPLE, cell(sampler).model_copy(update={"count": count}))
         assert torch.equal(fewer, all_of_them[:count])
 
 
@@ -69,8 +70,8 @@ def test_images_drawn_again_are_bit_equal(
     name: str, guidance: float, micro_batch: int, threads: int
 ) -> None:
     """Any images, in any order, also more than a micro-batch and several of one place in it."""
-    sample = SAMPLE.model_copy(update={"count": 17, "micro_batch": micro_batch})
-    of, trained = cell(guidance=guidance), denoiser(name)
+    sample = SAMPLE.model_copy(update={"micro_batch": micro_batch})
+    of, trained = cell(guidance=guidance, count=17), denoiser(name)
     drawn = torch.cat([batch.images for batch in draw(trained, of, sample)])
     shuffled = torch.randperm(17, generator=torch.Generator().manual_seed(0)).tolist()
     for indices in ([16], [3, 10, 3], shuffled[:5], shuffled):

@@ -47,6 +47,7 @@ TRAIN = Train.model_validate(
         "timesteps": 1000,
         "label_dropout": 0.1,
         "log_every": 1,
+        "snapshots": 2,
         "weightings": {
             "epsilon": {},
             "v": {},

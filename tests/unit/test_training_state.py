@@ -21,11 +21,13 @@ from mnist_diffusion.training.denoising import Denoising
 from mnist_diffusion.training.ema import ExponentialAverage
 from mnist_diffusion.training.history import History
 from mnist_diffusion.training.loop import Step, build_optimizers, fit
+from mnist_diffusion.training.snapshots import Snapshots
 from mnist_diffusion.training.state import Training, recorded
 
 STEPS, STOP = 11, 7
 """The stop is within a window of the history and within an epoch of four."""
 EVERY = 3
+SNAPSHOTS = 3
 IMPORTANCE = RUN.model_copy(update={"timestep_sampling": "importance"})
 MUON = RECIPE.model_copy(update={"steps": STEPS})
 ADAM = MUON.model_copy(update={"optimizer": "adam", "muon_learning_rate": None})
@@ -51,7 +53,9 @@ class Trainee:
         task.timesteps.observe(torch.arange(1000), torch.linspace(0, 2, 1000))
         average, history = ExponentialAverage(network, 0.9), History(1000, 16, EVERY)
         optimizers = build_optimizers(network, recipe)
-        return cls(recipe, task, Training(network, optimizers, average, task.timesteps, history))
+        snapshots = Snapshots(network, average, STEPS, SNAPSHOTS)
+        training = Training(network, optimizers, average, task.timesteps, history, snapshots)
+        return cls(recipe, task, training)
 
     def steps(self, start: int = 0) -> Iterator[Step]:
         t = self.training

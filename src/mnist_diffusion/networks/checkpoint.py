@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.jsonfile import read_json, write_json
 from mnist_diffusion.networks.classifier import CLASSES, Classifier
+from mnist_diffusion.networks.extractor import Extractor
 from mnist_diffusion.networks.simple import SimpleDenoiser
 from mnist_diffusion.networks.unet import UNet
 
@@ -23,6 +24,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "unet": lambda **sizes: UNet(classes=CLASSES, **sizes),
     "simple": SimpleDenoiser,
     "classifier": Classifier,
+    "extractor": Extractor,
 }
 
 
@@ -51,12 +53,30 @@ def save(folder: Path, network: nn.Module, config: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The network in evaluation mode, and its config."""
+    """The network in evaluation mode, and its config; UserError if a file is not what it must be.
+
+    Weights of another type than the network's are refused: cast, they would be other weights.
+    """
     config = read_json(folder / CONFIG)
-    network = build(config["network"]["name"], config["network"]["sizes"])
     try:
-        network.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        cause = str(error).splitlines()[0]
-        raise UserError(f"{folder / WEIGHTS}: unusable ({cause}); run `dvc repro`") from None
+        network = build(config["network"]["name"], config["network"]["sizes"])
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise _unusable(folder / CONFIG, f"names no network: {error!r}") from None
+    put(network, folder / WEIGHTS)
     return network.eval().requires_grad_(False), config
+
+
+def put(network: nn.Module, path: Path) -> None:
+    """Put the weights in a file into a network, all of them; UserError if they do not fit."""
+    try:
+        tensors = load_file(path)
+        network.load_state_dict(tensors)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise _unusable(path, str(error).splitlines()[0]) from None
+    for name, there in network.state_dict().items():
+        if tensors[name].dtype != there.dtype:
+            raise _unusable(path, f"{name} is {tensors[name].dtype}, not {there.dtype}")
+
+
+def _unusable(path: Path, cause: str) -> UserError:
+    return UserError(f"{path}: unusable ({cause}); delete it and run `dvc repro`")

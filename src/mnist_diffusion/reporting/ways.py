@@ -29,7 +29,7 @@ def departures(cell: WholeCell, usual: Choices) -> str:
 
 def _said(choices: Choices, guided: bool) -> list[str]:
     held = bound(choices.x0_bound, choices.dynamic_quantile)
-    always = [f"{choices.spacing} spacing", f"bound {held}"]
+    always = [f"{choices.count:,} images", f"{choices.spacing} spacing", f"bound {held}"]
     confined = [
         f"guided at noise / signal {interval(choices)}",
         f"rescale {choices.guidance_rescale:g}",

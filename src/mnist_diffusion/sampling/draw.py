@@ -53,10 +53,10 @@ def draw(
     Every network call has the same shape: the last batch is padded with further images, which are
     then thrown away, because kernels may round differently for other shapes.
     """
-    for first in range(0, sample.count, sample.micro_batch):
+    for first in range(0, cell.count, sample.micro_batch):
         if first in skip:
             continue
-        wanted = min(sample.micro_batch, sample.count - first)
+        wanted = min(sample.micro_batch, cell.count - first)
         followed = max(0, min(sample.trajectory_images - first, wanted))
         indices = range(first, first + sample.micro_batch)
         labels = labels_for(first + sample.micro_batch, cell.guidance)[first:]

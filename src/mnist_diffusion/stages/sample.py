@@ -27,6 +27,7 @@ from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import MicroBatch, draw, labels_for, trajectory_steps
 from mnist_diffusion.settings import Choices, Sample, Settings, WholeCell
 from mnist_diffusion.stages.record import Record
+from mnist_diffusion.writers import emptied
 
 DIGESTS = "digests.txt"
 
@@ -46,7 +47,7 @@ def run(settings: Settings, name: str) -> float:
     denoiser = load_denoiser(paths.model(cell.run), device)
     arrays, evaluations = _draw(denoiser, cell, settings.sample, name, resumption)
 
-    target = paths.samples(name)
+    target = emptied(paths.samples(name))
     outputs = _write(target, arrays)
     details = _details(cell, denoiser, outputs)
     publish(target, taken, surroundings, network_evaluations=evaluations, **details)
@@ -119,7 +120,7 @@ def _draw(
     arrays = {
         "images": to_uint8(images),
         "float": images[:, 0].numpy(),
-        "labels": labels_for(sample.count, cell.guidance),
+        "labels": labels_for(cell.count, cell.guidance),
         "trajectory": np.stack(frames),
     }
     return arrays, batches[0].evaluations
@@ -139,7 +140,7 @@ def _batches(
         sys.stderr.write(f"resuming {resumption.address} after {done} images\n")
     for batch in track(
         draw(denoiser, cell, sample, skip=kept),
-        total=-(-sample.count // sample.micro_batch),
+        total=-(-cell.count // sample.micro_batch),
         description=name,
         unit="img",
         scale=sample.micro_batch,
@@ -157,7 +158,6 @@ def _write(target: Path, arrays: dict[str, np.ndarray]) -> dict[str, str]:
     The images as they were before rounding are digested but not kept: rounding hides small drifts.
     """
     outputs = {f"{key}_sha256": array_digest(array) for key, array in arrays.items()}
-    target.mkdir(parents=True, exist_ok=True)
     for key, array in arrays.items():
         if key != "float":
             np.save(target / f"{key}.npy", array, allow_pickle=False)

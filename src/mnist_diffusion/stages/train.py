@@ -28,11 +28,14 @@ from mnist_diffusion.randomness import derive_seed, generator, seeded
 from mnist_diffusion.resumption import Resumption
 from mnist_diffusion.settings import Run, Settings
 from mnist_diffusion.stages.record import HistoryPoint, Record
+from mnist_diffusion.training import state
 from mnist_diffusion.training.denoising import Denoising
 from mnist_diffusion.training.ema import ExponentialAverage
 from mnist_diffusion.training.history import History
 from mnist_diffusion.training.loop import build_optimizers, fit
+from mnist_diffusion.training.snapshots import Snapshots
 from mnist_diffusion.training.state import Training, recorded
+from mnist_diffusion.writers import emptied
 
 NOISING_FRAMES = 11
 
@@ -45,17 +48,18 @@ def run(settings: Settings, name: str) -> float:
     device = configure(settings.compute)
     taken = origin(__name__, name, settings, partial(parameters, name=name), [paths.PREPARED])
     surroundings = environment(device)
-    resumption = Resumption(f"train@{name}", taken.key(environment=surroundings))
+    resumption = Resumption(f"train@{name}", taken.key(environment=surroundings), state.__file__)
     images, labels = load_split("train")
     run_settings = settings.runs[name]
     schedule = _schedule(settings, run_settings)
     network = _build(settings, run_settings).to(device)
     objective = _objective(settings, run_settings, schedule, images, labels, device)
-    history = _train(network, objective, settings, name, resumption)
+    history, snapshots = _train(network, objective, settings, name, resumption)
 
-    folder = paths.model(name)
+    folder = emptied(paths.model(name))
     checkpoint.save(folder, network, _config(network, settings, run_settings))
     history.write(folder)
+    snapshots.write(folder)
     _write_schedule(folder, schedule, images[0], run_settings.seed)
     details = _details(folder, network, schedule, history, images, labels)
     publish(folder, taken, surroundings, **details)
@@ -72,6 +76,7 @@ def parameters(settings: Settings, name: str) -> dict[str, Any]:
         "timesteps": settings.train.timesteps,
         "label_dropout": settings.train.label_dropout,
         "log_every": settings.train.log_every,
+        "snapshots": settings.train.snapshots,
         **{f"weighting_{key}": value for key, value in parts["weighting"].items()},
         **{f"timesteps_{key}": value for key, value in parts["timestep_sampling"].items()},
         **{f"network_{key}": _flat(value) for key, value in parts["sizes"].items()},
@@ -159,13 +164,14 @@ def _train(
     settings: Settings,
     name: str,
     resumption: Resumption,
-) -> History:
+) -> tuple[History, Snapshots]:
     """Train, on from what a killed run has kept; leaves the averaged weights in the network."""
     recipe = settings.train.recipes[settings.runs[name].recipe]
     average = ExponentialAverage(network, recipe.ema)
     history = History(settings.train.timesteps, recipe.batch_size, settings.train.log_every)
     optimizers = build_optimizers(network, recipe)
-    training = Training(network, optimizers, average, objective.timesteps, history)
+    snapshots = Snapshots(network, average, recipe.steps, settings.train.snapshots)
+    training = Training(network, optimizers, average, objective.timesteps, history, snapshots)
     kept = resumption.load()
     start = training.restore(*kept) if kept else 0
     if start:
@@ -182,7 +188,7 @@ def _train(
         pass
     average.copy_to(network)
     network.eval()
-    return history
+    return history, snapshots
 
 
 def _config(network: nn.Module, settings: Settings, run_settings: Run) -> dict[str, Any]:

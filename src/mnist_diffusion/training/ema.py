@@ -29,6 +29,10 @@ class ExponentialAverage:
         for parameter, average in zip(network.parameters(), self._average, strict=True):
             parameter.copy_(average)
 
+    def copies(self) -> list[Tensor]:
+        """The averaged parameters as they are now, contiguous, in the network's order."""
+        return [a.clone(memory_format=torch.contiguous_format) for a in self._average]
+
     def state(self) -> dict[str, Tensor]:
         """The averaged parameters by place in the network, and the number of updates."""
         averages = {str(index): average for index, average in enumerate(self._average)}

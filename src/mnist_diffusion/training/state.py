@@ -17,6 +17,7 @@ from mnist_diffusion.resumption import Resumption, State
 from mnist_diffusion.training.ema import ExponentialAverage
 from mnist_diffusion.training.history import History
 from mnist_diffusion.training.loop import Step
+from mnist_diffusion.training.snapshots import Snapshots
 
 SAVE_EVERY_SECONDS = 15.0
 SAVE_SHARE = 0.02
@@ -32,6 +33,7 @@ class Training:
     average: ExponentialAverage
     timesteps: TimestepSampler
     history: History
+    snapshots: Snapshots
 
     def state(self, step: int) -> State:
         """Everything as it is after `step` steps."""
@@ -41,6 +43,7 @@ class Training:
             **_named("average", self.average.state()),
             **_named("timesteps", self.timesteps.state()),
             **_named("history", details),
+            **_named("snapshots", self.snapshots.state()),
         }
         for name, state, parameter in self._slots():
             tensors |= _named(name, state.get(parameter, {}))
@@ -52,6 +55,7 @@ class Training:
         self.average.restore(_within("average", tensors))
         self.timesteps.restore(_within("timesteps", tensors))
         self.history.restore(_within("history", tensors), facts["history"])
+        self.snapshots.restore(_within("snapshots", tensors))
         for name, state, parameter in self._slots():
             values = _within(name, tensors)
             state[parameter] = {key: _laid_out_like(parameter, t) for key, t in values.items()}
@@ -66,10 +70,11 @@ class Training:
 
 
 def recorded(steps: Iterable[Step], training: Training, resumption: Resumption) -> Iterator[Step]:
-    """Pass steps on, once they are in the history; now and then the state is saved."""
+    """Pass steps on, once history and snapshots have them; now and then the state is saved."""
     due = time.monotonic() + SAVE_EVERY_SECONDS
     for step in steps:
         training.history.add(step)
+        training.snapshots.take(step.step)
         start = time.monotonic()
         if start >= due:
             resumption.save(*training.state(step.step))

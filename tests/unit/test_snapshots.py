@@ -1,0 +1,58 @@
+"""Averaged weights along training: at the steps asked for, as they were then."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from mnist_diffusion.training.ema import ExponentialAverage
+from mnist_diffusion.training.snapshots import FOLDER, Snapshots
+
+
+def trained(steps: int, count: int) -> tuple[Snapshots, nn.Linear]:
+    """A network whose only weight is the number of steps done; nothing is averaged."""
+    network = nn.Linear(1, 1, bias=False).requires_grad_(False)
+    average = ExponentialAverage(network, 0.0)
+    snapshots = Snapshots(network, average, steps, count)
+    for step in range(1, steps + 1):
+        network.weight.fill_(step)
+        average.update()
+        snapshots.take(step)
+    return snapshots, network
+
+
+def written(snapshots: Snapshots, folder: Path) -> dict[str, float]:
+    snapshots.write(folder)
+    files = (folder / FOLDER).iterdir()
+    return {path.stem: float(load_file(path)["weight"]) for path in files}
+
+
+def test_each_holds_the_weights_of_its_own_step(tmp_path: Path) -> None:
+    snapshots, _ = trained(steps=10, count=4)
+    assert written(snapshots, tmp_path) == {"2": 2.0, "5": 5.0, "8": 8.0, "10": 10.0}
+
+
+def test_more_than_there_are_steps_keep_every_step_once(tmp_path: Path) -> None:
+    snapshots, _ = trained(steps=3, count=9)
+    assert written(snapshots, tmp_path) == {"1": 1.0, "2": 2.0, "3": 3.0}
+
+
+def test_restored_they_are_the_same(tmp_path: Path) -> None:
+    snapshots, network = trained(steps=10, count=4)
+    restored = Snapshots(network, ExponentialAverage(network, 0.0), 10, 4)
+    restored.restore(snapshots.state())
+    assert written(restored, tmp_path / "a") == written(snapshots, tmp_path / "b")
+
+
+def test_names_with_dots_come_back(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    snapshots = Snapshots(network, ExponentialAverage(network, 0.5), 1, 1)
+    snapshots.take(1)
+    restored = Snapshots(network, ExponentialAverage(network, 0.5), 1, 1)
+    restored.restore(snapshots.state())
+    restored.write(tmp_path)
+    tensors = load_file(tmp_path / FOLDER / "1.safetensors")
+    expected = dict(network.named_parameters())
+    assert tensors.keys() == expected.keys()
+    assert all(torch.equal(tensors[name], expected[name]) for name in tensors)
