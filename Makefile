@@ -6,10 +6,10 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro ui scale test test-slow lock clean
+.PHONY: help setup repro repro-parallel ui serve scale test test-slow test-faults lock clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s%s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s%s\n", $$1, $$2}' Makefile
 
 setup: $(SETUP)  ## Make .venv with every package at its locked version and hash
 
@@ -28,8 +28,19 @@ $(SETUP): requirements.lock pyproject.toml
 repro: $(SETUP)  ## Run what is out of date: data, training, sampling, judging, reports/index.html
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; mnist-diffusion check && dvc repro
 
+repro-parallel: $(SETUP)  ## The same, with independent stages side by side: JOBS=2
+	@PATH="$(CURDIR)/$(BIN):$$PATH"; mnist-diffusion check && \
+		mnist-diffusion parallel --jobs "$(or $(JOBS),2)"
+
 ui: $(SETUP)  ## Open MLflow on the runs there are
 	@$(BIN)/mnist-diffusion ui
+
+serve: $(SETUP)  ## Answer digits with pictures on 127.0.0.1: make serve [RUN=cosine-class] [PORT=5001]
+	@PATH="$(CURDIR)/$(BIN):$$PATH"; export MLFLOW_DISABLE_TELEMETRY=true; \
+		export MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"; \
+		mnist-diffusion track --sync && mlflow models serve --env-manager local \
+		--port $(or $(PORT),5001) \
+		--model-uri "models:/mnist-diffusion@$(if $(RUN),run-$(RUN),best)"
 
 scale: $(SETUP)  ## Put another scale into params.yaml: make scale SCALE=gpu [FORCE=1]
 	@test -n "$(SCALE)" || \
@@ -41,10 +52,13 @@ test: $(SETUP)  ## Check style, types and layers, then run all tests but the slo
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -m 'not slow and not faults'
+	$(BIN)/pytest -m 'not slow and not faults or quick'
 
 test-slow: $(SETUP)  ## Run the slow tests
 	$(BIN)/pytest -m slow
+
+test-faults: $(SETUP)  ## Break everything that can break, and note in docs/reliability.md what held
+	$(BIN)/pytest -m faults
 
 lock:  ## Solve requirements.lock anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo 'error: uv: not found; pip install uv' >&2; exit 1; }

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from safetensors import SafetensorError
 
 from mnist_diffusion import paths
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.errors import UserError, of_the_disk
 from mnist_diffusion.settings import load_settings
 from mnist_diffusion.stages.runner import run_stage
 from mnist_diffusion.tracking import flush
@@ -67,6 +68,12 @@ def classifier() -> None:
 
 
 @app.command(rich_help_panel=STAGES)
+def extractor() -> None:
+    """Train the second network to measure in."""
+    run_stage("extractor")
+
+
+@app.command(rich_help_panel=STAGES)
 def reference() -> None:
     """Measure the real digits, and the floor that they set."""
     run_stage("reference")
@@ -88,6 +95,36 @@ def sample(cell: CellName) -> None:
 def evaluate(cell: CellName) -> None:
     """Judge one sample set."""
     run_stage("evaluate", cell)
+
+
+@app.command(rich_help_panel=STAGES)
+def progress(run: RunName) -> None:
+    """Judge one run along its training."""
+    run_stage("progress", run)
+
+
+@app.command(rich_help_panel=STAGES)
+def compare() -> None:
+    """Compare the cells of each table, with verdicts."""
+    run_stage("compare")
+
+
+@app.command(rich_help_panel=STAGES)
+def ceiling() -> None:
+    """Train a classifier on as few real digits as are drawn."""
+    run_stage("ceiling")
+
+
+@app.command(rich_help_panel=STAGES)
+def tstr(cell: CellName) -> None:
+    """Train a classifier on one sample set, test it on real digits."""
+    run_stage("tstr", cell)
+
+
+@app.command(rich_help_panel=STAGES)
+def calibration() -> None:
+    """Put the metrics to the test on real digits."""
+    run_stage("calibration")
 
 
 @app.command(rich_help_panel=STAGES)
@@ -127,6 +164,16 @@ def schedules(
 
 
 @app.command(rich_help_panel=TOOLS)
+def parallel(
+    jobs: Annotated[int, typer.Option(min=1, help="Stages at a time.")] = 2,
+) -> None:
+    """Do what `dvc repro` does, with independent stages side by side."""
+    from mnist_diffusion.parallel import parallel as reproduce
+
+    reproduce(jobs)
+
+
+@app.command(rich_help_panel=TOOLS)
 def audit(
     cells: Annotated[list[str] | None, typer.Argument(help="Cells; none: all.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All cells of params.yaml.")] = False,
@@ -157,6 +204,43 @@ def diff(
     from mnist_diffusion.audit.portrait import diff as compare
 
     raise typer.Exit(compare(one, other))
+
+
+@app.command(rich_help_panel=TOOLS)
+def generate(
+    context: typer.Context,
+    out: Annotated[Path, typer.Argument(help="A .png to write.")] = Path("digits.png"),
+    run: Annotated[
+        str | None,
+        typer.Option(help="An entry of `runs` in params.yaml; none: that of the headline cell."),
+    ] = None,
+    digit: Annotated[int | None, typer.Option(help="0 to 9; none: all ten, in columns.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How much to insist on it.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="Such as ddim or dpm-solver-2.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
+    count: Annotated[int, typer.Option(help="Images.")] = 50,
+    seed: Annotated[int | None, typer.Option(help="Other seeds, other images.")] = None,
+    animation: Annotated[
+        Path | None, typer.Option(help="Also write the denoising: a .gif or .apng.")
+    ] = None,
+) -> None:
+    """Draw digits with a trained run; what is not said is as in the report's headline cell."""
+    from mnist_diffusion.generation.command import generate as draw_and_write
+
+    here: Path = context.obj
+    print(
+        draw_and_write(
+            here / out,
+            here / animation if animation else None,
+            run,
+            digit=digit,
+            guidance=guidance,
+            sampler=sampler,
+            steps=steps,
+            count=count,
+            seed=seed,
+        )
+    )
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -196,12 +280,16 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
 def main() -> NoReturn:
     """Run a command at the repository's root; the user's mistakes end in one line."""
     try:
+        here = Path.cwd()
         os.chdir(_root())
         # Without it cuBLAS is not deterministic; it is read when CUDA starts.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        app()
+        app(obj=here)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except (OSError, SafetensorError) as error:  # a full disk, a folder nobody may write to
+        print(f"error: {of_the_disk(error)}", file=sys.stderr)
         raise SystemExit(1) from None
     raise SystemExit(0)
 

@@ -1,5 +1,12 @@
-"""The one kind of error that is the user's to mend."""
+"""What goes wrong and is not ours to mend, told in one line."""
 
 
 class UserError(Exception):
     """Bad input. The message is one line: `<file or key>: <cause>; <what to do>`."""
+
+
+def of_the_disk(error: Exception) -> str:
+    """That line for what the operating system, or a library that writes files, has refused."""
+    name = getattr(error, "filename", None)
+    cause = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
+    return f"{name or 'a file'}: {cause}; make room, or mend its permissions, and run this again"

@@ -1,6 +1,7 @@
 """JSON files in one form, so that equal content is equal bytes, written whole or not at all."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,31 @@ def write_json(path: Path, content: Any) -> None:
     """Write through a temporary file and a rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(to_text(content), encoding="utf-8")
-    temporary.replace(path)
+    text = to_text(content)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that a stage has written."""
+    """Read a JSON file that a stage has written; UserError if there is none that could be ours."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, parse_float=_finite, parse_constant=_finite)
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run `dvc repro` first") from None
-    except ValueError as error:
+    except OSError as error:
+        cause = error.strerror
+        raise UserError(f"{path}: cannot be read ({cause}); mend that, or delete it") from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error}); delete it and run `dvc repro`") from None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number of JSON")
+    return value

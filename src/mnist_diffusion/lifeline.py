@@ -18,6 +18,8 @@ import psutil
 MARK = "DVC_STAGE"
 """DVC sets this for what it runs, and has it not, or another, itself."""
 SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_TO_END = 10.0
+"""What an interrupted process has to put its files in order."""
 
 
 def die_with_parent() -> None:
@@ -28,6 +30,15 @@ def die_with_parent() -> None:
     if not line or os.getsid(line[-1].pid) != os.getsid(0):
         _die()  # DVC is dead already, and this process was adopted
     Thread(target=_follow, args=[line], name="lifeline", daemon=True).start()
+
+
+def end_with(parent: int) -> None:
+    """Interrupt this process and its group, as Ctrl-C does, as soon as the process `parent` ends.
+
+    For DVC, which must not be killed while it writes its lock.
+    """
+    line = [psutil.Process(parent)] if psutil.pid_exists(parent) else []
+    Thread(target=_interrupt_after, args=[line], name="lifeline", daemon=True).start()
 
 
 def _line_to_dvc() -> list[psutil.Process]:
@@ -47,12 +58,25 @@ def _mark(process: psutil.Process) -> str | None:
 
 
 def _follow(line: Sequence[psutil.Process]) -> NoReturn:
+    _wait_for_end(line)
+    _die()
+
+
+def _interrupt_after(line: Sequence[psutil.Process]) -> None:
+    if line:
+        _wait_for_end(line)
+    os.killpg(0, signal.SIGINT)
+    time.sleep(SECONDS_TO_END)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _wait_for_end(line: Sequence[psutil.Process]) -> None:
+    """Return as soon as one of them has ended."""
     try:
         _sleep_until_one_ends(line)
     except OSError:  # an older kernel, or another system
         while all(map(_alive, line)):
             time.sleep(SECONDS_BETWEEN_LOOKS)
-    _die()
 
 
 def _sleep_until_one_ends(line: Sequence[psutil.Process]) -> None:

@@ -12,10 +12,15 @@ RAW = Path("data/raw")
 PREPARED = Path("data/prepared")
 REFERENCE = Path("data/reference")
 CLASSIFIER = Path("models/classifier")
+EXTRACTOR = Path("models/extractor")
 
 REPORTS = Path("reports")
 CLASSIFIER_REPORT = REPORTS / "classifier.json"
+EXTRACTOR_REPORT = REPORTS / "extractor.json"
 REFERENCE_REPORT = REPORTS / "reference.json"
+COMPARISONS = REPORTS / "comparisons.json"
+CALIBRATION = REPORTS / "calibration.json"
+CEILING = REPORTS / "ceiling.json"
 TABLES = REPORTS / "tables"
 FIGURES = REPORTS / "figures"
 TIMINGS = REPORTS / "timings"
@@ -37,6 +42,16 @@ def samples(cell: str) -> Path:
 def metrics(cell: str) -> Path:
     """The judgement of a cell."""
     return REPORTS / "metrics" / f"{cell}.json"
+
+
+def progress(run: str) -> Path:
+    """The judgements of a run along its training."""
+    return REPORTS / "progress" / f"{run}.json"
+
+
+def tstr(cell: str) -> Path:
+    """How well a cell's digits teach to read real ones."""
+    return REPORTS / "tstr" / f"{cell}.json"
 
 
 def timing(stage: str, name: str | None) -> Path:

@@ -88,9 +88,12 @@ def _places(settings: Settings) -> Iterator[Place]:
     """In the order of the pipeline."""
     runs, cells = list(settings.runs), list(settings.cells)
     stages = [f"{stage}@{name}" if name else stage for stage, name in declared(settings)]
-    yield Place(paths.CLASSIFIER.parent, [*runs, paths.CLASSIFIER.name], "train")
+    judges = (paths.CLASSIFIER.name, paths.EXTRACTOR.name)
+    yield Place(paths.CLASSIFIER.parent, [*runs, *judges], "train")
     yield Place(paths.samples(""), cells, "sample")
     yield Place(paths.metrics("").parent, cells, "evaluate", ".json")
+    yield Place(paths.progress("").parent, runs, "progress", ".json")
+    yield Place(paths.tstr("").parent, settings.tstr.cells, "tstr", ".json")
     yield Place(paths.TIMINGS, stages, suffix=".json")
     yield Place(RESUME, stages)
     yield Place(LOCKS, stages)

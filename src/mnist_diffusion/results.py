@@ -13,11 +13,17 @@ from mnist_diffusion import paths
 from mnist_diffusion.dataset import canonical
 from mnist_diffusion.jsonfile import read_json
 from mnist_diffusion.provenance.digests import json_digest
+from mnist_diffusion.serving.registration import register_models
 from mnist_diffusion.settings import Settings, load_settings
-from mnist_diffusion.stages.runner import PUBLISHED, record_of
+from mnist_diffusion.stages.runner import OF_RUNS, PUBLISHED, record_of
 from mnist_diffusion.tracking.sync import Counts, Result, sync
+from mnist_diffusion.tracking.tables import mark
 
-SINGLE = ("fetch", "prepare", "classifier", "reference", "report")
+SINGLE = (
+    *("fetch", "prepare", "classifier", "extractor", "reference", "compare", "ceiling"),
+    "calibration",
+    "report",
+)
 """Stages that are one, not one for each run or cell."""
 
 
@@ -27,6 +33,9 @@ def complete_mlflow() -> Counts:
     results, unreadable = published(settings)
     addresses = {f"{stage}@{name}" if name else stage for stage, name in declared(settings)}
     counts = sync(results, addresses)
+    if counts.logged or counts.already:  # else MLflow does not answer, or there is nothing
+        mark({name: cells for name, cells in settings.report if isinstance(cells, list)})
+        counts.failed += register_models(settings).failed
     if unreadable:
         counts.failed += len(unreadable)
         more = f" (and {len(unreadable) - 1} more)" if unreadable[1:] else ""
@@ -37,15 +46,19 @@ def complete_mlflow() -> Counts:
 def declared(settings: Settings) -> Iterator[tuple[str, str | None]]:
     """Every stage, with the run or cell that it is for."""
     yield from ((stage, None) for stage in SINGLE)
-    yield from (("train", run) for run in settings.runs)
+    yield from ((stage, run) for run in settings.runs for stage in OF_RUNS)
     yield from ((stage, cell) for cell in settings.cells for stage in ("sample", "evaluate"))
+    yield from (("tstr", cell) for cell in settings.tstr.cells)
 
 
 def published(settings: Settings) -> tuple[list[Result], list[str]]:
-    """What is there of the declared, and a line for each that is there and cannot be read."""
+    """What is there of the declared, and a line for each that is there and cannot be read.
+
+    Not the report, whose pages do not say which settings they were rendered with: it logs itself.
+    """
     found, unreadable = [], []
     for stage, name in declared(settings):
-        if not all(file.is_file() for file in _files(settings, stage, name)):
+        if stage == "report" or not all(file.is_file() for file in _files(settings, stage, name)):
             continue
         try:
             if stage != "evaluate" or _is_of_these_images(str(name)):
@@ -60,10 +73,6 @@ def _files(settings: Settings, stage: str, name: str | None) -> Iterator[Path]:
     """What must be there for a stage to have been published whole."""
     if stage == "fetch":
         yield from (paths.RAW / file for file in canonical.SHA256)
-    if stage == "report":
-        yield paths.REPORTS / "index.html"
-        others = (other for other in declared(settings) if other[0] not in ("fetch", "report"))
-        yield from (PUBLISHED[kind](one) for kind, one in others)
     if stage == "evaluate":
         yield PUBLISHED["sample"](name)
     if stage in PUBLISHED:

@@ -73,6 +73,20 @@ class Classifier(Section):
     seed: NonNegative
 
 
+class Extractor(Section):
+    """The second network: its features bear out, or do not, what the judge's features say."""
+
+    epochs: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    mask: Annotated[int, Field(ge=0, lt=28)]
+    """Side of the hidden square, in pixels."""
+    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """Standard deviation of the noise on pixels in [-1, 1]."""
+    seed: NonNegative
+
+
 class Reference(Section):
     """The real-versus-real floor: what other real digits score at a given n."""
 
@@ -293,8 +307,17 @@ class Sampling(Section):
     steps: Positive
     eta: Share
     """Share of the ancestral noise: 1 for ddpm, 0 for solvers, either or between for ddim."""
-    guidance: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    guidance: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
     """s in eps_uncond + s·(eps_cond - eps_uncond): 0 is unconditional, 1 plain conditional."""
+
+
+class Progress(Section):
+    """How the snapshots of every run are drawn to be judged: quickly, for there are many."""
+
+    count: Count
+    """Images of each snapshot, the same noise for all."""
+    sampler: Literal["ddim", "dpm-solver-2", "dpm-solver-3"]
+    steps: Positive
 
 
 class Cell(Sampling):
@@ -320,6 +343,15 @@ class WholeCell(Sampling, Choices):
     """A cell with everything said."""
 
 
+class Evaluate(Section):
+    """Intervals: a bootstrap over the images of a cell."""
+
+    resamples: Annotated[int, Field(ge=20)]
+    level: Annotated[float, Field(gt=0.5, lt=1)]
+    """How often an interval is to hold the true value."""
+    seed: NonNegative
+
+
 class Report(Section):
     """Which cells the report's comparisons are made of."""
 
@@ -337,6 +369,85 @@ class Report(Section):
     """Cells of the table of sampling choices: spacing, bound, guidance interval and rescale."""
 
 
+class Baselines(Section):
+    """By table of the report: the cells that its others are compared with."""
+
+    schedules: Names
+    samplers: Names
+    guidance: Names
+    ablations: Names
+    choices: Names
+
+
+class Compare(Section):
+    """Which differences a verdict is given on.
+
+    A cell meets each baseline of its table that was asked for the same digits: of these only those
+    of its own guidance, and then only those of its own training seed, where there are such.
+    """
+
+    baselines: Baselines
+
+
+class Tstr(Section):
+    """Train on synthetic, test on real: the judge's architecture and recipe, on drawn digits."""
+
+    epochs: Positive
+    batch_size: Positive
+    """Other than the judge's: these sets are many times smaller."""
+    cells: Names
+    """Cells that were asked for digits."""
+
+
+Severities = Annotated[list[Rate], Field(min_length=2)]
+Shares = Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2)]
+
+
+class Ladder(Section):
+    """How far real digits are spoilt, in rising steps."""
+
+    blur: Severities
+    """Standard deviation, in pixels."""
+    noise: Severities
+    """Standard deviation, as a share of the range of pixels."""
+    erosion: Shares
+    """How far towards the image of which every stroke has lost a pixel at each side."""
+    dropped_class: Annotated[
+        list[Annotated[int, Field(gt=0, lt=10)]], Field(min_length=2, alias="dropped-class")
+    ]
+    """How many of the ten digits are missing."""
+    duplicates: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=2)]
+    """Share of the images that are copies of others."""
+    wrong_labels: Annotated[Shares, Field(alias="wrong-labels")]
+    """Share of the images said to be another digit."""
+
+    @model_validator(mode="after")
+    def _check_rising(self) -> Ladder:
+        for corruption, severities in self.model_dump(by_alias=True).items():
+            if severities != sorted(set(severities)):
+                raise ValueError(f"{corruption}: {severities} does not rise; sort it, each once")
+        return self
+
+
+class Calibration(Section):
+    """The metrics put to the test on real digits that nobody drew."""
+
+    counts: Annotated[list[Count], Field(min_length=2)]
+    """The n at which every metric is measured."""
+    count: Count
+    """The n of the ladder."""
+    repeats: Annotated[int, Field(ge=2)]
+    """Random sets of real digits at each n: their range is what a metric must leave to see."""
+    seed: NonNegative
+    ladder: Ladder
+
+    @model_validator(mode="after")
+    def _check_count(self) -> Calibration:
+        if self.count not in self.counts:
+            raise ValueError(f"count: {self.count} is none of counts {self.counts}; use one")
+        return self
+
+
 class Settings(Section):
     """All of params.yaml."""
 
@@ -344,12 +455,18 @@ class Settings(Section):
     compute: Compute
     prepare: Prepare
     classifier: Classifier
+    extractor: Extractor
     reference: Reference
     networks: Networks
     train: Train
     runs: Annotated[dict[Name, Run], Field(min_length=1)]
     sample: Sample
     cells: Annotated[dict[Name, Cell], Field(min_length=1)]
+    evaluate: Evaluate
+    progress: Progress
+    compare: Compare
+    tstr: Tstr
+    calibration: Calibration
     report: Report
 
     def cell(self, name: str) -> WholeCell:
@@ -371,7 +488,9 @@ class Settings(Section):
             for cell_name in getattr(self.report, table):
                 require(cell_name, self.cells, f"report.{table}", "cell")
         require(self.report.headline, self.cells, "report.headline", "cell")
+        self._check_claims()
         self._check_count("sample", self.sample.count)
+        self._check_count("progress", self.progress.count)
         for name in self.cells:
             self._check_count(f"cells.{name}", self.cell(name).count)
         return self
@@ -381,6 +500,21 @@ class Settings(Section):
             raise ValueError(
                 f"{section}.count: {count} exceeds the {self.prepare.test} real test "
                 "digits that the floor is measured on; lower it or raise prepare.test"
+            )
+
+    def _check_claims(self) -> None:
+        for table, cells in self.compare.baselines:
+            for name in cells:
+                require(name, getattr(self.report, table), f"compare.baselines.{table}", "cell")
+        for name in self.tstr.cells:
+            require(name, self.cells, "tstr.cells", "cell")
+            if self.cells[name].guidance == 0:
+                raise ValueError(f"tstr.cells: {name} was asked for no digits; leave it out")
+        largest = max(self.calibration.counts)
+        if largest >= self.prepare.test // 2:
+            raise ValueError(
+                f"calibration.counts: {largest} leaves no choice of sets: {self.prepare.test} real "
+                "test digits, of which as many are compared with; lower it or raise prepare.test"
             )
 
     def _check_importance(self, name: str, run: Run) -> None:

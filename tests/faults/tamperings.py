@@ -28,6 +28,8 @@ SAMPLES = f"data/samples/{CELL}"
 MODEL = f"models/{RUN}"
 MANIFEST = f"{SAMPLES}/manifest.json"
 METRICS = f"reports/metrics/{CELL}.json"
+COMPARISONS = "reports/comparisons.json"
+TSTR = f"reports/tstr/{RUN}.json"
 
 Tampering = Callable[[Path], None]
 TAMPERINGS: dict[str, tuple[Tampering, str]] = {}
@@ -220,6 +222,11 @@ def classifier(root: Path) -> None:
     flip_bit(root / "models/classifier/weights.safetensors")
 
 
+@tampering("the extractor, by one bit", "models/extractor/weights.safetensors")
+def extractor(root: Path) -> None:
+    flip_bit(root / "models/extractor/weights.safetensors")
+
+
 @tampering("the reference statistics, by one bit", "data/reference/statistics.safetensors")
 def reference(root: Path) -> None:
     flip_bit(root / "data/reference/statistics.safetensors")
@@ -295,6 +302,12 @@ FIELDS: list[tuple[str, str, str, Any]] = [
     (METRICS, "samples_sha256", ": samples_sha256", "0" * 64),
     (METRICS, "classifier_sha256", ": classifier_sha256", "0" * 64),
     (METRICS, "made_from/classifier", "models/classifier/manifest.json", "0" * 64),
+    (METRICS, "second/fd", ": second.relative_fd", 0.1),
+    (METRICS, "floors/kid", ": floors.kid", {"mean": 9.0, "low": 9.0, "high": 9.0}),
+    (METRICS, "intervals/kid", ": intervals.kid", [8.0, 9.0]),
+    (COMPARISONS, "level", "", 0.5),
+    (TSTR, "accuracy", "", 1.0),
+    (TSTR, f"made_from/sample@{RUN}", f"data/samples/{RUN}/manifest.json", "0" * 64),
 ]
 
 
@@ -377,6 +390,11 @@ def table_row(root: Path) -> None:
     path = root / "reports/tables/cells.csv"
     lines = [line for line in path.read_text().splitlines() if not line.startswith(f"{CELL},")]
     put(path, ("\n".join(lines) + "\n").encode())
+
+
+@tampering("a page of the report", "reports/index.html")
+def page(root: Path) -> None:
+    edit_text(root / "reports/index.html", "</html>", "</html >")
 
 
 def _stage(address: str) -> Callable[[Any], Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from clones import REPOSITORY, Clone
 
+pytestmark = [pytest.mark.faults, pytest.mark.quick]
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES = "t10k-images-idx3-ubyte"
 HEADER = {IMAGES: 16, LABELS: 8}

@@ -45,7 +45,7 @@ MANIFESTS: dict[str, Bytes | None] = {
     "files that are null": edited(files=None),
     "files elsewhere": edited(files={"../../etc/passwd": "0" * 64}),
     "digests that are numbers": edited(files={"params.yaml": 5}),
-    "of another stage": edited(stage="sample"),
+    "of another stage": edited(stage="reference"),
     "of another run": edited(name="linear-uncond"),
 }
 

@@ -29,6 +29,7 @@ CHANGES: dict[str, Change] = {
     "infinity": ("weight_decay: 0.05", "weight_decay: .inf", "weight_decay"),
     "no images": ("count: 60", "count: 0", "sample.count"),
     "fewer than no images": ("count: 60", "count: -60", "sample.count"),
+    "fewer images than digits": ("count: 60", "count: 9", "sample.count"),
     "more images than the floor has": ("count: 60", "count: 1001", "sample.count"),
     "more digits than there are": ("train: 4000", "train: 60000", "prepare.train"),
     "a dropout of everything": ("label_dropout: 0.1", "label_dropout: 1.0", "label_dropout"),
@@ -37,11 +38,16 @@ CHANGES: dict[str, Change] = {
     "guidance NaN": (f"{CELL}eta: 0.0, guidance: 2.0", f"{CELL}eta: 0.0, guidance: .nan", "2.guid"),
     "guidance below 0": (f"{CELL}eta: 0.0, guidance: 2.0", f"{CELL}eta: 0.0, guidance: -2.0", "gu"),
     "guidance infinite": (f"{CELL}eta: 0.0, guidance: 2.0", f"{CELL}eta: 0.0, guidance: .inf", ""),
+    "guidance beyond all": (
+        f"{CELL}eta: 0.0, guidance: 2.0",
+        f"{CELL}eta: 0.0, guidance: 1.0e+300",
+        "",
+    ),
     "an interval upside down": ("interval: [0.2, 2.0]", "interval: [2.0, 0.2]", "interval"),
     "a key twice": ("\nscale: smoke", "\nscale: smoke\nscale: smoke", "scale stands here twice"),
     "a run twice": (RUN, f"{RUN}\n{RUN}", "cosine-class stands here twice"),
     "a section twice": ("\nreport:", "\nreport: {}\n\nreport:", "report stands here twice"),
-    "no value": ("  seed: 0\n\nreference", "  seed:\n\nreference", "classifier.seed"),
+    "no value": ("  seed: 0\n\nreference", "  seed:\n\nreference", "seed: got None"),
     "a list for a section": ("\ncompute:", "\ncompute: []\ncomp:", "comp"),
     "a tab": ("\n  train: 4000", "\n\ttrain: 4000", "line "),
     "an object of Python's": ("scale: smoke", "scale: !!python/object/apply:os.getcwd []", "YAML"),
@@ -70,7 +76,7 @@ NAMES = {
     "space": "a b",
     "not ASCII": "é",
 }
-COMMANDS = [
+COMMANDS = [  # that need all settings: audit, show, diff and ui show what there is in any case
     ["prepare"],
     ["classifier"],
     ["reference"],
@@ -78,12 +84,8 @@ COMMANDS = [
     ["sample", "cosine-class"],
     ["evaluate", "cosine-class"],
     ["report"],
-    ["audit"],
-    ["show", "cosine-class"],
-    ["diff", "cosine-class", "linear-uncond"],
     ["track", "--sync"],
     ["prune", "--yes"],
-    ["ui"],
 ]
 
 

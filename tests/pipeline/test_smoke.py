@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
+from safetensors.torch import load_file
 
 from mnist_diffusion.provenance.digests import array_digest
 
@@ -83,9 +85,12 @@ def ran(clone: Clone) -> list[str]:
 def declared(clone: Clone) -> set[str]:
     """The stages that the clone's params.yaml asks for."""
     params = YAML(typ="safe").load(clone.folder / "params.yaml")
-    single = {"fetch", "prepare", "classifier", "reference", "report"}
+    single = {"fetch", "prepare", "classifier", "extractor", "reference", "report"}
+    single |= {"compare", "ceiling", "calibration"}
     cells = {f"{stage}@{cell}" for stage in ("sample", "evaluate") for cell in params["cells"]}
-    return single | {f"train@{run}" for run in params["runs"]} | cells
+    runs = {f"{stage}@{run}" for stage in ("train", "progress") for run in params["runs"]}
+    cells |= {f"tstr@{cell}" for cell in params["tstr"]["cells"]}
+    return single | runs | cells
 
 
 def test_one_command_runs_every_stage_once(clone: Clone, ran: list[str]) -> None:
@@ -107,6 +112,19 @@ def test_every_cell_is_published_and_judged(clone: Clone, ran: list[str]) -> Non
         assert metrics["n"] == count
         assert metrics["relative_fd"] > metrics["relative_fd_floor"] > 0
         assert (metrics["accuracy"] is None) == (cell["guidance"] == 0)
+
+
+def test_every_run_is_judged_along_its_training(clone: Clone, ran: list[str]) -> None:
+    params = YAML(typ="safe").load(clone.folder / "params.yaml")
+    for name, run in params["runs"].items():
+        report = json.loads((clone.folder / f"reports/progress/{name}.json").read_text())
+        steps = params["train"]["recipes"][run["recipe"]]["steps"]
+        assert [point["step"] for point in report["points"]] == [steps // 2, steps]
+        assert all(point["relative_fd"] > report["relative_fd_floor"] for point in report["points"])
+        assert len({point["samples_sha256"] for point in report["points"]}) == 2
+        trained = load_file(clone.folder / f"models/{name}/weights.safetensors")
+        last = load_file(clone.folder / f"models/{name}/snapshots/{steps}.safetensors")
+        assert all(torch.equal(trained[key], last[key]) for key in last)
 
 
 def test_zero_terminal_snr_reaches_the_samples(clone: Clone, ran: list[str]) -> None:

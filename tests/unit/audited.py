@@ -13,16 +13,10 @@ REPOSITORY = Path(__file__).parents[2]
 CELLS = ("linear-uncond", "cosine-class", "cosine-class-g2")
 RUNS = ("linear-uncond", "cosine-class")
 COUNT = 20
-STAGES = (
-    "prepare classifier reference "
-    + " ".join(f"train@{run}" for run in RUNS)
-    + "".join(f" sample@{cell} evaluate@{cell}" for cell in CELLS)
-    + " report"
-).split()
 RUN_ALL = """
-import sys
+from mnist_diffusion.parallel import plan
 from mnist_diffusion.stages.runner import run_stage
-for address in sys.argv[1:]:
+for address in plan():
     run_stage(*address.split("@"))
 """
 
@@ -38,7 +32,7 @@ def build(folder: Path, raw: Path, store: Path) -> None:
     _write_params(folder / "params.yaml")
     _run(folder, "git", "init", "--quiet")
     commit(folder, "as it is")
-    _run(folder, sys.executable, "-c", RUN_ALL, *STAGES)
+    _run(folder, sys.executable, "-c", RUN_ALL)
     _run(folder, str(Path(sys.executable).with_name("dvc")), "commit", "--force", "--quiet")
 
 
@@ -63,6 +57,11 @@ def _write_params(path: Path) -> None:
         params[section] = {name: params[section][name] for name in kept}
     tables = ("schedules", "samplers", "guidance", "ablations", "choices")
     params["report"] = {"headline": CELLS[-1]} | {table: list(CELLS[1:]) for table in tables}
+    params["compare"]["baselines"] = {table: [CELLS[1]] for table in tables}
+    params["evaluate"]["resamples"] = 20
+    params["progress"].update(count=COUNT, steps=2)
+    params["tstr"].update(cells=[CELLS[1]], epochs=1)
+    params["calibration"].update(counts=[COUNT // 2, COUNT], count=COUNT, repeats=2)
     yaml.dump(params, path)
 
 

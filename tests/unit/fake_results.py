@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import fake_evidence
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,6 +61,17 @@ def small_content(count: int = 60) -> dict[str, Any]:
         "ablations": ["cosine-class-v", "cosine-class-zero-snr"],
         "choices": ["cosine-class-v-dpm10", "cosine-class-v-dpm10-leading"],
     }
+    content["tstr"]["cells"] = ["cosine-class-v", "cosine-class-v-g2"]
+    return fitted(content)
+
+
+def fitted(content: dict[str, Any]) -> dict[str, Any]:
+    """The same, compared with the first cell of each table, whatever the tables have become."""
+    tables = {name: own for name, own in content["report"].items() if name != "headline"}
+    content["compare"]["baselines"] = {name: own[:1] for name, own in tables.items()}
+    trained = [name for name in content["tstr"]["cells"] if name in content["cells"]]
+    asked = [name for name, cell in content["cells"].items() if cell["guidance"] > 0]
+    content["tstr"]["cells"] = trained or asked[:1]
     return content
 
 
@@ -70,11 +82,12 @@ def build(root: Path, settings: Settings) -> None:
         _write_run(root, name, settings)
     for name in settings.cells:
         _write_cell(root, name, settings)
+    fake_evidence.write(root, settings)
 
 
 def load(root: Path, patch: pytest.MonkeyPatch, content: dict[str, Any]) -> Results:
     """What the report reads once everything for `content` is built below `root`, now the folder."""
-    settings = parse_settings(content, "params.yaml")
+    settings = parse_settings(fitted(content), "params.yaml")
     build(root, settings)
     patch.chdir(root)
     return load_results(settings)
@@ -153,12 +166,16 @@ def _write_run(root: Path, name: str, settings: Settings) -> None:
     alphas_bar = _alphas_bar(run)
     with np.errstate(divide="ignore"):
         log_snr = np.log(alphas_bar / (1 - alphas_bar))
-    rows = {"t": np.arange(TIMESTEPS), "beta": 0.01, "alpha_bar": alphas_bar, "log_snr": log_snr}
+    betas = 1 - alphas_bar / np.concatenate([[1.0], alphas_bar[:-1]])
+    _save(folder / "betas.npy", betas)
+    rows = {"t": np.arange(TIMESTEPS), "beta": betas, "alpha_bar": alphas_bar, "log_snr": log_snr}
     _csv(folder / "schedule.csv", rows)
     steps = np.arange(50, 2801, 50)
     size = float(_random(f"{name} loss").uniform(0.7, 1.4))
     loss = 0.03 + 0.9 * np.exp(-steps / 300) + _random(name).normal(0, 0.002, len(steps))
-    _csv(folder / "history.csv", {"step": steps, "images": steps * 64, "loss": size * loss})
+    norms = np.exp(_random(f"{name} norm").normal(0, 0.1, len(steps)))
+    history = {"step": steps, "images": steps * 64, "loss": size * loss, "gradient_norm": norms}
+    _csv(folder / "history.csv", history)
     starts = np.arange(0, TIMESTEPS, 100)
     bins = {"step": 2800, "bin_start": starts, "bin_end": starts + 100}
     _csv(
@@ -275,6 +292,7 @@ def _metrics(name: str, settings: Settings, asked: bool) -> dict[str, Any]:
         "accuracy_per_class": {str(d): accuracy - d / 1000 for d in range(10)} if asked else None,
         "confusion": confusion.tolist() if asked else None,
         "confidence": 0.97,
+        **fake_evidence.metrics(relative, accuracy if asked else None, cell.guidance),
         "classifier_sha256": JUDGE,
         "reference_sha256": REFERENCE,
         "samples_sha256": _digest(name),

@@ -1,11 +1,15 @@
 """What is as it was published is proven, and the audit says so to people and to scripts."""
 
+import io
 import json
+import re
 
 import pytest
 from audited import CELLS
+from rich.console import Console
 from tamperings import CELL, put
 
+from mnist_diffusion.audit import printing, redrawing
 from mnist_diffusion.audit.auditor import Auditor
 from mnist_diffusion.audit.command import audit, chosen
 from mnist_diffusion.audit.dvcfiles import members
@@ -31,13 +35,33 @@ def test_json_holds_every_cell_and_check(published_copy, capsys):
     assert told["verdict"] == "proven"
     assert sorted(told["cells"]) == sorted(CELLS)
     assert told["cells"][CELL]["checks"]["images"] == 1
+    assert told["report"]["verdict"] == "proven"
 
 
 def test_people_read_one_line_a_cell(published_copy, capsys):
     assert audit(list(CELLS)) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines[1:-1]] == [[cell, "proven"] for cell in CELLS]
-    assert lines[-1].endswith(": 3 proven")
+    assert lines[0].split() == ["cell", "verdict"]
+    assert [line.split() for line in lines[1:-2]] == [[c, "proven"] for c in (*CELLS, "report")]
+    assert "--regenerate 3" in lines[-2]
+    assert lines[-1] == "3 cells: 3 proven"
+
+
+def test_names_are_whole_and_lines_fit(published_copy):
+    tables = published_copy / "reports/tables/cells.csv"
+    put(tables, tables.read_bytes() + b"\n")
+    put(published_copy / f"data/samples/{CELL}/images.npy", b"")
+    auditor = Auditor()
+    checked, report = [auditor.audit(cell) for cell in CELLS], auditor.report()
+    for width in (50, 80, 120):
+        console = Console(file=io.StringIO(), width=width)
+        printing.show(checked, report, console)
+        lines = console.file.getvalue().splitlines()
+        first = next(k for k, line in enumerate(lines) if line.startswith("failed "))
+        assert max(map(len, lines[:first])) <= width
+        assert {line.split()[0] for line in lines[1:first] if line[0] != " "} == {*CELLS, "report"}
+        assert not any(re.search("[0-9a-f]{13}", line) for line in lines)
+        assert lines[-1] == "3 cells: 2 proven, 1 failed"
 
 
 def test_images_are_drawn_again_bit_for_bit(published_copy):
@@ -46,13 +70,17 @@ def test_images_are_drawn_again_bit_for_bit(published_copy):
     assert "bit for bit the same: images" in findings[0].text
 
 
-def test_the_images_to_draw_follow_from_the_seed(published_copy):
-    def drawn(seed):
-        return Auditor(Choice(5, seed)).audit(CELL).findings[0].text
+def test_the_images_to_draw_follow_from_the_seed():
+    def drawn(seed, digest="ab"):
+        return redrawing.chosen(Choice(5, seed), digest, 100)
 
-    assert drawn(1) == drawn(1) != drawn(2)
+    assert drawn(1) == drawn(1, "cd") == drawn(1) != drawn(2)
+    assert drawn(None) == drawn(None) != drawn(None, "cd")
+    assert len({*drawn(None)}) == 5
+    assert redrawing.chosen(Choice(5), "ab", 3) == [0, 1, 2]
 
 
+@pytest.mark.faults
 def test_a_whole_set_and_its_scores_are_made_again(published_copy):
     findings = Auditor(whole=True).audit(CELL).findings
     assert {(f.severity, f.check) for f in findings} == {(Severity.NOTE, "deep")}
@@ -99,16 +127,17 @@ def test_show_says_it_all_on_one_screen(published_copy, capsys):
     told = capsys.readouterr().out
     manifest = json.loads((published_copy / f"data/samples/{CELL}/manifest.json").read_text())
     sidecar = json.loads((published_copy / f"reports/timings/sample@{CELL}.json").read_text())
+    score = json.loads((published_copy / f"reports/metrics/{CELL}.json").read_text())["relative_fd"]
     words = " ".join(told.split())
+    assert len(told.splitlines()) <= 40
     assert manifest["inputs"]["weights_sha256"][:12] in words
     assert manifest["inputs"]["train_images_sha256"][:12] in words
     assert f"guidance {manifest['parameters']['guidance']:g}" in words
     assert sidecar["git_commit"] in words
     assert sidecar["finished"] in words
     assert manifest["code"]["sha256"][:12] in words
-    assert "relative_fd" in words
+    assert f"relative_fd {100 * score:.4g} %" in words
     assert "experiment mnist-diffusion/cells" in words
-    assert len(told.splitlines()) <= 40
 
 
 def test_show_survives_without_mlflow_and_sidecar(published_copy, capsys):
@@ -123,9 +152,8 @@ def test_diff_tells_what_differs_and_nothing_else(published_copy, capsys):
     assert diff("cosine-class", CELL) == 0
     rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[1:]}
     assert rows["guidance"] == ["1", "2"]
-    assert "fd" in rows
-    assert "sampler" not in rows
-    assert "n" not in rows
+    assert list(rows)[:2] == ["guidance", "relative_fd"]
+    assert not rows.keys() & {"sampler", "run", "source", "n"}
 
 
 def test_diff_of_a_cell_with_itself(published_copy, capsys):

@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from tamperings import CELL, MANIFEST, METRICS, TAMPERINGS
+from tamperings import CELL, MANIFEST, METRICS, RUN, TAMPERINGS, TSTR
 
 from mnist_diffusion.audit import (
     chain,
+    claims,
     contents,
     details,
     locks,
@@ -39,6 +40,8 @@ MUTANTS = {
     "no look at dvc.lock": (locks, "check", f"{MANIFEST}, environment/torch"),
     "no look at the scores": (scores, "check", f"{METRICS}, fd"),
     "no look at the tables": (tables, "check", "a number of a table"),
+    "no look at the report": (claims, "check", "a page of the report"),
+    "no look at what claims rest on": (claims, "check_link", f"{TSTR}, made_from/sample@{RUN}"),
     "no look at MLflow": (tracked, "_contradictions", "a metric in MLflow"),
 }
 
@@ -46,7 +49,8 @@ MUTANTS = {
 def is_named(tampering, root):
     tamper, item = TAMPERINGS[tampering]
     tamper(root)
-    findings = Auditor().audit(CELL).findings
+    auditor = Auditor()
+    findings = [*auditor.audit(CELL).findings, *auditor.report().findings]
     return any(f.severity == Severity.FAILED and item in f.item for f in findings)
 
 

@@ -13,11 +13,11 @@ from mnist_diffusion import paths
 from mnist_diffusion.reporting.pages import PAGE, TEXT, gallery, publish, render
 from mnist_diffusion.reporting.results import load_results
 from mnist_diffusion.reporting.words import COMPARISONS
-from mnist_diffusion.settings import parse_settings
 
 SETTINGS = fake_results.small_settings()
 MOST_PAGE_BYTES = 3_000_000
 MOST_FIGURE_BYTES = 150_000
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 class Elements(HTMLParser):
@@ -60,12 +60,16 @@ def elements(page: str) -> Elements:
 
 
 def test_the_page_asks_nobody_for_anything(page: str, elements: Elements) -> None:
-    assert not elements.of("script", "iframe", "object")
+    assert not elements.of("iframe", "object")
+    assert all("src" not in script for script in elements.of("script"))
+    policy = [one["content"] for one in elements.of("meta") if "http-equiv" in one]
+    assert policy == [POLICY]
     for tag, attributes in elements.found:
         for name in ("src", "srcset"):
             assert attributes.get(name, "data:").startswith("data:"), tag
     assert [link["href"] for link in elements.of("link")] == ["data:,"]
-    assert not re.search(r"https?://|@import|url\(", page)
+    told = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.search(r"https?://|@import|url\((?!data:)", told)
 
 
 def test_every_picture_is_told_in_words(elements: Elements) -> None:
@@ -99,7 +103,7 @@ def test_what_a_reader_must_know_is_said(page: str) -> None:
         fake_results.JUDGE[:12],
         "Yardstick: real test digits",
         "a yardstick, not a bound",
-        "No intervals are computed yet",
+        "Intervals are 95",
         "9.0 to 11.2 %",
         "Abacus 9, threads: 2",
         "DPM-Solver++(2M)",
@@ -156,13 +160,12 @@ def test_a_pipeline_without_labels_has_a_report_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = fake_results.small_content()
-    content["cells"] = {"linear-uncond": content["cells"]["linear-uncond"]}
+    kept = ("linear-uncond", "linear-class")  # the latter trains a classifier
+    content["cells"] = {name: content["cells"][name] for name in kept}
     tables = {table: ["linear-uncond"] for table in COMPARISONS}
     content["report"] = {"headline": "linear-uncond", **tables}
-    settings = parse_settings(content, "params.yaml")
-    fake_results.build(tmp_path, settings)
-    monkeypatch.chdir(tmp_path)
-    assert "Yardstick: real test digits" in render(load_results(settings))[PAGE].decode()
+    results = fake_results.load(tmp_path, monkeypatch, content)
+    assert "Yardstick: real test digits" in render(results)[PAGE].decode()
 
 
 def test_samplers_go_by_their_names(page: str, files: dict[Path, bytes]) -> None:
@@ -190,7 +193,6 @@ def test_the_gallery_shows_each_cell_once_and_opens_one_shelf(
     assert sorted(shown) == sorted(SETTINGS.cells)
     assert gallery.count("<details") > 1
     assert gallery.count("<details open") == 1
-    assert [d for d in elements.of("details") if d.get("id") == "animation"]
 
 
 def test_cells_of_no_comparison_have_a_shelf_of_their_own(

@@ -9,6 +9,7 @@ import pytest
 
 from mnist_diffusion import paths
 from mnist_diffusion.errors import UserError
+from mnist_diffusion.reporting.claims.register import CLAIMS
 from mnist_diffusion.reporting.results import load_results, stray_metrics
 from mnist_diffusion.stages import report
 
@@ -110,7 +111,9 @@ def test_strays_are_warned_of_and_left_out(capsys: pytest.CaptureFixture[str]) -
     record = report.record(SETTINGS)
     assert capsys.readouterr().err.startswith(f"warning: {stray}: ")
     assert "forgotten" not in Path("reports/index.html").read_text()
-    assert [path.name for path in record.artifacts] == ["comparison.md", "index.html", "hero.png"]
+    names = ["comparison.md", "claims.md", "index.html", "hero.png"]
+    assert [path.name for path in record.artifacts] == names
+    assert sum(v for k, v in record.metrics.items() if k.startswith("claims_")) == len(CLAIMS)
     assert all(path.exists() for path in record.artifacts)
 
 

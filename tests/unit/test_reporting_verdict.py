@@ -111,8 +111,8 @@ def test_caveats_promise_nothing(results: Results) -> None:
     said = " ".join(verdict.caveats(results))
     for words in (
         "One training seed",
-        "No intervals are computed yet",
-        "a few tenths of a point",
+        "Intervals are 95 %",
+        "looks better than it is",
         "Inception FID",
         "a yardstick, not a bound",
         "9.0 to 11.2 %",

@@ -1,6 +1,7 @@
 """From published files to MLflow, by the stages' own records."""
 
 import json
+from pathlib import Path
 
 import fake_results
 import pytest
@@ -10,9 +11,12 @@ from tracked import assert_one_warning, logged
 from mnist_diffusion import paths, results
 from mnist_diffusion.jsonfile import write_json
 from mnist_diffusion.provenance.digests import json_digest
+from mnist_diffusion.settings import load_settings
 from mnist_diffusion.tracking import store
 from mnist_diffusion.tracking.sync import Counts
+from mnist_diffusion.yamlfile import read_yaml
 
+REPOSITORY = Path(__file__).parents[2]
 CELL, RUN = "linear-uncond", "linear-uncond"
 HISTORY = "step,images,loss,gradient_norm,learning_rate\n20,1280,0.5,1.25,0.1\n40,2560,nan,2,0.05\n"
 COMMIT = {"git_commit": "ab" * 20, "git_dirty": False}
@@ -124,7 +128,18 @@ def test_a_cell_that_was_taken_out_leaves_no_ghost(published):
     assert latest == {store.TRAINING: "true", store.CELLS: "false", store.PIPELINE: "false"}
 
 
-def test_every_declared_stage_is_one_of_the_pipeline():
-    settings = fake_results.small_settings()
+def test_what_is_declared_is_the_pipeline():
+    """Stages, and the names they are for, as dvc.yaml and params.yaml have them."""
+    settings = load_settings(REPOSITORY / "params.yaml")
+    content = settings.model_dump()
+    wanted = set()
+    for stage, described in read_yaml(REPOSITORY / "dvc.yaml")["stages"].items():
+        names = [None]
+        if "foreach" in described:
+            names = content
+            for key in described["foreach"].strip("${}").split("."):
+                names = names[key]
+        wanted |= {(stage, name) for name in names}
     stages = list(results.declared(settings))
-    assert len(stages) == len(set(stages)) == 5 + len(settings.runs) + 2 * len(settings.cells)
+    assert len(stages) == len(set(stages))
+    assert set(stages) == wanted

@@ -64,6 +64,9 @@ def content() -> dict[str, Any]:
         "ablations": ["cosine-class-g2"],
         "choices": ["cosine-class-g2"],
     }
+    tables = content["report"].keys() - {"headline"}
+    content["compare"] = {"baselines": {table: ["cosine-class-g2"] for table in tables}}
+    content["tstr"]["cells"] = ["cosine-class-g2"]
     return content
 
 
@@ -311,6 +314,26 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
         ("networks/unet/patch", 3, "networks.unet.patch: 28 pixels do not fold by 3"),
         ("networks/unet/heads", 5, "networks.unet.heads: 5 does not divide"),
         ("networks/unet/embedding", 31, "networks.unet.embedding: 31 is odd;"),
+        (
+            "compare/baselines/guidance",
+            ["cosine-class-g3"],
+            "compare.baselines.guidance: there is no cell 'cosine-class-g3'; did you mean",
+        ),
+        (
+            "compare/baselines/samplers",
+            ["cosine-class-g4"],
+            "compare.baselines.samplers: there is no cell 'cosine-class-g4'; did you mean",
+        ),
+        ("tstr/cells", ["cosine-class"], "tstr.cells: there is no cell 'cosine-class'; did you"),
+        ("cells/cosine-class-g2/guidance", 0.0, "tstr.cells: cosine-class-g2 was asked for no"),
+        ("calibration/count", 777, "calibration.count: 777 is none of counts"),
+        ("calibration/counts", [2000, 5000], "calibration.counts: 5000 leaves no choice of sets"),
+        (
+            "calibration/ladder/blur",
+            [2.0, 1.0],
+            "calibration.ladder.blur: [2.0, 1.0] does not rise",
+        ),
+        ("calibration/ladder/wrong-labels", [0.1, 1.1], "calibration.ladder.wrong-labels"),
     ],
 )
 def test_values_that_contradict_each_other(

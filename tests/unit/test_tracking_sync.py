@@ -1,5 +1,6 @@
 """MLflow made complete from results, whatever happened to its store: real stores, all of them."""
 
+import logging
 import math
 import subprocess
 import sys
@@ -43,7 +44,10 @@ def is_latest(run):
     return run.data.tags.get("latest") == "true"
 
 
-def test_an_empty_store_is_made_complete_and_then_left_alone(fresh_repository, capfd):
+@pytest.mark.parametrize("level", [logging.NOTSET, logging.INFO], ids=["ours", "MLflow's own"])
+def test_an_empty_store_is_made_complete_and_then_left_alone(level, fresh_repository, capfd):
+    """Without a word of MLflow's, which has the level INFO where it is imported before us."""
+    logging.getLogger("mlflow").setLevel(level)
     assert sync.sync(ALL) == Counts(logged=4)
     first = everything()
     assert sync.sync(ALL) == Counts(already=4)

@@ -8,7 +8,7 @@ import pytest
 from tracked import RECORD, closed_port, log, logged
 
 from mnist_diffusion.errors import UserError
-from mnist_diffusion.tracking import note, store, ui
+from mnist_diffusion.tracking import note, store, ui, views
 
 SERVE = "import sys; from mnist_diffusion.tracking.ui import serve; serve(int(sys.argv[1]))"
 
@@ -21,7 +21,7 @@ def pages(repository):
     command = [sys.executable, "-c", SERVE, str(port)]
     process = subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE, text=True)
     assert process.stdout
-    yield port, [process.stdout.readline() for _ in range(2 * len(store.EXPERIMENTS) + 1)]
+    yield port, [process.stdout.readline() for _ in range(len(views.VIEWS) + 2)]
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
     with pytest.raises(OSError, match="refused"):
@@ -41,6 +41,7 @@ def test_a_server_takes_runs_and_shows_a_view_of_them(pages, tmp_path, monkeypat
     experiment = client.get_experiment(run.info.experiment_id)
     assert "relative_fd" in experiment.tags["mlflow.sharedViewState.latest"]
     assert f"http://127.0.0.1:{port}/#/experiments/{experiment.experiment_id}/runs?" in lines[0]
+    assert f"http://127.0.0.1:{port}/#/models/mnist-diffusion?" in lines[-2]
 
 
 def test_a_taken_port_is_refused(repository):

@@ -8,6 +8,7 @@ from functools import partial
 
 from mnist_diffusion.audit import (
     chain,
+    claims,
     commits,
     contents,
     deep,
@@ -29,7 +30,7 @@ Step = tuple[str, object, Check]
 """A check's name, what to name if it stumbles, and the check."""
 NAMES = (
     "manifest", "files", "images", "chain", "details", "dvc.lock", "params", "commit", "metrics",
-    "tables", "mlflow", "redrawn", "deep",
+    "tables", "report", "mlflow", "redrawn", "deep",
 )  # fmt: skip
 """Every check, in the order of the columns that people see."""
 
@@ -53,6 +54,15 @@ class Auditor:
             checked.findings.extend(findings)
             counts += names
         checked.checks.update({name: counts[name] for name in NAMES if counts[name]})
+        return checked
+
+    def report(self) -> Checked:
+        """What is shown beside the cells, whose rows of tables are looked at with them."""
+        checked = Checked(chain.REPORT.address, checks={"report": 0})
+        for member in claims.members(self._evidence):
+            work = partial(claims.check, self._evidence, member)
+            checked.findings.extend(gather(member.address, "report", LOCK, work))
+            checked.checks["report"] += 1
         return checked
 
     def _member(self, member: Member) -> tuple[list[Finding], Counter[str]]:

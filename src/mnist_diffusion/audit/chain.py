@@ -19,11 +19,16 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 FOLDERS: dict[str, Callable[[str], Path]] = {
     "prepare": lambda _: paths.PREPARED,
     "classifier": lambda _: paths.CLASSIFIER,
+    "extractor": lambda _: paths.EXTRACTOR,
     "reference": lambda _: paths.REFERENCE,
     "train": paths.model,
     "sample": paths.samples,
 }
-REPORTS = {"classifier": paths.CLASSIFIER_REPORT, "reference": paths.REFERENCE_REPORT}
+REPORTS = {
+    "classifier": paths.CLASSIFIER_REPORT,
+    "extractor": paths.EXTRACTOR_REPORT,
+    "reference": paths.REFERENCE_REPORT,
+}
 """What a stage publishes beside its folder."""
 
 
@@ -56,8 +61,16 @@ class Member:
         return paths.timing(self.stage, self.name)
 
 
+def named(address: str) -> Member:
+    """By an address, as DVC has it."""
+    stage, _, name = address.partition("@")
+    return Member(stage, name or None)
+
+
 FETCH = Member("fetch")
 """It has no manifest: its files are known to everyone."""
+REPORT = Member("report")
+"""It tells of all cells, and nothing rests on it."""
 
 
 def members(evidence: Evidence, cell: str) -> list[Member]:
@@ -68,7 +81,7 @@ def members(evidence: Evidence, cell: str) -> list[Member]:
     sample = Member("sample", cell)
     run = run_of(evidence, cell)
     trained = [Member("train", run)] if run else []
-    judged = [Member("classifier"), Member("reference")]
+    judged = [Member("classifier"), Member("extractor"), Member("reference")]
     return [sample, *trained, *judged, Member("prepare"), FETCH, Member("evaluate", cell)]
 
 
@@ -102,7 +115,7 @@ def check(evidence: Evidence, member: Member) -> Findings:
         if member.stage == "prepare":
             yield from _raw(evidence, Path(source), said[source])
         else:
-            yield from _link(evidence, member, source, said[source])
+            yield from check_link(evidence, member, source, said[source])
 
 
 def _made_from(member: Member, content: Mapping[str, Any]) -> set[str]:
@@ -114,14 +127,15 @@ def _made_from(member: Member, content: Mapping[str, Any]) -> set[str]:
         "prepare": raw,
         "classifier": {"prepare"},
         "train": {"prepare"},
-        "reference": {"prepare", "classifier"},
-        "evaluate": {f"sample@{member.name}", "classifier", "reference"},
+        "extractor": {"prepare"},
+        "reference": {"prepare", "classifier", "extractor"},
+        "evaluate": {f"sample@{member.name}", "prepare", "classifier", "extractor", "reference"},
     }[member.stage]
 
 
-def _link(evidence: Evidence, member: Member, source: str, said: str) -> Findings:
-    stage, _, name = source.partition("@")
-    manifest = Member(stage, name or None).manifest
+def check_link(evidence: Evidence, member: Member, source: str, said: str) -> Findings:
+    """What a stage was made from, by its address or, where it has no manifest, its path."""
+    manifest = Path(source) if "/" in source else named(source).manifest
     if not manifest.is_file():
         yield unverified(manifest, f"not there, so that {member.address} hangs in the air")
     elif (here := evidence.content(manifest)) != said:

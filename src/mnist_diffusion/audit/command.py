@@ -29,11 +29,12 @@ def audit(
     """Audit some cells, or all; 0 proven, 1 failed, 2 cannot verify. UserError for no such cell."""
     auditor = Auditor(Choice(regenerate, seed) if regenerate else None, deep)
     checked = [auditor.audit(cell) for cell in chosen(cells, all_)]
-    code = verdict(checked)
+    report = auditor.report()
+    code = verdict([*checked, report])
     if as_json:
-        sys.stdout.write(jsonfile.to_text(printing.as_json(checked, code)))
+        sys.stdout.write(jsonfile.to_text(printing.as_json(checked, report, code)))
     else:
-        printing.show(checked, Console(highlight=False))
+        printing.show(checked, report, Console(highlight=False))
     return code
 
 

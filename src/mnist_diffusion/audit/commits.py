@@ -27,7 +27,7 @@ def check(evidence: Evidence, member: Member) -> Findings:
     sidecar = evidence.json(timing)
     if sidecar.get("manifest_sha256") != evidence.content(member.manifest):
         text = f"tells of another than {member.manifest}, so that the commit is unknown"
-        yield unverified(timing, text, evidence.content(member.manifest))
+        yield unverified(timing, text)
         return
     commit, dirty = sidecar.get("git_commit"), sidecar.get("git_dirty")
     if not commit:

@@ -83,10 +83,10 @@ def _each(
     pairs = enumerate(zip(here, published, strict=True))
     differing = [k for k, (mine, theirs) in pairs if mine != theirs]
     for k in differing[:NAMED]:
-        text = f"image {k} is not what was published"
-        yield failed(f"{folder / 'images.npy'}: image {k}", text, published[k], here[k])
+        item = f"{folder / 'images.npy'}: image {k}"
+        yield failed(item, "not what was published there", published[k], here[k])
     if len(differing) > NAMED:
-        rest = f"{len(differing) - NAMED} more images are not what was published"
+        rest = f"{len(differing) - NAMED} more images are not what was published there"
         yield failed(folder / "images.npy", rest)
 
 
@@ -95,4 +95,4 @@ def _labels(folder: Path, labels: NDArray[np.int64], guidance: float) -> Finding
     asked = labels_for(len(labels), guidance)
     for k in np.flatnonzero(labels != asked)[:NAMED].tolist():
         item = f"{folder / 'labels.npy'}: label {k}"
-        yield failed(item, f"image {k} has another label than was asked for", asked[k], labels[k])
+        yield failed(item, "not the digit that was asked for", asked[k], labels[k])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from numpy.typing import NDArray
+from torch import Tensor
 
 from mnist_diffusion import paths
 from mnist_diffusion.audit.chain import Member
@@ -18,16 +19,15 @@ from mnist_diffusion.audit.plainfiles import regular
 from mnist_diffusion.audit.redrawing import compared, rerun, surroundings
 from mnist_diffusion.dataset.scaling import to_tensor, to_uint8
 from mnist_diffusion.evaluation.accuracy import agreement, shares
-from mnist_diffusion.evaluation.distances import (
-    ReferenceStatistics,
-    frechet_distance,
-    relative_distance,
-)
-from mnist_diffusion.evaluation.features import Judgement, judge
+from mnist_diffusion.evaluation.embedding import embed
+from mnist_diffusion.evaluation.features import judge
+from mnist_diffusion.evaluation.pixels import pixel_statistics
+from mnist_diffusion.evaluation.real import load_real
+from mnist_diffusion.evaluation.scores import distances, scores
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.extractor import Extractor
 from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.sampling.draw import draw, labels_for
-from mnist_diffusion.stages.reference import STATISTICS
 
 
 def check_set(evidence: Evidence, member: Member) -> Findings:
@@ -64,10 +64,8 @@ def check_metrics(evidence: Evidence, member: Member) -> Findings:
     images, labels = (
         np.load(regular(folder / f"{key}.npy"), allow_pickle=False) for key in ("images", "labels")
     )
-    network, _ = checkpoint.load(paths.CLASSIFIER)
-    judged = judge(network.to(device), to_tensor(images), device)
-    scored = {**_distances(evidence, judged), **_agreement(judged, torch.from_numpy(labels))}
-    said = {key: report.get(key) for key in scored}
+    scored = _scored(images, torch.from_numpy(labels), device)
+    said = {key: _said(report, key) for key in scored}
     tell = unverified if foreign else failed
     wrong = list(differences(scored, said))
     for key, expected, found in wrong:
@@ -77,20 +75,33 @@ def check_metrics(evidence: Evidence, member: Member) -> Findings:
         yield note(member.manifest, "judged again, every score the same")
 
 
-def _distances(evidence: Evidence, judged: Judgement) -> Mapping[str, Any]:
-    tensors = load_file(paths.REFERENCE / STATISTICS)
-    count = evidence.json(paths.REFERENCE_REPORT)["n"]
-    reference = ReferenceStatistics(tensors["mean"], tensors["covariance"], count)
-    distance = frechet_distance(reference, judged.features)
-    return {"fd": distance, "relative_fd": relative_distance(distance, reference)}
+def _scored(images: NDArray[np.uint8], labels: Tensor, device: torch.device) -> dict[str, Any]:
+    """Both networks' scores, by their dotted keys; not the intervals, which follow from them."""
+    classifier, _ = checkpoint.load(paths.CLASSIFIER)
+    extractor = cast(Extractor, checkpoint.load(paths.EXTRACTOR)[0])
+    pixels, n = to_tensor(images), len(images)
+    judged = judge(classifier.to(device), pixels, device)
+    second = embed(extractor.to(device), pixels, device)
+    also = distances(second, load_real(n, "extractor").statistics)
+    return {
+        **scores(judged.features, load_real(n)),
+        **{f"second.{key}": value for key, value in also.items()},
+        **{f"pixels.{key}": value for key, value in pixel_statistics(images).items()},
+        **_agreement(judged.probabilities, labels),
+    }
 
 
-def _agreement(judged: Judgement, labels: torch.Tensor) -> Mapping[str, Any]:
-    result = agreement(judged.probabilities, labels) if bool((labels >= 0).all()) else None
+def _agreement(probabilities: Tensor, labels: Tensor) -> dict[str, Any]:
+    result = agreement(probabilities, labels) if bool((labels >= 0).all()) else None
     return {
         "accuracy": result.overall if result else None,
         "accuracy_per_class": result.per_class if result else None,
         "confusion": result.confusion if result else None,
-        "confidence": float(judged.probabilities.max(dim=1).values.double().mean()),
-        "predicted_per_class": shares(judged.probabilities),
+        "confidence": float(probabilities.max(dim=1).values.double().mean()),
+        "predicted_per_class": shares(probabilities),
     }
+
+
+def _said(report: Mapping[str, Any], dotted: str) -> Any:
+    part, _, key = dotted.rpartition(".")
+    return (report.get(part, {}) if part else report).get(key)

@@ -29,10 +29,15 @@ def check(evidence: Evidence, member: Member) -> Findings:
     command = f"mnist-diffusion {member.stage}"
     if stage["cmd"] != command:
         yield failed(f"{LOCK}: {member.address}.cmd", "another command", command, stage["cmd"])
-    for entry in stage.get("outs", []):
-        yield from _out(evidence, member, Path(entry["path"]), entry["md5"])
+    yield from check_outs(evidence, member)
     for entry in stage.get("deps", []):
         yield from _dep(evidence, member, Path(entry["path"]), entry["md5"])
+
+
+def check_outs(evidence: Evidence, member: Member) -> Findings:
+    """What a stage left is here, and whole in DVC's cache."""
+    for entry in evidence.lock[member.address].get("outs", []):
+        yield from _out(evidence, member, Path(entry["path"]), entry["md5"])
 
 
 def check_params(evidence: Evidence, member: Member) -> Findings:
@@ -62,7 +67,7 @@ def check_params(evidence: Evidence, member: Member) -> Findings:
 def _out(evidence: Evidence, member: Member, path: Path, md5: str) -> Findings:
     yield from _cached(evidence, path, md5)
     if not path.exists():
-        yield unverified(path, f"not there; `dvc checkout {member.address}` brings it")
+        yield unverified(path, f"not there; `dvc repro {member.address}` brings it back")
         return
     here = evidence.md5(path)
     if here == md5:

@@ -34,7 +34,7 @@ def check(evidence: Evidence, member: Member) -> Findings:
         for named in sorted(content["files"]):
             if not confined(member, named):
                 yield failed(f"{path}: files.{named}", f"not within {member.folder}")
-    yield from _code(path, content["code"])
+    yield from check_code(path, content["code"])
 
 
 def confined(member: Member, named: str) -> bool:
@@ -69,7 +69,7 @@ def _whose(member: Member, content: dict[str, Any]) -> Findings:
             yield failed(item, "is another's", expected, content.get(key))
 
 
-def _code(path: Path, code: dict[str, Any]) -> Findings:
+def check_code(path: Path, code: dict[str, Any]) -> Findings:
     """The source that made it; other source here means that here it could not be made again."""
     whole = json_digest(code["files"])
     if code["sha256"] != whole:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -16,10 +16,14 @@ from mnist_diffusion.audit.declared import NOTHING, differences
 from mnist_diffusion.audit.findings import in_words
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.jsonfile import read_json
+from mnist_diffusion.settings import Sample, WholeCell
 from mnist_diffusion.tracking.lookup import latest
 from mnist_diffusion.tracking.store import tracking_uri
 
-SCORES = ("fd", "relative_fd", "relative_fd_floor", "accuracy", "confidence", "n")
+PERCENT = ("relative_fd", "relative_fd_floor", "accuracy", "confidence")
+SCORES = (*PERCENT, "fd", "kid", "precision", "recall", "density", "coverage", "n")
+DRAWING = {*WholeCell.model_fields, *Sample.model_fields, "sample_seed", "last_step"}
+"""Parameters of the drawing; all others are of the training before it."""
 SHOWN = 12
 """Digits of a digest that people read."""
 UNKNOWN = "unknown"
@@ -40,10 +44,10 @@ def diff(one: str, other: str) -> int:
     """Print the parameters and scores in which two cells differ; UserError if one is not there."""
     for cell in (one, other):
         chosen([cell], all_=False)
-    mine, theirs = (_values(cell) for cell in (one, other))
     table = Table("", one, other, box=None, pad_edge=False)
-    for key, first, second in differences(mine, theirs):
-        table.add_row(key, escape(_text(first)), escape(_text(second)))
+    for values in (_made_with, _scores):
+        for key, first, second in _ordered(values(one), values(other)):
+            table.add_row(key, escape(_text(key, first)), escape(_text(key, second)))
     if not table.row_count:
         table.add_row("nothing differs", "", "")
     Console(highlight=False).print(table)
@@ -52,23 +56,23 @@ def diff(one: str, other: str) -> int:
 
 def _facts(cell: str, content: Mapping[str, Any]) -> dict[str, str]:
     code, made = content["code"], _json(paths.timing("sample", cell))
-    run, inputs = content["parameters"]["run"], content["inputs"]
+    parameters, inputs = content["parameters"], content["inputs"]
+    drawing = {key: value for key, value in parameters.items() if key in DRAWING}
     return {
-        "cell": f"{cell}, {content['parameters']['count']} images in {paths.samples(cell)}",
-        "images": _short(content["outputs"]["images_sha256"]),
-        "data": f"{paths.PREPARED}, images {_short(inputs['train_images_sha256'])}, "
-        f"labels {_short(inputs['train_labels_sha256'])}",
-        "weights": f"{paths.model(run)}, {_short(inputs['weights_sha256'])}, "
-        f"betas {_short(inputs['betas_sha256'])}",
-        "parameters": ", ".join(
-            f"{key} {_text(value)}" for key, value in sorted(content["parameters"].items())
-        ),
+        "cell": f"{cell}: {parameters['count']} images in {paths.samples(cell)}",
+        "scores": ", ".join(_measured(cell)) or UNKNOWN,
+        "drawn with": _listed(drawing),
+        "trained with": _listed({k: v for k, v in parameters.items() if k not in DRAWING}),
         "network calls": f"{content['network_evaluations']} for each image",
+        "images": _short(content["outputs"]["images_sha256"]),
+        "weights": f"{_short(inputs['weights_sha256'])} in {paths.model(parameters['run'])}, "
+        f"betas {_short(inputs['betas_sha256'])}",
+        "data": f"{_short(inputs['train_images_sha256'])} in {paths.PREPARED}, "
+        f"labels {_short(inputs['train_labels_sha256'])}",
         "when": f"{made.get('finished', UNKNOWN)}, in {made.get('seconds', UNKNOWN)} s",
         "commit": _commit(made),
         "source": f"{_short(code['sha256'])}, {len(code['files'])} files",
-        "made on": ", ".join(f"{k} {v}" for k, v in sorted(content["environment"].items())),
-        "scores": _scores(cell),
+        "made on": ", ".join(f"{k} {v}" for k, v in sorted(content["environment"].items()) if v),
         "MLflow": _where(cell, content),
     }
 
@@ -89,15 +93,36 @@ def _json(path: Any) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _values(cell: str) -> dict[str, Any]:
-    report = _json(paths.metrics(cell))
-    return {**_manifest(cell)["parameters"], **{key: report.get(key) for key in SCORES}}
+def _made_with(cell: str) -> dict[str, Any]:
+    """Parameters, source and machine; not the cell's own name."""
+    content = _manifest(cell)
+    return {**content["parameters"], "source": _short(content["code"]["sha256"])} | {
+        f"made on: {key}": value for key, value in sorted(content["environment"].items())
+    }
 
 
-def _scores(cell: str) -> str:
+def _scores(cell: str) -> dict[str, Any]:
     report = _json(paths.metrics(cell))
-    known = {key: report[key] for key in SCORES if report.get(key) is not None}
-    return ", ".join(f"{key} {_text(value)}" for key, value in known.items()) or UNKNOWN
+    return {key: report[key] for key in SCORES if report.get(key) is not None}
+
+
+def _measured(cell: str) -> Iterator[str]:
+    """The scores, with the intervals of those that have one."""
+    intervals = _json(paths.metrics(cell)).get("intervals", {})
+    for key, value in _scores(cell).items():
+        ends = [_text(key, end) for end in intervals.get(key) or ()]
+        interval = f" ({' to '.join(ends)})" if ends else ""
+        yield f"{key} {_text(key, value)}{interval}"
+
+
+def _ordered(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """What differs, in the order of the first of the two."""
+    order = list(dict.fromkeys([*one, *other]))
+    return sorted(differences(one, other), key=lambda row: order.index(row[0]))
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {_text(key, value)}" for key, value in values.items())
 
 
 def _commit(made: Mapping[str, Any]) -> str:
@@ -121,7 +146,9 @@ def _short(digest: str) -> str:
     return digest[:SHOWN]
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return value if value == NOTHING else str(value)
+def _text(key: str, value: Any) -> str:
+    if value is NOTHING:
+        return "n/a"
+    if key in PERCENT:
+        return f"{100 * value:.4g} %"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

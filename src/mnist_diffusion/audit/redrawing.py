@@ -50,13 +50,17 @@ def check(evidence: Evidence, member: Member, choice: Choice) -> Findings:
     """A few random images; not their whole set, which `--deep` draws."""
     manifest = evidence.json(member.manifest)
     again = rerun(manifest)
-    count = again.sample.count
-    seed = evidence.content(member.manifest) if choice.seed is None else choice.seed
-    indices = sorted(Random(seed).sample(range(count), min(choice.count, count)))
+    indices = chosen(choice, evidence.content(member.manifest), again.cell.count)
     drawn = to_uint8(redraw(again.denoiser, again.cell, again.sample, indices))
     path = member.folder / "images.npy"
     stored = np.load(regular(path), mmap_mode="r", allow_pickle=False)[indices]
     yield from compared(path, indices, drawn, stored, again.foreign)
+
+
+def chosen(choice: Choice, digest: str, of: int) -> list[int]:
+    """Which images: from the seed, or else from the manifest's digest, the same each time."""
+    seed = digest if choice.seed is None else choice.seed
+    return sorted(Random(seed).sample(range(of), min(choice.count, of)))
 
 
 def rerun(manifest: Mapping[str, Any]) -> Rerun:
@@ -104,7 +108,7 @@ def compared(
         yield unverified(path, f"{text}, {which}")
     elif unequal:
         for index, most in _worst(unequal, indices, largest):
-            text = f"image {index} is not what its weights draw, by {most} of 255 at a pixel"
+            text = f"not what its weights draw, by {most} of 255 at a pixel"
             yield failed(f"{path}: image {index}", text)
     else:
         yield note(path, f"drawn again, bit for bit the same: {which}")

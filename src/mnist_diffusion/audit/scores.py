@@ -11,6 +11,7 @@ from mnist_diffusion.audit.chain import Member, run_of
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, equal, failed
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.stages.evaluate import LIKENESS
 from mnist_diffusion.stages.reference import STATISTICS
 
 ROUNDING = 1e-6
@@ -21,12 +22,30 @@ def check(evidence: Evidence, member: Member) -> Findings:
     """The metrics name what is here, and their numbers agree with one another."""
     cell, path = str(member.name), member.manifest
     report = evidence.json(path)
-    for key, value in {**_named(evidence, cell), **_floor(evidence, report)}.items():
-        if not equal(report.get(key), value):
-            yield failed(f"{path}: {key}", "not what the files say", value, report.get(key))
+    said = _flat(report)
+    for key, value in {**_named(evidence, cell), **_real(evidence, report)}.items():
+        if not equal(said.get(key), value):
+            yield failed(f"{path}: {key}", "not what the files say", value, said.get(key))
     for key, value, found in _sums(evidence, report):
         if not math.isclose(value, found, rel_tol=ROUNDING, abs_tol=ROUNDING):
             yield failed(f"{path}: {key}", "does not follow from the other numbers", value, found)
+    for key, ends in report["intervals"].items():
+        value = said.get(key.replace("second_", "second."))
+        if ends and value is not None and not _within(value, *ends):
+            yield failed(f"{path}: intervals.{key}", "does not hold its score", value, ends)
+
+
+def _within(value: float, low: float, high: float) -> bool:
+    return low - ROUNDING <= value <= high + ROUNDING
+
+
+def _flat(report: dict[str, Any]) -> dict[str, Any]:
+    """With dotted keys for what is nested once."""
+    nested = {k: v for k, v in report.items() if k in ("second", "floors", "pixels")}
+    return {
+        **report,
+        **{f"{part}.{key}": v for part, inside in nested.items() for key, v in inside.items()},
+    }
 
 
 def _named(evidence: Evidence, cell: str) -> dict[str, Any]:
@@ -38,20 +57,29 @@ def _named(evidence: Evidence, cell: str) -> dict[str, Any]:
         "n": parameters["count"],
         "samples_sha256": evidence.content(sample.folder / "images.npy"),
         "classifier_sha256": evidence.content(paths.CLASSIFIER / checkpoint.WEIGHTS),
+        "second.extractor_sha256": evidence.content(paths.EXTRACTOR / checkpoint.WEIGHTS),
         "reference_sha256": evidence.content(paths.REFERENCE / STATISTICS),
     }
 
 
-def _floor(evidence: Evidence, report: dict[str, Any]) -> dict[str, Any]:
-    floors = evidence.json(paths.REFERENCE_REPORT)["floors"]
-    floor = floors.get(str(report["n"]), {})
-    return {f"{key}_floor": floor[key]["mean"] for key in ("fd", "relative_fd") if key in floor}
+def _real(evidence: Evidence, report: dict[str, Any]) -> dict[str, Any]:
+    """What real digits score, which stands beside the scores."""
+    reference = evidence.json(paths.REFERENCE_REPORT)
+    floor = reference["floors"][str(report["n"])]
+    return {
+        **{f"{key}_floor": floor[key]["mean"] for key in ("fd", "relative_fd")},
+        **{f"second.{key}_floor": floor[f"second_{key}"]["mean"] for key in ("fd", "relative_fd")},
+        **{f"floors.{key}": floor[key] for key in (*LIKENESS, "fd_per_class")},
+        **{f"pixels.{key}_real": value for key, value in reference["pixels"].items()},
+    }
 
 
 def _sums(evidence: Evidence, report: dict[str, Any]) -> Iterator[tuple[str, float, float]]:
     """Numbers that follow from others: the key, what follows, and what stands there."""
-    trace = evidence.json(paths.REFERENCE_REPORT)["trace"]
-    yield "relative_fd", report["fd"] / trace, report["relative_fd"]
+    reference, second = evidence.json(paths.REFERENCE_REPORT), report["second"]
+    yield "relative_fd", report["fd"] / reference["trace"], report["relative_fd"]
+    relative = second["fd"] / reference["second"]["trace"]
+    yield "second.relative_fd", relative, second["relative_fd"]
     confusion = report["confusion"]
     if confusion is None:
         return

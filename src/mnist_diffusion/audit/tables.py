@@ -8,7 +8,7 @@ from typing import Any
 
 from mnist_diffusion import paths
 from mnist_diffusion.audit.chain import Member
-from mnist_diffusion.audit.evidence import LOCK, Evidence
+from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, unverified
 from mnist_diffusion.audit.plainfiles import regular
 
@@ -36,7 +36,6 @@ def check(evidence: Evidence, member: Member) -> Findings:
                     yield from _row(path, cell, row, due)
     for name in ALWAYS:
         yield from _present(paths.TABLES / f"{name}.csv", cell)
-    yield from _unchanged(evidence)
 
 
 def _due(evidence: Evidence, cell: str) -> dict[str, str]:
@@ -94,13 +93,3 @@ def _present(path: Path, cell: str) -> Findings:
     with regular(path).open(encoding="utf-8", newline="") as file:
         if all(row.get(COLUMN) != cell for row in csv.DictReader(file)):
             yield unverified(path, f"has no row of {cell}; `dvc repro report` adds it")
-
-
-def _unchanged(evidence: Evidence) -> Findings:
-    """The whole folder is what the report stage left, other rows and columns included."""
-    outs = evidence.lock.get("report", {}).get("outs", [])
-    for entry in outs:
-        if entry["path"] == paths.TABLES.as_posix():
-            here = evidence.md5(paths.TABLES)
-            if here != entry["md5"]:
-                yield failed(paths.TABLES, f"not what {LOCK} recorded", entry["md5"], here)

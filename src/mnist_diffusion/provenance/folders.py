@@ -4,22 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mnist_diffusion import paths
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.jsonfile import read_json
 from mnist_diffusion.provenance.digests import content_digest
 
 MANIFEST = "manifest.json"
+SINGLE = {
+    paths.PREPARED: "prepare",
+    paths.CLASSIFIER: "classifier",
+    paths.EXTRACTOR: "extractor",
+    paths.REFERENCE: "reference",
+}
+"""Folders of stages that are one; the others' are named as their run or cell."""
+MANY = {paths.model(""): "train", paths.samples(""): "sample"}
+
+
+class Head(BaseModel):
+    """What everyone who reads a manifest relies on."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    schema_: Literal[2] = Field(alias="schema")
+    stage: str
+    name: str | None
+    files: dict[str, str]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder, which is written last: without one the folder is not whole."""
+    """The manifest of a folder, which is written last: without one the folder is not whole.
+
+    UserError if it is none, or that of another folder.
+    """
     path = folder / MANIFEST
-    content = read_json(path)
-    if not isinstance(content, dict) or not {"stage", "name", "files"} <= content.keys():
-        raise UserError(f"{path}: not a manifest of this version; delete it and run `dvc repro`")
-    return content
+    content: dict[str, Any] = read_json(path)
+    try:
+        Head.model_validate(content)
+    except ValidationError:
+        cause = "not a manifest of this version"
+    else:
+        cause = f"the manifest of {address(content)!r:.100}"
+        if address(content) == address_of(folder):
+            _require_its_config(folder, content)
+            return content
+    raise UserError(f"{path}: {cause}; delete it and run `dvc repro`")
+
+
+def _require_its_config(folder: Path, content: Mapping[str, Any]) -> None:
+    """A run says how it was trained twice: in its manifest, and beside the weights it rebuilds."""
+    config = folder / "config.json"
+    if content["stage"] == "train" and read_json(config) != content.get("training"):
+        raise UserError(f"{config}: not what {MANIFEST} says; delete it and run `dvc repro`")
+
+
+def address_of(folder: Path) -> str:
+    """The stage that publishes a folder, as DVC calls it; KeyError if none does."""
+    return SINGLE.get(folder) or f"{MANY[folder.parent]}@{folder.name}"
 
 
 def address(manifest: Mapping[str, Any]) -> str:

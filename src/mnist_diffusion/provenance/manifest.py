@@ -59,6 +59,13 @@ class ClassifierManifest(Common):
     name: None
 
 
+class ExtractorManifest(Common):
+    """models/extractor"""
+
+    stage: Literal["extractor"]
+    name: None
+
+
 class ReferenceManifest(Common):
     """data/reference"""
 
@@ -126,6 +133,7 @@ class Manifest(
         Annotated[
             PrepareManifest
             | ClassifierManifest
+            | ExtractorManifest
             | ReferenceManifest
             | TrainManifest
             | SampleManifest,

@@ -17,6 +17,7 @@ from mnist_diffusion.reporting.rows import (
     DEPARTURES,
     EVALUATIONS,
     GUIDANCE,
+    INTERVAL,
     LOSS,
     RELATIVE_FD,
     SAMPLER,
@@ -54,6 +55,7 @@ def schedules(results: Results) -> Table:
             *telling(frame, LOSS, SEED),
             *differing,
             RELATIVE_FD,
+            INTERVAL,
             ACCURACY_OR_NONE,
         ],
         group="group",
@@ -92,13 +94,24 @@ def samplers(results: Results) -> Table:
             *telling(frame, DEPARTURES),
             EVALUATIONS,
             RELATIVE_FD,
+            INTERVAL,
             ACCURACY,
             Column("seconds", "seconds for all n", "{:,.1f}"),
             Column("milliseconds_per_image", "ms per image", "{:.2f}"),
         ],
-        note="Network evaluations per image are counted while drawing. Seconds are the "
-        f"wall clock of the whole stage{f' on {machine}' if machine else ''}; n/a where no timing "
-        "of exactly these images is at hand.",
+        note=f"{_fewer(cells)}Network evaluations per image are counted while drawing. Seconds are "
+        f"the wall clock of the whole stage{f' on {machine}' if machine else ''}; n/a where no "
+        "timing of exactly these images is at hand.",
+    )
+
+
+def _fewer(cells: list[CellResult]) -> str:
+    """What to keep in mind where not all cells have as many images."""
+    if len({cell.metrics.n for cell in cells}) == 1:
+        return ""
+    return (
+        "FD falls as n grows: a cell of fewer images looks worse here than it is, and is set "
+        "against others fairly only in the paired differences. "
     )
 
 
@@ -116,6 +129,7 @@ def guidance(results: Results) -> Table:
             *telling(frame, DEPARTURES),
             EVALUATIONS,
             RELATIVE_FD,
+            INTERVAL,
             Column("fd", "FD", "{:#.3g}"),
             ACCURACY_OR_NONE,
             Column("confidence_percent", "mean confidence, %", "{:.1f}"),

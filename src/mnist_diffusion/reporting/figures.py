@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from mnist_diffusion.reporting import baseline, curves, judge, losses, pictures
+from mnist_diffusion.reporting import baseline, curves, judge, losses, pictures, strips
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.style import Figure, look
+
+STRIPS = (strips.guidance, strips.samplers, strips.extremes)
 
 
 def all_figures(results: Results) -> dict[str, Figure]:
@@ -27,6 +29,8 @@ def all_figures(results: Results) -> dict[str, Figure]:
         pictures.denoising(results),
         moving,
         still,
+        pictures.film(results),
+        *(f for f in (strip(results) for strip in STRIPS) if f is not None),
         real_digits(results),
         *(cell_samples(cell) for cell in results.cells.values()),
     ]

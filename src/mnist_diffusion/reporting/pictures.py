@@ -35,10 +35,10 @@ Tiles = NDArray[np.uint8]
 
 def samples(name: str, title: str, caption: str, images: Images, labels: Labels) -> Figure:
     """Five of each class, a column per digit; without labels the first fifty."""
-    picture = _picture(by_class(images, labels, rows=5), zoom=2)
+    picture = sheet(by_class(images, labels, rows=5), zoom=2)
     what = "one column per digit from 0 to 9" if labels[0] >= 0 else "no digit was asked for"
     alt = f"Grid of {DIGITS} by 5 digits, {title}: {what}."
-    return _still(f"samples-{name}", title, caption, alt, picture)
+    return still(f"samples-{name}", title, caption, alt, picture)
 
 
 def noising(results: Results) -> Figure:
@@ -48,11 +48,11 @@ def noising(results: Results) -> Figure:
     tiles = np.stack([run.noising[chosen[name]] for name, run in runs.items()])
     first = next(iter(runs.values()))
     steps = [first.noising_timesteps[i] for i in _evenly(len(first.noising), NOISING_FRAMES)]
-    picture = _picture(tiles, zoom=3)
-    labelled = _labelled(picture, ["clean" if t < 0 else f"t = {t}" for t in steps], list(runs))
+    picture = sheet(tiles, zoom=3)
+    labelled = titled(picture, ["clean" if t < 0 else f"t = {t}" for t in steps], list(runs))
     caption = "The same digit under each schedule, from clean to the last timestep."
     alt = f"Rows of a digit fading into noise under the schedules {'; '.join(runs)}."
-    return _still("noising", "Into noise", caption, alt, labelled)
+    return still("noising", "Into noise", caption, alt, labelled)
 
 
 def denoising(results: Results) -> Figure:
@@ -62,17 +62,17 @@ def denoising(results: Results) -> Figure:
     tiles = _strip(cell, rows=min(4, cell.trajectory.shape[1]))
     # The last frame is the finished image, whatever timestep it is booked under.
     steps = [f"t = {cell.manifest.trajectory_timesteps[i]}" for i in frames[:-1]] + ["digit"]
-    picture = _labelled(_picture(tiles, zoom=3), steps, [])
+    picture = titled(sheet(tiles, zoom=3), steps, [])
     caption = f"Cell {cell.name}: what the sampler holds, from pure noise to the digit."
     alt = "Rows of pictures that turn from noise on the left into digits on the right."
-    return _still("denoising", "Out of noise", caption, alt, picture)
+    return still("denoising", "Out of noise", caption, alt, picture)
 
 
 def animation(results: Results) -> tuple[Figure, Figure]:
     """Noise turning into ten digits, and the last frame for those who want rest."""
     cell = results.headline
     kept = cell.trajectory[_evenly(len(cell.trajectory), FRAMES), :DIGITS]
-    frames = [_picture(frame[None], zoom=2) for frame in kept]
+    frames = [sheet(frame[None], zoom=2) for frame in kept]
     stream = io.BytesIO()
     frames[0].save(
         stream,
@@ -88,22 +88,33 @@ def animation(results: Results) -> tuple[Figure, Figure]:
     width, height = frames[0].size
     files = {"gif": stream.getvalue()}
     moving = Figure("animation", "Out of noise, moving", caption, alt, files, width, height)
-    return moving, _still("denoised", "The finished digits", caption, alt, frames[-1])
+    return moving, still("denoised", "The finished digits", caption, alt, frames[-1])
+
+
+def film(results: Results) -> Figure:
+    """All moments of ten images on their way, one below the other: what a slider moves along."""
+    cell = results.headline
+    moments = sheet(np.asarray(cell.trajectory[:, :DIGITS]), zoom=1)
+    caption = (
+        f"Cell {cell.name}: what the sampler holds after each of its {cell.settings.steps} steps."
+    )
+    alt = f"{min(DIGITS, cell.trajectory.shape[1])} pictures at one moment between noise and digit."
+    return still("film", "Out of noise, step by step", caption, alt, moments)
 
 
 def hero(results: Results) -> Figure:
     """The front page's picture: noise becoming digits above, the headline's digits below."""
     cell = results.headline
     rows = min(3, cell.trajectory.shape[1])
-    above = _picture(_strip(cell, rows), zoom=3)
-    below = _picture(by_class(cell.images, cell.labels, rows=6), zoom=3)
+    above = sheet(_strip(cell, rows), zoom=3)
+    below = sheet(by_class(cell.images, cell.labels, rows=6), zoom=3)
     size = (above.width + 2 * MARGIN, above.height + below.height + 3 * MARGIN)
     picture = _inked(np.zeros(size[::-1], dtype=np.uint8))
     picture.paste(above, (MARGIN, MARGIN))
     picture.paste(below, (MARGIN, above.height + 2 * MARGIN))
     caption = f"Cell {cell.name}: from noise to digit, and six of each class."
     alt = "Above, noise turning into digits from left to right; below, a grid of drawn digits."
-    return _still("hero", "Drawn digits", caption, alt, picture)
+    return still("hero", "Drawn digits", caption, alt, picture)
 
 
 def by_class(images: Images, labels: Labels, rows: int) -> Tiles:
@@ -131,14 +142,14 @@ def _evenly(count: int, wanted: int) -> list[int]:
     return [int(i) for i in np.linspace(0, count - 1, min(count, wanted)).round()]
 
 
-def _picture(tiles: Tiles, zoom: int) -> Image.Image:
+def sheet(tiles: Tiles, zoom: int) -> Image.Image:
     """Tiles side by side, white to ink, `zoom` screen pixels to the pixel."""
     rows, columns, height, width = tiles.shape
-    sheet = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), dtype=np.uint8)
+    values = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), dtype=np.uint8)
     for row, column in np.ndindex(rows, columns):
         top, left = row * (height + GAP), column * (width + GAP)
-        sheet[top : top + height, left : left + width] = tiles[row, column]
-    return _inked(sheet.repeat(zoom, axis=0).repeat(zoom, axis=1))
+        values[top : top + height, left : left + width] = tiles[row, column]
+    return _inked(values.repeat(zoom, axis=0).repeat(zoom, axis=1))
 
 
 def _inked(values: Images) -> Image.Image:
@@ -154,7 +165,7 @@ def _palette() -> list[int]:
     return [int(c) for c in (255 + shares * (INK - 255)).round().astype(int).ravel()]
 
 
-def _labelled(picture: Image.Image, columns: list[str], rows: list[str]) -> Image.Image:
+def titled(picture: Image.Image, columns: list[str], rows: list[str]) -> Image.Image:
     """The picture with words above its columns and before its rows."""
     font = _font(17)
     left = 16 + max((int(font.getlength(word)) for word in rows), default=-16)
@@ -166,9 +177,9 @@ def _labelled(picture: Image.Image, columns: list[str], rows: list[str]) -> Imag
     for index, word in enumerate(rows):
         middle = LABEL_HEIGHT + (index + 0.5) * picture.height / len(rows)
         pen.text((0, middle), word, fill=255, font=font, anchor="lm")
-    sheet = _inked(np.asarray(words))
-    sheet.paste(picture, (left, LABEL_HEIGHT))
-    return sheet
+    whole = _inked(np.asarray(words))
+    whole.paste(picture, (left, LABEL_HEIGHT))
+    return whole
 
 
 @cache
@@ -178,6 +189,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
 
 
-def _still(name: str, title: str, caption: str, alt: str, picture: Image.Image) -> Figure:
+def still(name: str, title: str, caption: str, alt: str, picture: Image.Image) -> Figure:
+    """A picture that does not move, as a figure."""
     width, height = picture.size
     return Figure(name, title, caption, alt, {"png": png_bytes(picture)}, width, height)

@@ -15,6 +15,7 @@ from mnist_diffusion.reporting.rows import (
     DEPARTURES,
     EVALUATIONS,
     GUIDANCE,
+    INTERVAL,
     LOSS,
     OUTPUT,
     RELATIVE_FD,
@@ -79,6 +80,31 @@ def _run_row(run: RunResult) -> dict[str, Any]:
     }
 
 
+def progress(results: Results) -> Table:
+    """Every run along its training."""
+    rows = [
+        {
+            "run": name,
+            "step": point.step,
+            "images": point.images,
+            "relative_fd_percent": 100 * point.relative_fd,
+        }
+        for name, one in results.evidence.progress.items()
+        for point in one.points
+    ]
+    return Table(
+        "progress",
+        "Relative FD along training, of the averaged weights and few images",
+        pd.DataFrame(rows),
+        [
+            Column("run", "run"),
+            Column("step", "step", "{:,}"),
+            Column("images", "training images", "{:,}"),
+            Column("relative_fd_percent", "relative FD, %", "{:.2f}"),
+        ],
+    )
+
+
 def cells(results: Results) -> Table:
     """Every judgement, whichever comparison it is part of."""
     frame = pd.DataFrame([cell_row(cell) for cell in results.cells.values()])
@@ -98,6 +124,7 @@ def cells(results: Results) -> Table:
             Column("n", "n", "{:,}"),
             Column("fd", "FD", "{:#.3g}"),
             RELATIVE_FD,
+            INTERVAL,
             Column("relative_fd_floor_percent", "real test digits, %", "{:.2f}"),
             ACCURACY_OR_NONE,
         ],

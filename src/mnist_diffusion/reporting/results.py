@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from mnist_diffusion import paths
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.reporting import ways
-from mnist_diffusion.reporting.files import (
-    CellMetrics,
+from mnist_diffusion.reporting.evidence import Evidence, load_evidence
+from mnist_diffusion.reporting.files import read_array, read_file, read_table
+from mnist_diffusion.reporting.measures import CellMetrics
+from mnist_diffusion.reporting.shapes import (
     ClassifierReport,
     Floor,
     Noising,
@@ -24,9 +26,6 @@ from mnist_diffusion.reporting.files import (
     RunManifest,
     SampleManifest,
     Timing,
-    read_array,
-    read_file,
-    read_table,
 )
 from mnist_diffusion.settings import Run, Settings, WholeCell
 
@@ -41,6 +40,8 @@ class RunResult:
     name: str
     settings: Run
     parameters: int
+    betas: NDArray[np.float64]
+    """(T,)"""
     schedule: pd.DataFrame
     """t, beta, alpha_bar, log_snr; the last is minus infinity where no signal is left."""
     history: pd.DataFrame
@@ -52,6 +53,8 @@ class RunResult:
     noising: Images
     """One digit from clean to noise: (frames, 28, 28)."""
     noising_timesteps: list[int]
+    digest: str | None
+    """Of the weights."""
     seconds: float | None
     """Wall clock of the training, where the sidecar tells of these very weights."""
 
@@ -91,6 +94,7 @@ class Results:
     reference: ReferenceReport
     runs: dict[str, RunResult]
     cells: dict[str, CellResult]
+    evidence: Evidence
     real_images: Images
     real_labels: Labels
 
@@ -121,6 +125,7 @@ def load_results(settings: Settings) -> Results:
         reference=reference,
         runs=runs,
         cells=cells,
+        evidence=load_evidence(settings),
         real_images=_images(paths.PREPARED / "test-images.npy"),
         real_labels=_labels(paths.PREPARED / "test-labels.npy"),
     )
@@ -136,12 +141,13 @@ def stray_metrics(settings: Settings) -> list[Path]:
 
 def _read_run(name: str, settings: Settings) -> RunResult:
     folder = paths.model(name)
-    history = read_table(folder / "history.csv", ["step", "images", "loss"])
+    history = read_table(folder / "history.csv", ["step", "images", "loss", "gradient_norm"])
     outputs = read_file(folder / "manifest.json", RunManifest).outputs
     return RunResult(
         name=name,
         settings=settings.runs[name],
         parameters=read_file(folder / "config.json", RunConfig).parameters,
+        betas=cast("NDArray[np.float64]", read_array(folder / "betas.npy", "float64", 1)),
         schedule=read_table(folder / "schedule.csv", ["t", "alpha_bar", "log_snr"]),
         history=history,
         epochs=float(history["images"].iloc[-1]) / settings.prepare.train,
@@ -150,6 +156,7 @@ def _read_run(name: str, settings: Settings) -> RunResult:
         ),
         noising=_images(folder / "noising.npy"),
         noising_timesteps=read_file(folder / "noising.json", Noising).timesteps,
+        digest=outputs.get("weights_sha256"),
         seconds=_seconds("train", name, "weights_sha256", outputs),
     )
 

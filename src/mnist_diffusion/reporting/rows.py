@@ -10,11 +10,12 @@ import pandas as pd
 from mnist_diffusion.reporting import ways
 from mnist_diffusion.reporting.results import CellResult, RunResult
 from mnist_diffusion.reporting.table import Column
-from mnist_diffusion.reporting.words import LOSSES, OUTPUTS, SAMPLERS, schedule
+from mnist_diffusion.reporting.words import LOSSES, OUTPUTS, SAMPLERS, schedule, spread
 from mnist_diffusion.settings import Sampling
 
 CELL = Column("cell", "cell", cell="cell")
 RELATIVE_FD = Column("relative_fd_percent", "relative FD, %", "{:.2f}", pd.Series.min, "cell")
+INTERVAL = Column("relative_fd_interval", "95 %")
 ACCURACY = Column("accuracy_percent", "accuracy, %", "{:.1f}", pd.Series.max, "cell")
 EVALUATIONS = Column("network_evaluations", "network evaluations", "{:,}")
 SAMPLER = Column("sampler", "sampler", names=SAMPLERS)
@@ -40,13 +41,23 @@ def _any(frame: pd.DataFrame) -> bool:
     return bool(frame["departures"].astype(bool).any())
 
 
-def measured(cell: CellResult) -> dict[str, float]:
-    """Relative FD and accuracy in per cent; NaN where no digit was asked for."""
+def measured(cell: CellResult) -> dict[str, Any]:
+    """Relative FD and accuracy in per cent, with intervals; NaN where no digit was asked for."""
     accuracy = cell.metrics.accuracy
+    low, high = cell.metrics.intervals["relative_fd"] or (float("nan"), float("nan"))
     return {
         "relative_fd_percent": 100 * cell.metrics.relative_fd,
+        "relative_fd_low": 100 * low,
+        "relative_fd_high": 100 * high,
+        "relative_fd_interval": _interval(cell, "relative_fd"),
         "accuracy_percent": float("nan") if accuracy is None else 100 * accuracy,
+        "accuracy_interval": _interval(cell, "accuracy"),
     }
+
+
+def _interval(cell: CellResult, metric: str) -> str:
+    ends = cell.metrics.intervals[metric]
+    return NONE if ends is None else spread(ends)
 
 
 def cell_row(cell: CellResult) -> dict[str, Any]:

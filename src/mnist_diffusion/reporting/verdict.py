@@ -54,8 +54,9 @@ def caveats(results: Results) -> list[str]:
     """What a reader must know before quoting a number."""
     counts = sorted({cell.metrics.n for cell in results.cells.values()})
     return [
-        f"{_trained(results)} No intervals are computed yet, and the best is picked from many "
-        "cells: do not read differences of a few tenths of a point between runs as real.",
+        f"{_trained(results)} Intervals are {100 * results.evidence.level:g} %, by bootstrap over "
+        "images: they say how much of a number is the luck of drawing, nothing of the luck of "
+        "training. The best is picked from many cells, and so looks better than it is.",
         "FD is the Fréchet distance between features of this repository's own classifier; relative "
         "FD divides it by the trace of the real features' covariance. Neither is comparable with "
         "an Inception FID.",
@@ -67,6 +68,12 @@ def caveats(results: Results) -> list[str]:
         "which other writers wrote and the judge was trained on, so a model that repeats training "
         "digits could score below it.",
     ]
+
+
+def seeds(results: Results) -> str:
+    """How many training seeds there are, in a few words."""
+    count = len({run.settings.seed for run in results.runs.values()})
+    return "one training seed" if count == 1 else f"up to {count} training seeds"
 
 
 def _trained(results: Results) -> str:

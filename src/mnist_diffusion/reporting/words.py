@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mnist_diffusion.reporting.results import CellResult, RunResult
 
@@ -25,6 +25,19 @@ SAMPLERS = {
 }
 LOSSES = {"epsilon": "ε-MSE", "v": "v-MSE", "p2": "P2", "min-snr": "min-SNR"}
 """By `weighting`: the mean squared error that the training minimises."""
+METRICS = {
+    "fd": "FD",
+    "relative_fd": "relative FD",
+    "second_relative_fd": "relative FD, second extractor",
+    "kid": "KID",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+    "accuracy": "accuracy",
+    "confidence": "confidence",
+    "memorisation": "nearest training digit",
+}
 OUTPUTS = {"epsilon": "ε", "x0": "x₀", "v": "v"}
 """By `prediction`: what the network puts out."""
 
@@ -39,6 +52,23 @@ def percent(share: float) -> str:
     """A fraction in per cent: two digits where they matter, one near 100."""
     digits = 2 if share < 0.5 else 1
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def points(share: float) -> str:
+    """A fraction as a number of per cents, in three digits that matter."""
+    return f"{100 * share:.{2 if abs(share) < 0.1 else 1}f}"
+
+
+def signed_points(share: float) -> str:
+    """A difference of fractions in points of a per cent, with its sign."""
+    text = points(abs(share))
+    return text if not float(text) else f"{'−' if share < 0 else '+'}{text}"
+
+
+def spread(interval: Sequence[float]) -> str:
+    """An interval of fractions, in per cent."""
+    low, high = interval
+    return f"{points(low)} to {points(high)}"
 
 
 def count(n: int) -> str:

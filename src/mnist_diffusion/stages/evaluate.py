@@ -1,51 +1,84 @@
-"""evaluate: one sample set in the judge's eyes, to reports/metrics/<cell>.json."""
+"""evaluate: one sample set in the eyes of both networks, to reports/metrics/<cell>.json."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
+from torch import Tensor
 
 from mnist_diffusion import paths
 from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.scaling import to_tensor
-from mnist_diffusion.evaluation.accuracy import agreement, shares
-from mnist_diffusion.evaluation.distances import (
-    ReferenceStatistics,
-    frechet_distance,
-    relative_distance,
-)
+from mnist_diffusion.dataset.splits import load_split
+from mnist_diffusion.evaluation import bootstrap, real, scores
+from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, shares
+from mnist_diffusion.evaluation.embedding import embed
+from mnist_diffusion.evaluation.extremes import extremes
 from mnist_diffusion.evaluation.features import Judgement, judge
 from mnist_diffusion.evaluation.grid import save_grid
+from mnist_diffusion.evaluation.memorisation import memorisation, nearest_distances
+from mnist_diffusion.evaluation.pixels import pixel_statistics
 from mnist_diffusion.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.extractor import Extractor
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.origin import code_card, origin
-from mnist_diffusion.settings import Settings
+from mnist_diffusion.settings import Evaluate, Settings
 from mnist_diffusion.stages.record import Record
+
+SCORES = (
+    *("fd", "relative_fd", "fd_floor", "relative_fd_floor", "accuracy", "confidence"),
+    *("kid", "precision", "recall", "density", "coverage", "calibration_error"),
+)
+LIKENESS = ("kid", "precision", "recall", "density", "coverage")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A cell's images and what the networks make of them."""
+
+    images: NDArray[np.uint8]
+    labels: Tensor
+    """(n,) the digits asked for; -1 where none was."""
+    judged: Judgement
+    second: Tensor
+    """(n, 64) features of the second network."""
+
+    @property
+    def asked(self) -> bool:
+        return bool((self.labels >= 0).all())
 
 
 def run(settings: Settings, name: str) -> None:
     """Judge the cell's images."""
     device = configure(settings.compute)
     folder = paths.samples(name)
-    inputs = [folder, paths.CLASSIFIER, paths.REFERENCE]
+    inputs = [folder, paths.PREPARED, paths.CLASSIFIER, paths.EXTRACTOR, paths.REFERENCE]
     taken = origin(__name__, name, settings, partial(parameters, name=name), inputs)
+    classifier, _ = checkpoint.load(paths.CLASSIFIER)
+    extractor = cast(Extractor, checkpoint.load(paths.EXTRACTOR)[0])
     images = np.load(folder / "images.npy", allow_pickle=False)
     labels = np.load(folder / "labels.npy", allow_pickle=False)
-    network, _ = checkpoint.load(paths.CLASSIFIER)
-    judged = judge(network.to(device), to_tensor(images), device)
+    pixels = to_tensor(images)
+    sample = Sample(
+        images,
+        torch.from_numpy(labels),
+        judge(classifier.to(device), pixels, device),
+        embed(extractor.to(device), pixels, device),
+    )
     report = {
         "cell": name,
         "run": settings.cells[name].run,
         "n": len(images),
         "samples_sha256": array_digest(images),
-        "classifier_sha256": arrays_digest(checkpoint.weights(network)),
-        **_distances(judged, len(images)),
-        **_agreement(judged, torch.from_numpy(labels)),
+        "classifier_sha256": arrays_digest(checkpoint.weights(classifier)),
+        **_judgement(sample, settings.evaluate),
         "made_from": taken.made_from,
         "code": code_card(taken),
         "environment": environment(device),
@@ -55,8 +88,8 @@ def run(settings: Settings, name: str) -> None:
 
 
 def parameters(settings: Settings, name: str) -> dict[str, Any]:
-    """Nothing but what was sampled has a say in how it is judged."""
-    return {"run": settings.cells[name].run}
+    """What was sampled, and how sure of it we want to be."""
+    return {"run": settings.cells[name].run, **settings.evaluate.model_dump()}
 
 
 def record(settings: Settings, name: str) -> Record:
@@ -64,8 +97,6 @@ def record(settings: Settings, name: str) -> Record:
     report = read_json(paths.metrics(name))
     folder = paths.samples(name)
     manifest = read_json(folder / "manifest.json")
-    scores = ("fd", "relative_fd", "fd_floor", "relative_fd_floor", "accuracy", "confidence")
-    digits = report["accuracy_per_class"] or {}
     return Record(
         params={
             **manifest["parameters"],
@@ -73,18 +104,34 @@ def record(settings: Settings, name: str) -> Record:
             **{f"schedule_{k}": v for k, v in manifest["schedule"].items()},
         },
         metrics={
-            **{key: report[key] for key in scores if report[key] is not None},
-            **{f"accuracy_{digit}": value for digit, value in digits.items()},
+            **_logged(report),
             "network_evaluations": manifest["network_evaluations"],
             "n": report["n"],
         },
         tags={
             **{key: report[key] for key in report if key.endswith("_sha256")},
+            "extractor_sha256": report["second"]["extractor_sha256"],
             **manifest["inputs"],
         },
         artifacts=[_picture(folder, name), paths.metrics(name)],
         images=report["n"],
     )
+
+
+def _logged(report: dict[str, Any]) -> dict[str, float]:
+    """A judgement's numbers under plain names."""
+    second, intervals = report["second"], report["intervals"]
+    found = {
+        **{key: report[key] for key in SCORES},
+        **{f"accuracy_{d}": value for d, value in (report["accuracy_per_class"] or {}).items()},
+        **{f"relative_fd_{d}": value for d, value in (report["fd_per_class"] or {}).items()},
+        **{f"second_{key}": second[key] for key in second if not key.endswith("_sha256")},
+        **{f"memorisation_{key}": value for key, value in report["memorisation"].items()},
+        **{f"pixels_{key}": value for key, value in report["pixels"].items()},
+        **{f"{key}_low": ends[0] for key, ends in intervals.items() if ends},
+        **{f"{key}_high": ends[1] for key, ends in intervals.items() if ends},
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _picture(folder: Path, name: str) -> Path:
@@ -95,30 +142,73 @@ def _picture(folder: Path, name: str) -> Path:
     return picture
 
 
-def _distances(judged: Judgement, n: int) -> dict[str, Any]:
-    """FD against the real training digits, beside the floor that real test digits reach."""
-    tensors = load_file(paths.REFERENCE / "statistics.safetensors")
+def _judgement(sample: Sample, chosen: Evaluate) -> dict[str, Any]:
+    """Every score of a sample, beside what real digits reach, and its intervals."""
+    n = len(sample.images)
     described = read_json(paths.REFERENCE_REPORT)
-    reference = ReferenceStatistics(tensors["mean"], tensors["covariance"], described["n"])
     floor = described["floors"][str(n)]
-    distance = frechet_distance(reference, judged.features)
+    here = real.load_real(n)
+    second = real.load_real(n, "extractor")
+    pixels = pixel_statistics(sample.images)
     return {
-        "fd": distance,
-        "relative_fd": relative_distance(distance, reference),
+        **scores.scores(sample.judged.features, here),
         "fd_floor": floor["fd"]["mean"],
         "relative_fd_floor": floor["relative_fd"]["mean"],
-        "reference_sha256": arrays_digest(tensors),
+        "reference_sha256": arrays_digest(load_file(paths.REFERENCE / real.STATISTICS)),
+        **_agreement(sample),
+        "second": {
+            "extractor_sha256": described["second"]["extractor_sha256"],
+            **scores.distances(sample.second, second.statistics),
+            "fd_floor": floor["second_fd"]["mean"],
+            "relative_fd_floor": floor["second_relative_fd"]["mean"],
+        },
+        "memorisation": _memorisation(sample),
+        "pixels": pixels | {f"{key}_real": value for key, value in described["pixels"].items()},
+        "floors": {key: floor[key] for key in (*LIKENESS, "fd_per_class")},
+        "compared": len(here.features),
+        "level": chosen.level,
+        "resamples": chosen.resamples,
+        "intervals": _intervals(sample, here, second, chosen),
     }
 
 
-def _agreement(judged: Judgement, labels: torch.Tensor) -> dict[str, Any]:
+def _agreement(sample: Sample) -> dict[str, Any]:
     """Accuracy where digits were asked for; null, never 0, where none were."""
-    asked = bool((labels >= 0).all())
-    result = agreement(judged.probabilities, labels) if asked else None
+    probabilities, labels = sample.judged.probabilities, sample.labels
+    result = agreement(probabilities, labels) if sample.asked else None
+    features, classes = sample.judged.features, real.load_classes()
     return {
         "accuracy": result.overall if result else None,
         "accuracy_per_class": result.per_class if result else None,
         "confusion": result.confusion if result else None,
-        "confidence": float(judged.probabilities.max(dim=1).values.double().mean()),
-        "predicted_per_class": shares(judged.probabilities),
+        "calibration_error": calibration_error(probabilities, labels) if result else None,
+        "fd_per_class": scores.per_class(features, labels, classes) if result else None,
+        "confidence": float(probabilities.max(dim=1).values.double().mean()),
+        "predicted_per_class": shares(probabilities),
+        "extremes": extremes(probabilities, labels),
+    }
+
+
+def _memorisation(sample: Sample) -> dict[str, float]:
+    distances = nearest_distances(sample.images, load_split("train").images)
+    tests = np.load(paths.REFERENCE / real.NEAREST, allow_pickle=False)
+    return memorisation(distances, tests)
+
+
+def _intervals(
+    sample: Sample, here: real.Real, second: real.Real, chosen: Evaluate
+) -> dict[str, bootstrap.Interval | None]:
+    """Over the images of the sample, by the same resamples for every cell of as many images."""
+    level, n = chosen.level, len(sample.images)
+    counts = bootstrap.counts(n, chosen.resamples, chosen.seed)
+    fewer = bootstrap.counts(len(here.features), chosen.resamples, chosen.seed)
+    features, probabilities = sample.judged.features, sample.judged.probabilities
+    right = probabilities.argmax(dim=1) == sample.labels
+    statistics = second.statistics
+    return {
+        "relative_fd": scores.relative_interval(features, here.statistics, counts, level),
+        "second_relative_fd": scores.relative_interval(sample.second, statistics, counts, level),
+        **scores.likeness_intervals(features, here.features, fewer, level),
+        "accuracy": bootstrap.proportion_interval(right, level) if sample.asked else None,
+        "confidence": bootstrap.mean_interval(probabilities.amax(dim=1), counts, level),
     }

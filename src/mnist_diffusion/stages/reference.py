@@ -1,7 +1,8 @@
-"""reference: the real digits in the judge's eyes, and what other real digits score."""
+"""reference: the real digits in the eyes of both networks, and what other real digits score."""
 
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -10,69 +11,80 @@ from mnist_diffusion import paths
 from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.scaling import to_tensor
 from mnist_diffusion.dataset.splits import load_split
-from mnist_diffusion.evaluation.distances import (
-    ReferenceStatistics,
-    frechet_distance,
-    relative_distance,
-)
-from mnist_diffusion.evaluation.features import Judgement, judge
+from mnist_diffusion.evaluation import floors, real
+from mnist_diffusion.evaluation.distances import ReferenceStatistics
+from mnist_diffusion.evaluation.embedding import embed
+from mnist_diffusion.evaluation.features import judge
+from mnist_diffusion.evaluation.memorisation import nearest_distances
+from mnist_diffusion.evaluation.pixels import pixel_statistics
+from mnist_diffusion.evaluation.real import STATISTICS as STATISTICS
 from mnist_diffusion.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.extractor import Extractor
 from mnist_diffusion.progress import track
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.folders import MANIFEST, read_manifest
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
-from mnist_diffusion.randomness import generator
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import Record
 
-STATISTICS = "statistics.safetensors"
-FEATURES = "features.safetensors"
+INPUTS = [paths.PREPARED, paths.CLASSIFIER, paths.EXTRACTOR]
 
 
 def run(settings: Settings) -> None:
-    """Features of the training digits, their statistics, and the floor at the cells' n."""
+    """Features of the real digits, their statistics, and the floor at every n that is drawn."""
     device = configure(settings.compute)
-    taken = origin(__name__, None, settings, parameters, [paths.PREPARED, paths.CLASSIFIER])
-    network, _ = checkpoint.load(paths.CLASSIFIER)
-    network.to(device)
-    judged = {
-        split: judge(network, to_tensor(load_split(split).images), device)
-        for split in ("train", "test")
-    }
-    reference = ReferenceStatistics.of(judged["train"].features)
-    tensors = {"mean": reference.mean, "covariance": reference.covariance}
-    paths.REFERENCE.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, paths.REFERENCE / STATISTICS)
+    taken = origin(__name__, None, settings, parameters, INPUTS)
+    splits = {name: load_split(name) for name in ("train", "test")}
+    images = {name: to_tensor(split.images) for name, split in splits.items()}
+    labels = {name: torch.from_numpy(split.labels) for name, split in splits.items()}
 
-    save_file({key: j.features for key, j in judged.items()}, paths.REFERENCE / FEATURES)
-    labels = torch.from_numpy(load_split("test").labels)
+    classifier, _ = checkpoint.load(paths.CLASSIFIER)
+    classifier.to(device)
+    judged = {name: judge(classifier, batch, device) for name, batch in images.items()}
+    features = {name: one.features for name, one in judged.items()}
+    extractor = cast(Extractor, checkpoint.load(paths.EXTRACTOR)[0]).to(device)
+    second = {name: embed(extractor, batch, device) for name, batch in images.items()}
+
+    paths.REFERENCE.mkdir(parents=True, exist_ok=True)
+    training = floors.Training(
+        _write("classifier", features),
+        _write_classes(features["train"], labels["train"]),
+        _write("extractor", second),
+    )
+    tests = floors.Tests(
+        features["test"],
+        second["test"],
+        labels["test"],
+        judged["test"].probabilities.argmax(dim=1) == labels["test"],
+    )
+    nearest = nearest_distances(splits["test"].images, splits["train"].images)
+    np.save(paths.REFERENCE / real.NEAREST, nearest)
+    order = floors.order(len(tests.labels), settings.reference.seed)
+    np.save(paths.REFERENCE / real.ORDER, order.numpy())
     report = {
-        "n": reference.count,
-        "n_test": len(labels),
-        "features": len(reference.mean),
-        "trace": reference.trace,
-        "classifier_sha256": arrays_digest(checkpoint.weights(network)),
-        "reference_sha256": arrays_digest(tensors),
-        "floors": {
-            str(n): _floor(reference, judged["test"], labels, n, settings)
-            for n in (settings.sample.count,)
+        **_described(training.statistics),
+        "n_per_class": {digit: one.count for digit, one in training.classes.items()},
+        "n_test": len(tests.labels),
+        "classifier_sha256": arrays_digest(checkpoint.weights(classifier)),
+        "second": {
+            **_described(training.second),
+            "extractor_sha256": arrays_digest(checkpoint.weights(extractor)),
         },
+        "memorisation": {"median_distance": float(np.median(nearest))},
+        "pixels": pixel_statistics(splits["test"].images),
+        "floors": {str(n): _floor(tests, training, n, settings) for n in _counts(settings)},
     }
     write_json(paths.REFERENCE_REPORT, report)
-    publish(
-        paths.REFERENCE,
-        taken,
-        environment(device),
-        reports=[paths.REFERENCE_REPORT],
-    )
+    publish(paths.REFERENCE, taken, environment(device), reports=[paths.REFERENCE_REPORT])
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
-    """What decides the floor, besides the digits and the judge."""
-    return {**settings.reference.model_dump(), "count": settings.sample.count}
+    """What decides the floors, besides the digits and the networks."""
+    counts = ", ".join(map(str, _counts(settings)))
+    return {**settings.reference.model_dump(), "counts": counts}
 
 
 def record(settings: Settings) -> Record:
@@ -84,36 +96,57 @@ def record(settings: Settings) -> Record:
             f"floor_{metric}_n{n}": spread["mean"]
             for n, floor in report["floors"].items()
             for metric, spread in floor.items()
+            if metric != "fd_per_class"
         },
-        tags={key: report[key] for key in ("classifier_sha256", "reference_sha256")},
+        tags={
+            **{key: report[key] for key in ("classifier_sha256", "reference_sha256")},
+            "extractor_sha256": report["second"]["extractor_sha256"],
+        },
         artifacts=[paths.REFERENCE_REPORT, paths.REFERENCE / MANIFEST],
         images=report["n"] + report["n_test"],
     )
 
 
-def _floor(
-    reference: ReferenceStatistics, judged: Judgement, labels: Tensor, n: int, settings: Settings
-) -> dict[str, dict[str, float]]:
-    """Each metric over random sets of n real test digits: mean, lowest and highest.
+def _counts(settings: Settings) -> list[int]:
+    """Every n that a cell draws, or a snapshot along training."""
+    drawn = {settings.cell(name).count for name in settings.cells}
+    return sorted(drawn | {settings.progress.count})
 
-    A set of all test digits is always the same one, and drawn once.
-    """
-    distances, accuracies = [], []
-    repeats = settings.reference.repeats if n < len(labels) else 1
-    for k in track(range(repeats), total=repeats, description=f"floor at n={n}", unit="set"):
-        chosen = torch.randperm(
-            len(labels), generator=generator(settings.reference.seed, "reference/floor", k)
-        )[:n]
-        distances.append(frechet_distance(reference, judged.features[chosen]))
-        seen = judged.probabilities[chosen].argmax(dim=1)
-        accuracies.append(float((seen == labels[chosen]).double().mean()))
-    relative = [relative_distance(d, reference) for d in distances]
+
+def _write(network: str, features: dict[str, Tensor]) -> ReferenceStatistics:
+    """Features of both splits, and statistics of the training digits'."""
+    prefix = real.PREFIX[network]
+    statistics = ReferenceStatistics.of(features["train"])
+    tensors = {"mean": statistics.mean, "covariance": statistics.covariance}
+    save_file(features, paths.REFERENCE / f"{prefix}{real.FEATURES}")
+    save_file(tensors, paths.REFERENCE / f"{prefix}{real.STATISTICS}")
+    return statistics
+
+
+def _write_classes(features: Tensor, labels: Tensor) -> dict[str, ReferenceStatistics]:
+    """Statistics of each digit's training features."""
+    digits = range(floors.CLASSES)
+    found = {str(digit): ReferenceStatistics.of(features[labels == digit]) for digit in digits}
+    tensors = {
+        "mean": torch.stack([one.mean for one in found.values()]),
+        "covariance": torch.stack([one.covariance for one in found.values()]),
+    }
+    save_file(tensors, paths.REFERENCE / real.CLASSES)
+    return found
+
+
+def _described(statistics: ReferenceStatistics) -> dict[str, Any]:
+    tensors = {"mean": statistics.mean, "covariance": statistics.covariance}
     return {
-        "fd": _spread(distances),
-        "relative_fd": _spread(relative),
-        "accuracy": _spread(accuracies),
+        "n": statistics.count,
+        "features": len(statistics.mean),
+        "trace": statistics.trace,
+        "reference_sha256": arrays_digest(tensors),
     }
 
 
-def _spread(values: list[float]) -> dict[str, float]:
-    return {"mean": sum(values) / len(values), "low": min(values), "high": max(values)}
+def _floor(tests: floors.Tests, training: floors.Training, n: int, settings: Settings) -> Any:
+    chosen = settings.reference
+    sets = floors.draws(tests, training, n, chosen.repeats, chosen.seed)
+    tracked = track(sets, total=chosen.repeats, description=f"floor at n={n}", unit="set")
+    return floors.spreads(list(tracked))

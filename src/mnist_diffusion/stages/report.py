@@ -3,7 +3,8 @@
 import sys
 
 from mnist_diffusion import paths
-from mnist_diffusion.reporting.pages import PAGE, TEXT, publish, render
+from mnist_diffusion.reporting.claims.register import judged, tally
+from mnist_diffusion.reporting.pages import CLAIMS, PAGE, TEXT, publish, render
 from mnist_diffusion.reporting.results import load_results, stray_metrics
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import Record
@@ -28,6 +29,8 @@ def record(settings: Settings) -> Record:
     }
     if headline.metrics.accuracy is not None:
         metrics["accuracy"] = headline.metrics.accuracy
+    for verdict, count in tally(judged(results)).items():
+        metrics[f"claims_{verdict.name.lower()}"] = count
     return Record(
         params={
             "scale": results.settings.scale,
@@ -41,5 +44,5 @@ def record(settings: Settings) -> Record:
             "reference_sha256": results.reference.reference_sha256,
             "samples_sha256": headline.metrics.samples_sha256,
         },
-        artifacts=[TEXT, PAGE, paths.FIGURES / "hero.png"],
+        artifacts=[TEXT, CLAIMS, PAGE, paths.FIGURES / "hero.png"],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,21 @@ LAST_STAGE = "report"
 PUBLISHED = {
     "prepare": lambda _: paths.PREPARED / "manifest.json",
     "classifier": lambda _: paths.CLASSIFIER / "manifest.json",
+    "extractor": lambda _: paths.EXTRACTOR / "manifest.json",
     "reference": lambda _: paths.REFERENCE / "manifest.json",
     "train": lambda run: paths.model(run) / "manifest.json",
     "sample": lambda cell: paths.samples(cell) / "manifest.json",
     "evaluate": paths.metrics,
+    "compare": lambda _: paths.COMPARISONS,
+    "ceiling": lambda _: paths.CEILING,
+    "tstr": paths.tstr,
+    "calibration": lambda _: paths.CALIBRATION,
+    "progress": paths.progress,
 }
 """The file that says what a stage has made, by stage, for a run or cell."""
+
+OF_RUNS = ("train", "progress")
+"""Stages with one for each run; all others that are many have one for each cell."""
 
 
 def run_stage(stage: str, name: str | None = None) -> None:
@@ -61,7 +71,8 @@ def record_of(settings: Settings, stage: str, name: str | None = None) -> Record
 
 def check_name(settings: Settings, stage: str, name: str | None) -> None:
     """UserError for a run or cell that params.yaml does not have."""
-    known: dict[str, Any] = settings.runs if stage == "train" else settings.cells
+    known: Iterable[str] = settings.runs if stage in OF_RUNS else settings.cells
+    known = settings.tstr.cells if stage == "tstr" else known
     if name is not None and name not in known:
         raise UserError(f"{stage}: {name!r} is not in {paths.PARAMS}; known: {', '.join(known)}")
 

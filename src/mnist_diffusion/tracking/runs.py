@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from mnist_diffusion.tracking import datasets
 from mnist_diffusion.tracking.entry import NAME_TAG, Entry, UnusableEntryError
 from mnist_diffusion.tracking.record import legal_name
 from mnist_diffusion.tracking.store import CELLS, PIPELINE, TRAINING, open_experiment
@@ -114,6 +115,8 @@ def _write(client: MlflowClient, run: str, entry: Entry, files: Sequence[Path]) 
         client.log_batch(run, params=some_params)
     for some_metrics in _batches(metrics, METRICS_PER_BATCH):
         client.log_batch(run, metrics=some_metrics)
+    if inputs := datasets.inputs(entry):
+        client.log_inputs(run, inputs)
     for file in files:
         client.log_artifact(run, str(file))
 

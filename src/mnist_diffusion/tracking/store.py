@@ -82,6 +82,8 @@ def configure() -> None:
         os.environ.setdefault(key, value)
     for logger in ("alembic", "urllib3"):
         logging.getLogger(logger).setLevel(logging.ERROR)
+    # Where MLflow was imported before us, it did not read the level above.
+    logging.getLogger("mlflow").setLevel(ENVIRONMENT["MLFLOW_LOGGING_LEVEL"])
 
 
 def _experiment_id(client: MlflowClient, name: str, uri: str) -> str:

@@ -13,19 +13,22 @@ import webbrowser
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+import psutil
+
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.tracking import store
 from mnist_diffusion.tracking.flushing import LIMIT_SECONDS, flush, within
-from mnist_diffusion.tracking.views import links, publish_view
+from mnist_diffusion.tracking.views import links, publish_views
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
+END_SECONDS = 20.0
 
 
 def serve(
     port: int = 5000, open_links: bool = False, complete: Callable[[], object] = flush
 ) -> None:
-    """Serve MLflow on 127.0.0.1 until Ctrl-C, having printed a link to each experiment's views.
+    """Serve MLflow on 127.0.0.1 until Ctrl-C, having printed a link to each view.
 
     `complete` logs what MLflow lacks, before that. Where MLFLOW_TRACKING_URI names a server, that
     one is linked to and nothing is started. UserError if the store cannot be opened or the port is
@@ -64,16 +67,16 @@ def _open() -> dict[str, str]:
     experiments = {}
     for name in store.EXPERIMENTS:
         client, experiments[name] = store.open_experiment(name)
-        publish_view(client, experiments[name], name)
+        publish_views(client, experiments[name], name)
     return experiments
 
 
 def _show(server: str, experiments: Mapping[str, str], open_links: bool) -> None:
-    pages = [page for name, id_ in experiments.items() for page in links(server, id_, name).items()]
-    for title, address in pages:
+    pages = links(server, experiments)
+    for title, address in pages.items():
         _say(f"{title:<18} {address}")
     if open_links:
-        webbrowser.open(pages[0][1])
+        webbrowser.open(next(iter(pages.values())))
 
 
 def _say(line: str) -> None:
@@ -111,8 +114,20 @@ def _server(uri: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
     except KeyboardInterrupt:
         pass
     finally:
-        process.terminate()
-        process.wait(timeout=20)
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a server to end, and see to it where it does not: with what it has started."""
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    try:
+        process.wait(timeout=END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for child in psutil.wait_procs(started, timeout=1)[1]:
+        child.kill()
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:

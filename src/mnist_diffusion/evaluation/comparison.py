@@ -1,0 +1,111 @@
+"""Two sample sets against each other, image by image: image k of both began as the same noise."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from scipy.stats import binomtest, norm
+from torch import Tensor
+
+from mnist_diffusion.evaluation.bootstrap import counts, normal_interval
+from mnist_diffusion.evaluation.distances import (
+    ReferenceStatistics,
+    frechet_distance,
+    resampled_distances,
+)
+from mnist_diffusion.evaluation.pairing import Judged, Pair
+
+LOWER_IS_BETTER = {"relative_fd": True, "accuracy": False}
+"""The metrics compared."""
+Verdict = Literal["better", "worse", "not distinguishable"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One set's score less the other's."""
+
+    value: float
+    interval: tuple[float, float]
+    p: float
+    """Two-sided, of a difference this large if there were none."""
+
+
+def difference(value: float, resampled: Tensor, level: float) -> Difference:
+    """A difference whose standard error is that of its paired bootstrap resamples (B,).
+
+    Paired, much of what both sets share cancels: their noise, and most of FD's bias at this n.
+    """
+    error = float(resampled.std())
+    p = float(2 * norm.sf(abs(value) / error)) if error > 0 else float(value == 0)
+    return Difference(value, normal_interval(value, resampled, level), p)
+
+
+def accuracy_difference(right: Tensor, baseline: Tensor, level: float) -> Difference:
+    """The difference of two accuracies, from which images (n,) were judged right in each set.
+
+    p: exact McNemar test. Interval: Wald's with half an image added to each of the four ways in
+    which a pair can come out (Agresti & Min 2005), which holds where few pairs differ or none.
+    """
+    gained, lost = int((right & ~baseline).sum()), int((~right & baseline).sum())
+    p = float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    n = len(right) + 2
+    centre = (gained - lost) / n
+    error = ((gained + lost + 1) / n - centre**2) ** 0.5 / n**0.5
+    reach = float(norm.ppf((1 + level) / 2)) * error
+    return Difference((gained - lost) / len(right), (centre - reach, centre + reach), p)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted so that any false verdict among them is as rare as in one (Holm 1979)."""
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+def verdict(value: float, p: float, level: float, lower_is_better: bool) -> Verdict:
+    """What may be said of a difference whose p, adjusted, is this."""
+    if p > 1 - level or value == 0:
+        return "not distinguishable"
+    return "better" if (value < 0) == lower_is_better else "worse"
+
+
+class Arena:
+    """Cells that can be compared, each resampled alike and only once."""
+
+    def __init__(
+        self,
+        judged: Mapping[str, Judged],
+        reference: ReferenceStatistics,
+        *,
+        resamples: int,
+        level: float,
+        seed: int,
+    ):
+        self._judged, self._reference = judged, reference
+        self._resamples, self._level, self._seed = resamples, level, seed
+        self._distances: dict[tuple[str, int], tuple[float, Tensor]] = {}
+
+    def differences(self, pair: Pair) -> dict[str, Difference]:
+        """By metric: the cell less its baseline. No accuracy where no digits were asked for."""
+        value, resampled = self._relative_distance(pair.cell, pair.n)
+        other, others = self._relative_distance(pair.baseline, pair.n)
+        found = {"relative_fd": difference(value - other, resampled - others, self._level)}
+        cell, baseline = self._judged[pair.cell], self._judged[pair.baseline]
+        if cell.asked:
+            right, wanted = cell.right[: pair.n], baseline.right[: pair.n]
+            found["accuracy"] = accuracy_difference(right, wanted, self._level)
+        return found
+
+    def _relative_distance(self, name: str, n: int) -> tuple[float, Tensor]:
+        """Of the first n images: as it is, and of each resample."""
+        if (name, n) not in self._distances:
+            features = self._judged[name].judgement.features[:n]
+            drawn = counts(n, self._resamples, self._seed)
+            resampled = resampled_distances(self._reference, features, drawn)
+            value = frechet_distance(self._reference, features)
+            trace = self._reference.trace
+            self._distances[name, n] = value / trace, resampled / trace
+        return self._distances[name, n]

@@ -1,0 +1,1 @@
+"""Digits on request: `mnist-diffusion generate`, and what the served model draws with."""

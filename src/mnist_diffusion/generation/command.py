@@ -1,0 +1,67 @@
+"""`mnist-diffusion generate`: from a trained run to a picture, and to a film of the denoising."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnist_diffusion import paths
+from mnist_diffusion.complaints import suggest
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.generation import drawing, pictures
+from mnist_diffusion.generation.request import Request, request
+from mnist_diffusion.progress import track
+from mnist_diffusion.settings import Settings, load_settings
+
+
+def generate(out: Path, animation: Path | None, run: str | None, **asked: Any) -> str:
+    """Draw what was asked, like the headline cell where nothing was, and write it; what to print.
+
+    Everything is checked before anything is drawn.
+    """
+    pictures.check_target(out, pictures.STILL)
+    if animation:
+        pictures.check_target(animation, pictures.MOVING)
+    settings = load_settings()
+    name = _known(settings, run)
+    config = drawing.trained(name)
+    base = settings.cell(settings.report.headline)
+    wanted = request(base, settings.sample, config, run=name, **asked)
+    artist = drawing.load(paths.model(name), settings.compute)
+    frames = _draw(artist, wanted, animated=animation is not None)
+    images = frames[-1]
+    facts = artist.facts(wanted, images)
+    width = pictures.columns(len(images), wanted.digit is None and wanted.cell.guidance > 0)
+    if animation:
+        pictures.write_moving(animation, frames, width, facts)
+    pictures.write_still(out, images, width, facts)
+    return _told(wanted, facts, [out, *filter(None, [animation])])
+
+
+def _known(settings: Settings, run: str | None) -> str:
+    """The run that was named, or that of the headline cell."""
+    name = run or settings.cells[settings.report.headline].run
+    if name not in settings.runs:
+        raise UserError(f"run: there is no {name!r}; {suggest(name, settings.runs)}")
+    return name
+
+
+def _draw(artist: drawing.Trained, wanted: Request, animated: bool) -> np.ndarray:
+    """Frames, (frames, n, 28, 28); only the last where nothing is animated."""
+    total = wanted.indices[-1] + 1 if animated else wanted.count
+    size = wanted.sample.micro_batch
+    drawn = drawing.watched(artist, wanted) if animated else drawing.batches(artist, wanted)
+    bar = track(drawn, total=-(-total // size), description=wanted.cell.run, unit="img", scale=size)
+    return np.concatenate(list(bar), axis=1) if animated else np.concatenate(list(bar))[None]
+
+
+def _told(wanted: Request, facts: Mapping[str, Any], files: list[Path]) -> str:
+    cell, digit = wanted.cell, "" if wanted.digit is None else f" of digit {wanted.digit}"
+    return (
+        f"{' and '.join(file.name for file in files)}: {wanted.count} images{digit} by {cell.run} "
+        f"({cell.sampler}, {cell.steps} steps, guidance {cell.guidance:g}, "
+        f"seed {wanted.sample.seed}), weights {facts['weights_sha256'][:12]}"
+    )

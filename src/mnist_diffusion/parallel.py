@@ -1,0 +1,170 @@
+"""Stages that do not depend on each other, side by side: `dvc repro` itself runs one at a time.
+
+Each is a `dvc repro --single-item` of its own, which is safe once all it depends on is up to date;
+which stages there are, and what they wait for, is DVC's own graph.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import IO
+
+from mnist_diffusion import paths
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.lifeline import SECONDS_TO_END, end_with
+from mnist_diffusion.settings import load_settings
+
+LOGS = paths.WORK / "parallel"
+"""What each stage said, by its address."""
+SECONDS_BETWEEN_LOOKS = 0.1
+Processes = dict[str, subprocess.Popen[bytes]]
+
+
+def parallel(jobs: int) -> None:
+    """Bring everything up to date with so many stages at a time; UserError if one fails."""
+    require_cores(jobs, load_settings().compute.threads, cores())
+    reproduce(jobs)
+
+
+def require_cores(jobs: int, threads: int, there: int) -> None:
+    """UserError if the threads of all jobs are more than the cores: that is slower than one job."""
+    if jobs * threads <= there:
+        return
+    fix = f"give --jobs {max(1, there // threads)}"
+    if jobs <= there:
+        fix += f", or set compute.threads: {there // jobs} in params.yaml, which gives other bits"
+    raise UserError(f"--jobs: {jobs} of {threads} threads each, and {there} cores here; {fix}")
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def reproduce(jobs: int) -> None:
+    """The same for the DVC project that is the current folder, whatever its stages are."""
+    running: Processes = {}
+    try:
+        _side_by_side(plan(), jobs, running)
+        running["all"] = _dvc("repro")
+        if running["all"].wait():
+            raise UserError("dvc repro: failed; mend what it tells above, and run this again")
+    finally:
+        _stop(running.values())
+
+
+def plan() -> dict[str, set[str]]:
+    """What is out of date, or comes of what is: addresses, and which of them each waits for."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            changed, graph = set(repo.status()), repo.index.graph
+    except DvcException as error:
+        cause = " ".join(str(error).split())
+        raise UserError(f"dvc.yaml: DVC cannot tell what is out of date: {cause}") from None
+    sources = {stage: list(graph.successors(stage)) for stage in graph}
+    found: dict[str, set[str]] = {}
+    for stage in TopologicalSorter(sources).static_order():
+        waits_for = {source.addressing for source in sources[stage]} & found.keys()
+        if waits_for or stage.addressing in changed:
+            found[stage.addressing] = waits_for
+    return found
+
+
+def _side_by_side(waiting: Mapping[str, set[str]], jobs: int, running: Processes) -> None:
+    """Start each stage as soon as there is a place, and all that it waits for is done."""
+    order = TopologicalSorter(waiting)
+    order.prepare()
+    ready: list[str] = []
+    while order.is_active():
+        ready += order.get_ready()
+        while ready and len(running) < jobs:
+            address = ready.pop(0)
+            running[address] = _start(address)
+        ended = _first_to_end(running)
+        _require_success(ended, running.pop(ended).returncode)
+        order.done(ended)
+
+
+def _start(address: str) -> subprocess.Popen[bytes]:
+    _say(f"{address}: started")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with _log(address).open("wb") as log:
+        return _dvc("--wait-for-lock", "repro", "--single-item", address, log=log)
+
+
+def _dvc(*words: str, log: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """DVC, in a group of its own, which can be interrupted without what else runs."""
+    here = str(Path(sys.executable).parent)
+    return subprocess.Popen(
+        [sys.executable, "-m", "mnist_diffusion.parallel", str(os.getpid()), *words],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT if log else None,
+        start_new_session=True,
+        env={**os.environ, "PATH": os.pathsep.join([here, os.environ.get("PATH", os.defpath)])},
+    )
+
+
+def _first_to_end(running: Processes) -> str:
+    while True:
+        for address, process in running.items():
+            if process.poll() is not None:
+                return address
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _require_success(address: str, code: int) -> None:
+    if code == 0:
+        _say(f"{address}: done")
+        return
+    lines = _log(address).read_text(encoding="utf-8", errors="replace").splitlines() or ["no word"]
+    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    raise UserError(f"{address}: {(told or lines)[-1]}; {_log(address)} has all that it said")
+
+
+def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
+    """Interrupt what still runs, as Ctrl-C would, and wait; what does not listen is killed."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        for process in processes:
+            if process.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(SECONDS_TO_END)
+
+
+def _log(address: str) -> Path:
+    return LOGS / f"{address.replace('/', '-')}.log"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _as_child(parent: int, words: list[str]) -> int:
+    """DVC in this process, which ends with its parent."""
+    from dvc.cli import main
+
+    # What is started in the background is deaf to interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    end_with(parent)
+    return int(main(words))
+
+
+if __name__ == "__main__":
+    raise SystemExit(_as_child(int(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,139 @@
+"""calibration: the metrics put to the test, on real digits and on real digits that were spoilt."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_diffusion import paths
+from mnist_diffusion.compute import configure
+from mnist_diffusion.dataset.splits import load_split
+from mnist_diffusion.evaluation.corruptions import CORRUPTIONS, Pool
+from mnist_diffusion.evaluation.ladder import METRICS, spread, verdict, worse_by
+from mnist_diffusion.evaluation.panel import Panel
+from mnist_diffusion.evaluation.real import ORDER, compared, load_real
+from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.extractor import Extractor
+from mnist_diffusion.progress import track
+from mnist_diffusion.provenance.environment import environment
+from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.randomness import derive_seed
+from mnist_diffusion.settings import Settings
+from mnist_diffusion.stages.record import Record
+
+Floors = Mapping[int, Mapping[str, Mapping[str, float]]]
+
+
+def run(settings: Settings) -> None:
+    """Every metric at every n, and at every rung of the ladder."""
+    device = configure(settings.compute)
+    inputs = [paths.PREPARED, paths.CLASSIFIER, paths.EXTRACTOR, paths.REFERENCE]
+    taken = origin(__name__, None, settings, parameters, inputs)
+    classifier, _ = checkpoint.load(paths.CLASSIFIER)
+    extractor, _ = checkpoint.load(paths.EXTRACTOR)
+    panel = Panel(classifier.to(device), cast(Extractor, extractor.to(device)), device)
+    chosen = settings.calibration
+    floors = {n: _floor(panel, n, settings) for n in chosen.counts}
+    ladder = _ladder(panel, floors[chosen.count], settings)
+    report = {
+        **{key: getattr(chosen, key) for key in ("count", "repeats")},
+        "floor": floors[chosen.count],
+        "against_n": [
+            {"n": n, "metric": metric, **floor[metric]}
+            for n, floor in floors.items()
+            for metric in METRICS
+        ],
+        "ladder": ladder,
+        "verdicts": _verdicts(ladder),
+        "made_from": taken.made_from,
+        "code": code_card(taken),
+        "environment": environment(device),
+    }
+    taken.verify()
+    write_json(paths.CALIBRATION, report)
+
+
+def parameters(settings: Settings) -> dict[str, Any]:
+    """What decides the sets and how they are spoilt."""
+    return settings.calibration.model_dump(by_alias=True)
+
+
+def record(settings: Settings) -> Record:
+    """Which metrics are blind to what, for tracking."""
+    report = read_json(paths.CALIBRATION)
+    rungs = len(report["ladder"]) // len(METRICS)
+    return Record(
+        params={key: report[key] for key in ("count", "repeats")},
+        metrics={
+            "blind": sum(row["blind"] for row in report["verdicts"]),
+            **{f"floor_{metric}": report["floor"][metric]["mean"] for metric in METRICS},
+        },
+        artifacts=[paths.CALIBRATION],
+        images=rungs * report["count"],
+    )
+
+
+def _pool(n: int, settings: Settings, repeat: int = 0) -> Pool:
+    """The test digits that sets of n are not compared with, in an order of their own."""
+    digits = load_split("test")
+    order: NDArray[np.int64] = np.load(paths.REFERENCE / ORDER, allow_pickle=False)
+    others = order[compared(n, len(order)) :]
+    seed = derive_seed(settings.calibration.seed, "calibration/set", repeat)
+    chosen = np.random.default_rng(seed).permutation(others)
+    return Pool(digits.images[chosen], digits.labels[chosen])
+
+
+def _floor(panel: Panel, n: int, settings: Settings) -> dict[str, dict[str, float]]:
+    """Each metric over random sets of n real digits."""
+    real, second = load_real(n), load_real(n, "extractor")
+    repeats = settings.calibration.repeats
+    sets = (_pool(n, settings, repeat) for repeat in range(repeats))
+    found = [
+        panel.scores(Pool(pool.images[:n], pool.labels[:n]), real, second)
+        for pool in track(sets, total=repeats, description=f"real at n={n}", unit="set")
+    ]
+    return {metric: spread([scores[metric] for scores in found]) for metric in METRICS}
+
+
+def _ladder(
+    panel: Panel, floor: Mapping[str, Mapping[str, float]], settings: Settings
+) -> list[dict[str, Any]]:
+    """Each metric at each severity of each corruption, all of one set of real digits."""
+    n = settings.calibration.count
+    pool, real, second = _pool(n, settings), load_real(n), load_real(n, "extractor")
+    steps = settings.calibration.ladder.model_dump(by_alias=True)
+    rungs = [(name, severity) for name in CORRUPTIONS for severity in steps[name]]
+    rows = []
+    for name, severity in track(rungs, total=len(rungs), description="ladder", unit="set"):
+        seed = derive_seed(settings.calibration.seed, f"calibration/{name}")
+        spoilt = CORRUPTIONS[name](pool, n, severity, np.random.default_rng(seed))
+        scores = panel.scores(spoilt, real, second)
+        rows += [
+            {
+                "corruption": name,
+                "severity": severity,
+                "metric": metric,
+                "value": scores[metric],
+                "relative_to_floor": worse_by(metric, scores[metric], floor[metric]),
+            }
+            for metric in METRICS
+        ]
+    return rows
+
+
+def _verdicts(ladder: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        verdict(
+            name,
+            metric,
+            [
+                row["relative_to_floor"]
+                for row in ladder
+                if (row["corruption"], row["metric"]) == (name, metric)
+            ],
+        )
+        for name in CORRUPTIONS
+        for metric in METRICS
+    ]

@@ -1,0 +1,105 @@
+"""ceiling: how well real digits, as few as are drawn, teach a classifier to read."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mnist_diffusion import paths
+from mnist_diffusion.compute import configure
+from mnist_diffusion.dataset.idx import CLASSES, Digits
+from mnist_diffusion.dataset.scaling import to_tensor
+from mnist_diffusion.dataset.splits import load_split
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.evaluation.accuracy import agreement
+from mnist_diffusion.evaluation.bootstrap import proportion_interval
+from mnist_diffusion.evaluation.features import judge
+from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.provenance.environment import environment
+from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.settings import Settings
+from mnist_diffusion.stages.record import Record
+from mnist_diffusion.training.transfer import trained_on
+
+
+def run(settings: Settings) -> None:
+    """Train on as many real digits as each cell of `tstr` has, and test."""
+    device = configure(settings.compute)
+    taken = origin(__name__, None, settings, parameters, [paths.PREPARED])
+    report = {
+        "n_test": len(load_split("test").labels),
+        "level": settings.evaluate.level,
+        "epochs": settings.tstr.epochs,
+        "by_n": {str(n): tested(real_digits(n), settings, device) for n in _counts(settings)},
+        "training_seeds": 1,
+        "made_from": taken.made_from,
+        "code": code_card(taken),
+        "environment": environment(device),
+    }
+    taken.verify()
+    write_json(paths.CEILING, report)
+
+
+def parameters(settings: Settings) -> dict[str, Any]:
+    """The recipe, and how many digits."""
+    return {**recipe(settings), "counts": _counts(settings)}
+
+
+def recipe(settings: Settings) -> dict[str, Any]:
+    """The judge's own, but for other epochs and batches: these sets are many times smaller."""
+    return {
+        **settings.classifier.model_dump(),
+        "epochs": settings.tstr.epochs,
+        "batch_size": settings.tstr.batch_size,
+        "level": settings.evaluate.level,
+    }
+
+
+def record(settings: Settings) -> Record:
+    """What was published, for tracking."""
+    report = read_json(paths.CEILING)
+    return Record(
+        params={"epochs": report["epochs"]},
+        metrics={f"accuracy_n{n}": found["accuracy"] for n, found in report["by_n"].items()},
+        artifacts=[paths.CEILING],
+        images=sum(map(int, report["by_n"])) * report["epochs"],
+    )
+
+
+def tested(digits: Digits, settings: Settings, device: torch.device) -> dict[str, Any]:
+    """Accuracy on the real test digits of a classifier trained on these."""
+    chosen = settings.classifier.model_copy(
+        update={"epochs": settings.tstr.epochs, "batch_size": settings.tstr.batch_size}
+    )
+    network = trained_on(*_tensors(digits), chosen, device)
+    images, labels = _tensors(load_split("test"))
+    probabilities = judge(network, images, device).probabilities
+    found = agreement(probabilities, labels)
+    right = probabilities.argmax(dim=1) == labels
+    return {
+        "accuracy": found.overall,
+        "accuracy_per_class": found.per_class,
+        "interval": list(proportion_interval(right, settings.evaluate.level)),
+    }
+
+
+def _counts(settings: Settings) -> list[int]:
+    return sorted({settings.cell(name).count for name in settings.tstr.cells})
+
+
+def real_digits(n: int) -> Digits:
+    """n training digits in the order of the drawn ones: 0 to 9, and again."""
+    real = load_split("train")
+    wanted = np.arange(n) % CLASSES
+    chosen = np.zeros(n, dtype=np.int64)
+    for digit in range(CLASSES):
+        there, places = np.flatnonzero(real.labels == digit), np.flatnonzero(wanted == digit)
+        if len(there) < len(places):
+            raise UserError(f"prepare.train: fewer than {len(places)} of a digit; raise it")
+        chosen[places] = there[: len(places)]
+    return Digits(real.images[chosen], real.labels[chosen])
+
+
+def _tensors(digits: Digits) -> tuple[Tensor, Tensor]:
+    return to_tensor(digits.images), torch.from_numpy(digits.labels)

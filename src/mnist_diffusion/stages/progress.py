@@ -1,0 +1,116 @@
+"""progress: how good a run's images were along its training, to reports/progress/<run>.json."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from mnist_diffusion import paths
+from mnist_diffusion.compute import configure
+from mnist_diffusion.dataset.scaling import to_tensor, to_uint8
+from mnist_diffusion.evaluation.distances import (
+    ReferenceStatistics,
+    frechet_distance,
+    relative_distance,
+)
+from mnist_diffusion.evaluation.features import judge
+from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.progress import track
+from mnist_diffusion.provenance.digests import array_digest
+from mnist_diffusion.provenance.environment import environment
+from mnist_diffusion.provenance.folders import read_manifest
+from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.sampling.denoiser import TrainedDenoiser
+from mnist_diffusion.sampling.draw import draw
+from mnist_diffusion.settings import Choices, Settings, WholeCell
+from mnist_diffusion.stages.record import HistoryPoint, Record
+from mnist_diffusion.stages.sample import load_denoiser
+
+
+def run(settings: Settings, name: str) -> None:
+    """Draw a few images from each snapshot of the run, from the same noise, and judge them."""
+    device = configure(settings.compute)
+    folder = paths.model(name)
+    inputs = [folder, paths.CLASSIFIER, paths.REFERENCE]
+    taken = origin(__name__, name, settings, partial(parameters, name=name), inputs)
+    classifier, _ = checkpoint.load(paths.CLASSIFIER)
+    classifier.to(device)
+    denoiser = load_denoiser(folder, device)
+    described = read_json(paths.REFERENCE_REPORT)
+    tensors = load_file(paths.REFERENCE / "statistics.safetensors")
+    reference = ReferenceStatistics(tensors["mean"], tensors["covariance"], described["n"])
+    batch_size = read_manifest(folder)["training"]["recipe"]["batch_size"]
+    points = []
+    snapshots = _snapshots(folder)
+    for step, path in track(snapshots, total=len(snapshots), description=name, unit="snapshot"):
+        checkpoint.put(denoiser.network, path)
+        point = {"step": step, "images": step * batch_size}
+        points.append(point | _judged(denoiser, settings, name, classifier, reference))
+    floor = described["floors"][str(settings.progress.count)]
+    report = {
+        "run": name,
+        **taken.parameters,
+        "points": points,
+        "fd_floor": floor["fd"]["mean"],
+        "relative_fd_floor": floor["relative_fd"]["mean"],
+        "made_from": taken.made_from,
+        "code": code_card(taken),
+        "environment": environment(device),
+    }
+    taken.verify()
+    write_json(paths.progress(name), report)
+
+
+def parameters(settings: Settings, name: str) -> dict[str, Any]:
+    """How the images are drawn: conditional ones unguided, the others unasked."""
+    asked = settings.runs[name].conditioning == "class"
+    return {**settings.progress.model_dump(), "guidance": 1.0 if asked else 0.0}
+
+
+def record(settings: Settings, name: str) -> Record:
+    """What was published, for tracking."""
+    report = read_json(paths.progress(name))
+    points = report["points"]
+    return Record(
+        params={key: report[key] for key in ("run", *parameters(settings, name))},
+        metrics={"relative_fd": points[-1]["relative_fd"]},
+        tags={"code_sha256": report["code"]["sha256"]},
+        history=[HistoryPoint("relative_fd", p["relative_fd"], p["step"]) for p in points],
+        artifacts=[paths.progress(name)],
+        images=report["count"] * len(points),
+    )
+
+
+def _snapshots(folder: Path) -> list[tuple[int, Path]]:
+    """The snapshots of a run by step."""
+    return sorted((int(path.stem), path) for path in (folder / "snapshots").iterdir())
+
+
+def _judged(
+    denoiser: TrainedDenoiser,
+    settings: Settings,
+    name: str,
+    classifier: nn.Module,
+    reference: ReferenceStatistics,
+) -> dict[str, Any]:
+    """The distance of images from the denoiser as it is now."""
+    cell = _cell(settings, name)
+    batches = draw(denoiser, cell, settings.sample)
+    images = to_uint8(torch.cat([batch.images for batch in batches]))
+    features = judge(classifier, to_tensor(images), denoiser.device).features
+    distance = frechet_distance(reference, features)
+    return {
+        "fd": distance,
+        "relative_fd": relative_distance(distance, reference),
+        "samples_sha256": array_digest(images),
+    }
+
+
+def _cell(settings: Settings, name: str) -> WholeCell:
+    """The way that all runs' snapshots are drawn: as a cell that says nothing of its own."""
+    usual = settings.sample.model_dump(include=set(Choices.model_fields))
+    return WholeCell(**{**usual, **parameters(settings, name), "run": name, "eta": 0.0})

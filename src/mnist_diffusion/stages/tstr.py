@@ -1,0 +1,70 @@
+"""tstr: train a classifier on a cell's digits, and test it on real ones."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from mnist_diffusion import paths
+from mnist_diffusion.compute import configure
+from mnist_diffusion.dataset.idx import Digits
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.provenance.digests import array_digest
+from mnist_diffusion.provenance.environment import environment
+from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.settings import Settings
+from mnist_diffusion.stages.ceiling import recipe, tested
+from mnist_diffusion.stages.record import Record
+
+
+def run(settings: Settings, name: str) -> None:
+    """Train on the cell's digits, test, and put the ceiling of as many real digits beside it."""
+    device = configure(settings.compute)
+    inputs = [paths.samples(name), paths.PREPARED, paths.CEILING]
+    taken = origin(__name__, name, settings, partial(parameters, name=name), inputs)
+    drawn = _drawn(name)
+    ceiling = read_json(paths.CEILING)
+    real = ceiling["by_n"][str(len(drawn.labels))]
+    report = {
+        "cell": name,
+        "run": settings.cells[name].run,
+        "n": len(drawn.labels),
+        **{key: ceiling[key] for key in ("n_test", "level", "epochs", "training_seeds")},
+        **tested(drawn, settings, device),
+        "real_accuracy": real["accuracy"],
+        "real_interval": real["interval"],
+        "samples_sha256": array_digest(drawn.images),
+        "made_from": taken.made_from,
+        "code": code_card(taken),
+        "environment": environment(device),
+    }
+    taken.verify()
+    write_json(paths.tstr(name), report)
+
+
+def parameters(settings: Settings, name: str) -> dict[str, Any]:
+    """The recipe of the ceiling; what decides the digits has its say in them."""
+    return {**recipe(settings), "run": settings.cells[name].run}
+
+
+def record(settings: Settings, name: str) -> Record:
+    """What was published, for tracking."""
+    report = read_json(paths.tstr(name))
+    return Record(
+        params={key: report[key] for key in ("cell", "run", "n", "epochs")},
+        metrics={key: report[key] for key in ("accuracy", "real_accuracy")},
+        tags={"samples_sha256": report["samples_sha256"]},
+        artifacts=[paths.tstr(name)],
+        images=report["n"] * report["epochs"],
+    )
+
+
+def _drawn(name: str) -> Digits:
+    folder = paths.samples(name)
+    images, labels = (
+        np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels")
+    )
+    if (labels < 0).any():
+        raise UserError(f"tstr.cells: {name} was asked for no digits; leave it out")
+    return Digits(images, labels)

@@ -1,0 +1,47 @@
+"""Two clean clones without DVC's run cache: the same digests at every stage
+
+The other one has another path, with a space, and another time zone, language, hash seed and umask.
+"""
+
+from pathlib import Path
+
+import pytest
+from clones import Clone, new_clone
+
+pytestmark = pytest.mark.faults
+STAGES = {
+    "prepare": "data/prepared",
+    "classifier": "models/classifier",
+    "reference": "data/reference",
+    "train": "models",
+    "sample": "data/samples",
+    "evaluate": "reports/metrics",
+    "report": "reports/figures",
+}
+ELSEWHERE = {
+    "TZ": "Pacific/Kiritimati",
+    "LC_ALL": "C",
+    "LANG": "tr_TR.UTF-8",
+    "PYTHONHASHSEED": "4711",
+    "COLUMNS": "40",
+}
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> Clone:
+    clone = new_clone(tmp_path_factory.mktemp("far away") / "a clone of it", raw_mnist)
+    clone.environment |= ELSEWHERE
+    clone.run("sh", "-c", "umask 077; exec dvc repro --quiet --no-run-cache")
+    return clone
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_gives_the_same(stage: str, ran: Clone, other: Clone) -> None:
+    there = ran.contents(STAGES[stage])
+    assert there
+    assert other.contents(STAGES[stage]) == there
+
+
+def test_dvc_finds_the_same_in_both(ran: Clone, other: Clone) -> None:
+    """By its own MD5 of the files' bytes, of outs and of what they depend on."""
+    assert (other.folder / "dvc.lock").read_bytes() == (ran.folder / "dvc.lock").read_bytes()

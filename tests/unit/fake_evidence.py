@@ -1,0 +1,130 @@
+"""What is judged beyond FD and accuracy, and the reports that tell of more than one cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnist_diffusion import paths
+from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.settings import Settings
+
+LIKENESS = {"kid": 0.001, "precision": 0.9, "recall": 0.92, "density": 1.0, "coverage": 0.95}
+HALF = 0.0005
+"""Of every interval."""
+METRICS = ("relative_fd", "second_relative_fd", "kid", "recall")
+CORRUPTIONS = ("blur", "dropped-class")
+
+
+def around(value: float, half: float = HALF) -> list[float]:
+    """An interval."""
+    return [value - half, value + half]
+
+
+def metrics(relative: float, accuracy: float | None, guidance: float) -> dict[str, Any]:
+    """The newer keys of reports/metrics/<cell>.json; the stronger the guidance, the fuller."""
+    values = {
+        "kid": 2 * relative,
+        "precision": 0.9,
+        "recall": 0.9 - 0.05 * max(guidance - 1, 0),
+        "density": 1.1,
+        "coverage": 0.9,
+    }
+    intervals = {key: around(value) for key, value in values.items()}
+    return values | {
+        "calibration_error": None if accuracy is None else 0.01,
+        "fd_per_class": None if accuracy is None else {str(d): 2 * relative for d in range(10)},
+        "second": {"extractor_sha256": "e" * 64, "fd": 1.0, "fd_floor": 0.1}
+        | {"relative_fd": relative, "relative_fd_floor": 0.001},
+        "memorisation": {"median_distance": 6.1, "median_distance_test": 6.4, "share_closer": 0.01},
+        "pixels": {
+            "saturated": 0.35 + 0.04 * max(guidance - 1, 0),
+            "saturated_real": 0.36,
+            "mass": 101.0,
+            "mass_real": 103.0,
+        },
+        "floors": {k: {"mean": v, "low": v, "high": v} for k, v in LIKENESS.items()},
+        "intervals": intervals
+        | {
+            "relative_fd": around(relative),
+            "second_relative_fd": around(relative),
+            "accuracy": None if accuracy is None else around(accuracy),
+            "confidence": around(0.97),
+        },
+        "extremes": {"best": list(range(20)), "worst": list(range(20, 40))},
+    }
+
+
+def write(root: Path, settings: Settings) -> None:
+    """Comparisons, TSTR, progress and calibration of everything declared."""
+    write_json(root / paths.COMPARISONS, {"level": 0.95, "comparisons": _compared(root, settings)})
+    for name in settings.tstr.cells:
+        trained = {"cell": name, "n": 60, "accuracy": 0.97, "interval": [0.96, 0.98]}
+        write_json(root / paths.tstr(name), trained | {"real_accuracy": 0.975})
+    for name in settings.runs:
+        write_json(root / paths.progress(name), progress(name))
+    write_json(root / paths.CALIBRATION, _calibration())
+
+
+def progress(name: str, pace: float = 1.0) -> dict[str, Any]:
+    """A run whose relative FD halves every 400 / pace steps of 64 images."""
+    steps = range(400, 2801, 400)
+    points = [{"step": s, "images": 64 * s, "relative_fd": 2 ** (-pace * s / 400)} for s in steps]
+    drawn = {"count": 30, "steps": 6, "sampler": "dpm-solver-2", "guidance": 1.0}
+    return {"run": name, **drawn, "points": points, "relative_fd_floor": 0.001}
+
+
+def _compared(root: Path, settings: Settings) -> list[dict[str, Any]]:
+    rows = []
+    for table, (baseline, *_) in settings.compare.baselines:
+        for cell in getattr(settings.report, table):
+            for metric in ("relative_fd", "accuracy"):
+                values = [read_json(root / paths.metrics(c))[metric] for c in (cell, baseline)]
+                if cell != baseline and None not in values:
+                    rows.append(_comparison(table, baseline, cell, metric, values[0] - values[1]))
+    return rows
+
+
+def _comparison(
+    table: str, baseline: str, cell: str, metric: str, difference: float
+) -> dict[str, Any]:
+    better = (difference < 0) == (metric == "relative_fd")
+    verdict = "better" if better else "worse"
+    return {
+        "table": table,
+        "baseline": baseline,
+        "cell": cell,
+        "metric": metric,
+        "difference": difference,
+        "interval": around(difference),
+        "p": 0.01,
+        "p_holm": 0.02,
+        "verdict": verdict if abs(difference) > HALF else "not distinguishable",
+        "n": 60,
+        "training_seeds": 1,
+    }
+
+
+def _calibration() -> dict[str, Any]:
+    """All metrics see blur; of them only recall and KID see a missing digit, and FD must."""
+    rungs, verdicts = [], []
+    for corruption in CORRUPTIONS:
+        for metric in METRICS:
+            sees = corruption == "blur" or metric in ("kid", "recall")
+            must = metric != "second_relative_fd"
+            verdicts.append({"corruption": corruption, "metric": metric, "sees": sees})
+            verdicts[-1] |= {"must": must, "blind": must and not sees}
+            rungs += [
+                {"corruption": corruption, "severity": s, "unit": "px", "metric": metric}
+                | {"value": 0.003, "relative_to_floor": 9.0 * s * sees}
+                for s in (0.5, 1.0)
+            ]
+    ns = np.array([50, 100, 200])
+    against = [
+        {"n": int(n), "metric": m, "mean": 1 / n, "low": 0.9 / n, "high": 1.1 / n}
+        for m in METRICS
+        for n in ns
+    ]
+    return {"against_n": against, "ladder": rungs, "verdicts": verdicts}

@@ -1,0 +1,81 @@
+"""compare, ceiling, tstr and calibration, as they are published in a small repository."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mnist_diffusion.evaluation.corruptions import CORRUPTIONS
+from mnist_diffusion.evaluation.ladder import METRICS
+from mnist_diffusion.yamlfile import read_yaml
+
+
+@pytest.fixture
+def reports(published):
+    def read(name):
+        return json.loads((published / "reports" / name).read_text())
+
+    return read
+
+
+def test_a_comparison_is_the_difference_of_what_is_published(reports):
+    """evaluate and compare judge the same images by two ways of calling the same functions."""
+    report = reports("comparisons.json")
+    assert {row["metric"] for row in report["comparisons"]} == {"relative_fd", "accuracy"}
+    for row in report["comparisons"]:
+        cell, baseline = (reports(f"metrics/{row[key]}.json") for key in ("cell", "baseline"))
+        expected = cell[row["metric"]] - baseline[row["metric"]]
+        assert row["difference"] == pytest.approx(expected, abs=1e-6)
+        assert row["interval"][0] <= row["difference"] <= row["interval"][1]
+        assert row["p"] <= row["p_holm"] <= 1
+        assert row["n"] == cell["n"]
+        distinguished = row["verdict"] != "not distinguishable"
+        assert distinguished == (row["p_holm"] <= 1 - report["level"])
+
+
+def test_every_table_is_compared(reports, published):
+    tables = read_yaml(published / "params.yaml")["report"]
+    report = reports("comparisons.json")
+    told = report["comparisons"] + report["left_out"]
+    baselines = {(row["table"], row["baseline"]) for row in report["comparisons"]}
+    for table in tables.keys() - {"headline"}:
+        cells = {row["cell"] for row in told if row["table"] == table}
+        cells |= {cell for where, cell in baselines if where == table}
+        assert cells == set(tables[table])
+
+
+def test_tstr_stands_beside_its_ceiling(reports, published):
+    ceiling = reports("ceiling.json")
+    for cell in read_yaml(published / "params.yaml")["tstr"]["cells"]:
+        report = reports(f"tstr/{cell}.json")
+        real = ceiling["by_n"][str(report["n"])]
+        assert report["real_accuracy"] == real["accuracy"]
+        for accuracy, interval in (("accuracy", "interval"), ("real_accuracy", "real_interval")):
+            assert report[interval][0] <= report[accuracy] <= report[interval][1]
+        assert {f"sample@{cell}", "prepare", "reports/ceiling.json"} == set(report["made_from"])
+
+
+def test_calibration_has_every_rung(reports, published):
+    chosen = read_yaml(published / "params.yaml")["calibration"]
+    report = reports("calibration.json")
+    rungs = {(row["corruption"], row["severity"], row["metric"]) for row in report["ladder"]}
+    assert rungs == {
+        (name, severity, metric)
+        for name in CORRUPTIONS
+        for severity in chosen["ladder"][name]
+        for metric in METRICS
+    }
+    assert {(row["n"], row["metric"]) for row in report["against_n"]} == {
+        (n, metric) for n in chosen["counts"] for metric in METRICS
+    }
+    assert {(row["corruption"], row["metric"]) for row in report["verdicts"]} == {
+        (name, metric) for name in CORRUPTIONS for metric in METRICS
+    }
+
+
+def test_wrong_labels_leave_all_but_accuracy_bit_equal(reports):
+    rows = [r for r in reports("calibration.json")["ladder"] if r["corruption"] == "wrong-labels"]
+    for metric in METRICS:
+        values = [row["value"] for row in rows if row["metric"] == metric]
+        assert (len(set(values)) == 1) == (metric != "accuracy")
+        assert np.isfinite(values).all()

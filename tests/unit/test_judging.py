@@ -1,0 +1,127 @@
+"""What the stages of judging publish: real files of a small repository."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from audited import CELLS, COUNT
+from safetensors.torch import load_file
+
+from mnist_diffusion.evaluation.bootstrap import proportion_interval
+from mnist_diffusion.evaluation.distances import ReferenceStatistics
+from mnist_diffusion.evaluation.real import load_classes, load_real
+from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.provenance.digests import arrays_digest
+from mnist_diffusion.settings import load_settings
+from mnist_diffusion.stages import evaluate, extractor, reference
+
+LIKENESS = {"kid", "precision", "recall", "density", "coverage"}
+
+
+@pytest.fixture
+def here(published: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(published)
+    return published
+
+
+def told(path: str) -> Any:
+    return json.loads(Path(path).read_text())
+
+
+def test_the_extractor_says_what_it_is(here: Path) -> None:
+    report = told("reports/extractor.json")
+    network, _ = checkpoint.load(Path("models/extractor"))
+    assert report["extractor_sha256"] == arrays_digest(checkpoint.weights(network))
+    assert report["n"] == 100
+    assert report["reconstruction_error"] > 0
+    logged = extractor.record(load_settings())
+    assert logged.metrics["reconstruction_error"] == report["reconstruction_error"]
+
+
+def test_the_reference_has_a_floor_for_every_n(here: Path) -> None:
+    report = told("reports/reference.json")
+    settings = load_settings()
+    assert set(report["floors"]) == {str(COUNT), str(settings.progress.count)}
+    for floor in report["floors"].values():
+        assert LIKENESS | {"fd", "relative_fd", "accuracy", "second_fd"} < set(floor)
+        spreads = [spread for key, spread in floor.items() if key != "fd_per_class"]
+        spreads += [spread for spread in floor["fd_per_class"].values() if spread]
+        assert all(one["low"] <= one["mean"] <= one["high"] for one in spreads)
+    logged = reference.record(settings).metrics
+    assert logged[f"floor_kid_n{COUNT}"] == report["floors"][str(COUNT)]["kid"]["mean"]
+
+
+def test_the_features_of_the_reference_have_its_statistics(here: Path) -> None:
+    labels = torch.from_numpy(np.load("data/prepared/train-labels.npy"))
+    features = load_file("data/reference/features.safetensors")
+    for digit, statistics in load_classes().items():
+        of = ReferenceStatistics.of(features["train"][labels == int(digit)])
+        assert torch.equal(statistics.mean, of.mean)
+        assert torch.equal(statistics.covariance, of.covariance)
+        assert statistics.count == of.count
+    real = load_real(COUNT)
+    order = np.load("data/reference/order.npy")
+    assert torch.equal(real.features, features["test"][order[:COUNT]])
+    assert sorted(order.tolist()) == list(range(100))
+    second = load_file("data/reference/second-features.safetensors")["train"]
+    assert torch.equal(
+        load_real(COUNT, "extractor").statistics.mean, ReferenceStatistics.of(second).mean
+    )
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_judgement_is_whole(here: Path, cell: str) -> None:
+    report = told(f"reports/metrics/{cell}.json")
+    asked = bool((np.load(f"data/samples/{cell}/labels.npy") >= 0).all())
+    where_asked = {"accuracy", "calibration_error", "fd_per_class", "confusion"}
+    assert all((report[key] is not None) == asked for key in where_asked)
+    assert (report["intervals"]["accuracy"] is not None) == asked
+    assert report["compared"] == COUNT
+    values = {**report, "second_relative_fd": report["second"]["relative_fd"]}
+    for key, ends in report["intervals"].items():
+        if ends:
+            assert ends[0] <= values[key] <= ends[1], key
+    assert set(report["floors"]) == LIKENESS | {"fd_per_class"}
+    floor = told("reports/reference.json")["floors"][str(COUNT)]
+    assert report["second"]["relative_fd_floor"] == floor["second_relative_fd"]["mean"]
+    assert set(report["made_from"]) == {
+        *(f"sample@{cell}", "prepare", "classifier", "extractor", "reference")
+    }
+
+
+def test_an_interval_is_that_of_the_counted_digits(here: Path) -> None:
+    report = told(f"reports/metrics/{CELLS[-1]}.json")
+    right = round(report["accuracy"] * COUNT)
+    expected = proportion_interval(torch.arange(COUNT) < right, 0.95)
+    assert report["intervals"]["accuracy"] == pytest.approx(expected)
+
+
+def test_the_best_and_worst_images_are_told_apart(here: Path) -> None:
+    report = told(f"reports/metrics/{CELLS[-1]}.json")["extremes"]
+    assert sorted(report["best"]) == sorted(report["worst"]) == list(range(COUNT))
+    assert report["best"] == report["worst"][::-1]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_mlflow_is_told_plain_numbers(here: Path, cell: str) -> None:
+    logged = evaluate.record(load_settings(), cell).metrics
+    assert LIKENESS | {"second_relative_fd", "relative_fd_low", "relative_fd_high"} < set(logged)
+    assert {"memorisation_share_closer", "pixels_saturated_real"} < set(logged)
+    assert all(isinstance(value, int | float) for value in logged.values())
+    assert "extractor_sha256" in evaluate.record(load_settings(), cell).tags
+
+
+def test_judging_again_gives_the_same_bytes(published_copy: Path) -> None:
+    path = Path(f"reports/metrics/{CELLS[-1]}.json")
+    before = path.read_bytes()
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        evaluate.run(load_settings(), CELLS[-1])
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+    assert path.read_bytes() == before

@@ -1,0 +1,203 @@
+"""Trained runs in MLflow's registry: which, once, which is best, and that they draw."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tracked import assert_one_warning, closed_port
+
+from mnist_diffusion import results
+from mnist_diffusion.generation import drawing
+from mnist_diffusion.generation.request import request
+from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.serving import registration
+from mnist_diffusion.settings import load_settings
+from mnist_diffusion.tracking import store
+from mnist_diffusion.tracking.models import MODEL
+
+RUN, UNLABELLED = "cosine-class", "linear-uncond"
+CELL, HEADLINE = "cosine-class", "cosine-class-g2"
+PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+"""How pickles of all protocols in use begin, and the archives that torch.save makes."""
+
+
+@pytest.fixture
+def unregistered(published, repository, monkeypatch):
+    """The files of a small pipeline beside an empty store, as the current folder."""
+    for name in ("data", "models", "reports", "params.yaml"):
+        copy = shutil.copytree if (published / name).is_dir() else shutil.copy
+        copy(published / name, repository / name)
+    monkeypatch.chdir(repository)
+    return repository
+
+
+@pytest.fixture
+def registered(unregistered):
+    assert results.complete_mlflow().failed == 0
+    return unregistered
+
+
+def client():
+    return store.open_experiment(store.TRAINING)[0]
+
+
+def versions():
+    found = client().search_model_versions(f"name = '{MODEL}'")
+    return {one.tags["run"]: one for one in found}
+
+
+def aliases():
+    return client().get_registered_model(MODEL).aliases
+
+
+def judge(cell, **scores):
+    path = Path(f"reports/metrics/{cell}.json")
+    write_json(path, read_json(path) | scores)
+
+
+def expected(run, **asked):
+    """The images that `generate` would draw."""
+    settings = load_settings()
+    base, config = settings.cell(settings.report.headline), drawing.trained(run)
+    artist = drawing.load(Path(f"models/{run}"), settings.compute)
+    wanted = request(base, settings.sample, config, run=run, **asked)
+    return np.concatenate(list(drawing.batches(artist, wanted)))
+
+
+def decoded(rows):
+    return np.stack([np.asarray(Image.open(BytesIO(base64.b64decode(row["png"])))) for row in rows])
+
+
+def test_each_run_is_registered_once_with_its_weights(registered):
+    found = versions()
+    assert set(found) == {RUN, UNLABELLED}
+    for run, one in found.items():
+        outputs = read_json(Path(f"models/{run}/manifest.json"))["outputs"]
+        assert one.tags["weights_sha256"] == outputs["weights_sha256"]
+        assert client().get_run(one.run_id).data.tags["run"] == run
+    numbers = {f"run-{run}": one.version for run, one in found.items()}
+    assert aliases() == numbers  # after three steps none is good enough to be best
+    assert results.complete_mlflow().failed == 0
+    assert versions() == found
+
+
+def test_the_best_follows_the_rule(registered):
+    judge(CELL, accuracy=0.99, relative_fd=0.2)
+    judge(HEADLINE, accuracy=0.97, relative_fd=0.1)
+    judge(UNLABELLED, accuracy=None, relative_fd=0.01)
+    assert registration.best(load_settings()) == (RUN, CELL)
+    assert registration.register_models(load_settings()).failed == 0
+    assert aliases()["best"] == versions()[RUN].version
+    judge(HEADLINE, accuracy=0.98)
+    assert registration.best(load_settings()) == (RUN, HEADLINE)
+    judge(CELL, accuracy=0.5)
+    judge(HEADLINE, accuracy=0.5)
+    registration.register_models(load_settings())
+    assert "best" not in aliases()
+
+
+def test_a_model_holds_no_pickle_and_all_the_code_that_it_needs(registered):
+    folder = Path(versions()[RUN].source)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert folder / "data/denoiser/weights.safetensors" in files
+    assert not [file for file in files if file.suffix in (".pkl", ".pickle", ".pt", ".bin")]
+    assert not [file for file in files if file.read_bytes().startswith(PICKLES)]
+    elsewhere = "from mnist_diffusion import serving; print(serving.__file__)"
+    clean = {"PYTHONPATH": str(folder / "code"), "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-c", elsewhere]
+    done = subprocess.run(command, env=clean, cwd="/", capture_output=True, text=True)
+    assert done.stdout.strip() == str(folder / "code/mnist_diffusion/serving/__init__.py")
+
+
+def test_pyfunc_draws_what_generate_draws(registered, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])  # MLflow puts the model's code before it
+    import mlflow.pyfunc
+    import pandas as pd
+    from mlflow.exceptions import MlflowException
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.tracking_uri())
+    mlflow.set_tracking_uri(store.tracking_uri())
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL}@run-{RUN}")
+    wishes = pd.DataFrame([{"digit": 7, "count": 2, "steps": 2}, {"digit": 3, "seed": 4}])
+    rows = model.predict(wishes).to_dict("records")
+    assert [(row["request"], row["digit"], row["image"]) for row in rows] == [
+        (0, 7, 0),
+        (0, 7, 1),
+        (1, 3, 0),
+    ]
+    assert np.array_equal(decoded(rows[:2]), expected(RUN, digit=7, count=2, steps=2))
+    assert np.array_equal(decoded(rows[2:]), expected(RUN, digit=3, count=1, seed=4))
+    for wish, word in (
+        ({"digit": 10}, "digit: got 10"),
+        ({"digit": 2.5}, "digit: got 2.5; give a whole number"),
+        ({"digit": "seven"}, "digit: got 'seven'; give a number"),
+        ({"digit": 1, "count": 10_000}, "count: got 10000; ask for 1000 at most"),
+    ):
+        with pytest.raises(MlflowException, match=word):
+            model.predict(pd.DataFrame([wish]))
+
+
+def test_weights_that_are_not_the_manifests_are_not_registered(unregistered, capfd):
+    other = unregistered / f"models/{UNLABELLED}/weights.safetensors"
+    shutil.copy(other, unregistered / f"models/{RUN}/weights.safetensors")
+    assert results.complete_mlflow().failed == 1
+    assert_one_warning(capfd, f"{RUN}: is not registered in MLflow")
+    assert set(versions()) == {UNLABELLED}
+
+
+@pytest.mark.slow
+def test_a_served_model_answers_a_post_with_a_digit(registered):
+    port = closed_port()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": store.tracking_uri(), "PATH": path}
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
+    command += ["--model-uri", f"models:/{MODEL}@run-{RUN}", "--port", str(port)]
+    server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(server, port)
+        rows = post(port, {"digit": 7, "guidance": 2.0, "steps": 2, "seed": 1})["predictions"]
+        drawn = expected(RUN, digit=7, guidance=2.0, steps=2, seed=1)
+        assert np.array_equal(decoded(rows), drawn)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            post(port, {"digit": 10})
+        told = json.loads(refused.value.read())
+        assert refused.value.code == 400
+        assert "digit: got 10; give one from 0 to 9" in told["message"]
+        assert "stack_trace" not in told
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def post(port, row):
+    content = json.dumps({"dataframe_records": [row]}).encode()
+    kind = {"Content-Type": "application/json"}
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", content, kind)
+    with direct().open(asked, timeout=120) as answer:
+        return json.load(answer)
+
+
+def wait_for(server, port):
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            direct().open(f"http://127.0.0.1:{port}/ping", timeout=5)
+            return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError("the server does not answer")
+
+
+def direct():
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))

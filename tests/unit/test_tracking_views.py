@@ -1,0 +1,74 @@
+"""The views that MLflow's pages open with, and what they stand on: tags, filters, datasets."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from tracked import RECORD, log, logged
+
+from mnist_diffusion.tracking import store, tables, views
+
+SERVER = "http://127.0.0.1:5000"
+TABLES = {"schedules": ["a", "b"], "guidance": ["b"], "samplers": []}
+
+
+@pytest.fixture
+def experiments(repository):
+    found = {}
+    for name in store.EXPERIMENTS:
+        client, found[name] = store.open_experiment(name)
+        views.publish_views(client, found[name], name)
+    return found
+
+
+def cell(name, sampler="ddim"):
+    return replace(RECORD, params=RECORD.params | {"run": name, "sampler": sampler})
+
+
+def test_every_link_leads_to_a_view_that_is_there(experiments):
+    links = views.links(SERVER, experiments)
+    titles = ["all cells", "schedules", "FD by guidance", "FD by cost", "training curves", "models"]
+    assert set(titles) <= set(links)
+    for link in list(links.values())[:-1]:
+        experiment, key = re.search(
+            r"/experiments/(\d+)/.*&viewStateShareKey=(\w+)$", link
+        ).groups()
+        client, _ = store.open_experiment(store.CELLS)
+        state = client.get_experiment(experiment).tags[f"mlflow.sharedViewState.{key}"]
+        assert ("compareRunsMode=CHART" in link) == ("compareRunCharts" in json.loads(state))
+
+
+def test_a_view_shows_the_cells_of_its_table(experiments):
+    for name in ("a", "b", "c"):
+        log("evaluate", name, cell(name), 1.0)
+    tables.mark(TABLES)
+    assert shown(experiments, "latest") == {"a", "b", "c"}
+    assert shown(experiments, "schedules") == {"a", "b"}
+    assert shown(experiments, "guidance") == {"b"}
+    assert shown(experiments, "samplers") == set()
+    tables.mark({**TABLES, "schedules": ["c"]})
+    assert shown(experiments, "schedules") == {"c"}
+
+
+def shown(experiments, key):
+    client, experiment = store.open_experiment(store.CELLS)
+    tag = client.get_experiment(experiments[store.CELLS]).tags[f"mlflow.sharedViewState.{key}"]
+    found = client.search_runs([experiment], json.loads(tag)["searchFilter"])
+    return {run.data.tags["cell"] for run in found}
+
+
+def test_datasets_are_named_with_the_digest_of_their_pixels(repository):
+    log("train", "a-run", replace(RECORD, tags={"images_sha256": "cd" * 32}), 1.0)
+    log("evaluate", "a", RECORD, 1.0)
+    log("sample", "a", RECORD, 1.0)
+    datasets = {}
+    for name in store.EXPERIMENTS:
+        for run in logged(name)[1]:
+            datasets[run.info.run_name] = run.inputs.dataset_inputs
+    [trained], [judged] = datasets["a-run"], datasets["a"]
+    assert datasets["sample@a"] == []
+    assert (trained.dataset.name, trained.dataset.digest) == ("mnist-train", "cd" * 18)
+    assert json.loads(trained.dataset.source)["sha256"] == "cd" * 32
+    assert (judged.dataset.name, judged.dataset.digest) == ("samples-a", "ab" * 18)
+    assert [(tag.key, tag.value) for tag in judged.tags] == [("mlflow.data.context", "evaluation")]
