@@ -48,8 +48,9 @@ class Table:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
-            title = (item.getparent(pytest.Module).obj.__doc__ or "").splitlines()[0]
-            self._titles[item.nodeid.partition("::")[0]] = title.rstrip(".")
+            if "faults" in item.keywords:
+                title = item.getparent(pytest.Module).obj.__doc__.splitlines()[0]
+                self._titles[item.nodeid.partition("::")[0]] = title.rstrip(".")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if "faults" not in report.keywords:

@@ -25,7 +25,7 @@ def faults(clone: Clone, command: Callable, stage: str, kind: str, at: int) -> l
     if done.code == -25:  # SIGXFSZ, of a process that does not ignore it
         return [f"{at}: killed by the kernel"]
     *_, last = done.output.splitlines() or [""]
-    told = last.startswith("error: ") if done.code else last.startswith("warning: ") or not last
+    told = done.code == 0 or last.startswith("error: ")
     found = [] if told else [f"{at}: ends with {last[:200]!r}"]
     return found + [f"{at}: a traceback"] * ("Traceback" in done.output)
 

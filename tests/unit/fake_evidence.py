@@ -42,7 +42,7 @@ def metrics(relative: float, accuracy: float | None, guidance: float) -> dict[st
         "pixels": {
             "saturated": 0.35 + 0.04 * max(guidance - 1, 0),
             "saturated_real": 0.36,
-            "mass": 101.0,
+            "mass": 101.0 + 4 * max(guidance - 1, 0),
             "mass_real": 103.0,
         },
         "floors": {k: {"mean": v, "low": v, "high": v} for k, v in LIKENESS.items()},

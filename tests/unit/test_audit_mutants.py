@@ -30,7 +30,6 @@ def nothing(*_, **__):
 
 MUTANTS = {
     "no look at manifests": (manifests, "check", f"{MANIFEST}, schema"),
-    "no look at links": (contents, "links", "a file replaced by a link to its copy"),
     "no look at each image": (contents, "check_images", "one pixel"),
     "no look at labels": (contents, "_labels", "an image relabelled"),
     "no walk along the chain": (chain, "check", f"{METRICS}, made_from/classifier"),

@@ -37,12 +37,9 @@ def found(severity=Severity.FAILED, auditor=None, cell=CELL):
 
 
 QUICK = {
-    "two images swapped",
     "a hidden file added to a model",
-    "a file removed",
     "a file replaced by a link to its copy",
     "a weight, by one bit",
-    "a byte of MNIST",
     f"{MANIFEST}, parameters/guidance",
     f"{METRICS}, fd",
     f"{TSTR}, made_from/sample@{RUN}",

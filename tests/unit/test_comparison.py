@@ -66,7 +66,8 @@ def test_accuracy_where_no_pair_or_one_differs() -> None:
     same = accuracy_difference(*right(90, 0, 0, 10), LEVEL)
     assert same.value == 0
     assert same.p == 1
-    assert same.interval[0] < 0 < same.interval[1]
+    # half an image in each of the two ways to differ: 1 / 102 of 102
+    assert same.interval == pytest.approx((-1.96 / 102, 1.96 / 102), rel=1e-4)
     # one heads of one coin: as two-sided as can be
     assert accuracy_difference(*right(90, 1, 0, 9), LEVEL).p == 1
     # five of five: 2 / 32
@@ -226,14 +227,14 @@ def test_verdicts_on_equals_are_rare_after_holm() -> None:
 @pytest.mark.parametrize("n", [200, 500, 2000])
 @pytest.mark.parametrize("shift", [0.0, 0.1, 0.5])
 def test_intervals_hold_the_truth_in_many_worlds(n: int, shift: float) -> None:
-    fd, accuracy = covered(2000, n=n, shift=shift)
-    assert 0.93 <= fd <= 0.97
-    assert 0.93 <= accuracy <= 0.98
+    fd, accuracy = covered(1000, n=n, shift=shift)
+    assert 0.92 <= fd <= 0.98
+    assert 0.92 <= accuracy <= 0.98
 
 
 @pytest.mark.slow
 def test_verdicts_on_equals_are_rare_in_many_tables() -> None:
-    assert false_verdicts(600, n=500, size=8) <= 0.05
+    assert false_verdicts(300, n=500, size=8) <= 0.05 + 2 * (0.05 * 0.95 / 600) ** 0.5
 
 
 def test_pairing_is_worth_having() -> None:

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.evaluation.distances import ReferenceStatistics
-from mnist_diffusion.evaluation.kernel import kernel_distance
-from mnist_diffusion.evaluation.neighbours import decisions
+from mnist_diffusion.evaluation.kernel import kernel_distance, resampled_kernel_distances
+from mnist_diffusion.evaluation.neighbours import decisions, influences
 from mnist_diffusion.evaluation.real import Real, compared
 from mnist_diffusion.evaluation.scores import likeness_intervals, per_class, scores
 
@@ -30,6 +30,7 @@ def test_prdc_of_the_published_example() -> None:
     """The readme of prdc: two sets of 10,000 from N(0, I) in 1000 dimensions."""
     found = decisions(normal(10_000, 1000, 0), normal(10_000, 1000, 1)).scores()
     published = {"precision": 0.4772, "recall": 0.4705, "density": 1.0555, "coverage": 0.9735}
+    assert found.pop("density") == pytest.approx(published.pop("density"), abs=0.1)
     assert found == pytest.approx(published, abs=0.03)
 
 
@@ -64,8 +65,18 @@ def test_copies_of_one_image_have_no_recall() -> None:
 
 
 def test_too_few_images_are_told() -> None:
-    with pytest.raises(UserError, match="5 images have no 5 neighbours"):
-        decisions(normal(5, 2, 0), normal(5, 2, 1))
+    with pytest.raises(UserError, match="6 images have no 6 neighbours"):
+        decisions(normal(6, 2, 0), normal(6, 2, 1))
+
+
+def test_influences_on_recall_and_coverage_are_what_is_lost_without_an_image() -> None:
+    real, drawn, n = normal(50, 3, 0), normal(40, 3, 1, shift=0.8), 40
+    whole = decisions(real, drawn).scores()
+    without = [decisions(real, torch.cat([drawn[:i], drawn[i + 1 :]])).scores() for i in range(n)]
+    for key, found in influences(real, drawn).items():
+        lost = torch.tensor([whole[key] - one[key] for one in without]).double()
+        torch.testing.assert_close(found, (n - 1) * (lost - lost.mean()))
+        assert lost.std() > 0
 
 
 def kid_by_words(real: np.ndarray, drawn: np.ndarray) -> float:
@@ -84,6 +95,21 @@ def kid_by_words(real: np.ndarray, drawn: np.ndarray) -> float:
 def test_kid_is_that_of_the_paper() -> None:
     real, drawn = normal(15, 4, 0).double(), normal(15, 4, 1, shift=0.5).double()
     assert kernel_distance(real, drawn) == pytest.approx(kid_by_words(real.numpy(), drawn.numpy()))
+
+
+def test_an_image_moves_kid_as_when_it_is_left_out() -> None:
+    """Against the jackknife; a resample of one image alone moves by that image's influence."""
+    n = 25
+    real, drawn = normal(n, 4, 0).double(), normal(n, 4, 1, shift=0.5).double()
+    whole = kernel_distance(real, drawn)
+    influences = resampled_kernel_distances(real, drawn, n * torch.eye(n, dtype=torch.long)) - whole
+    without = [
+        kid_by_words(real.numpy(), np.delete(drawn.numpy(), image, axis=0)) for image in range(n)
+    ]
+    expected = (n - 1) * (whole - np.array(without))
+    expected -= expected.mean()
+    spread = expected.std()
+    np.testing.assert_allclose(influences.numpy() / spread, expected / spread, atol=0.15)
 
 
 def test_kid_does_not_see_the_order_and_sees_no_difference_on_average() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tamperings import put
 
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.generation import pictures
@@ -143,7 +144,7 @@ def test_a_run_that_is_not_trained_names_the_command(published_copy, tmp_path, f
 
 
 def test_broken_betas_are_refused(published_copy, tmp_path):
-    (published_copy / f"models/{RUN}/betas.npy").write_bytes(b"no array")
+    put(published_copy / f"models/{RUN}/betas.npy", b"no array")
     with pytest.raises(UserError, match=r"betas\.npy: unusable"):
         draw(tmp_path / "a.png")
     assert not (tmp_path / "a.png").exists()

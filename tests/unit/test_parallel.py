@@ -48,7 +48,13 @@ stages:
       deps: ["${key}.model"]
       outs: ["${key}.sample"]
 """
-REPRODUCE = "from mnist_diffusion.parallel import reproduce; reproduce(2)"
+# Tests that run in the background are deaf to interrupts, and so would be what they start.
+REPRODUCE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from mnist_diffusion.parallel import reproduce
+reproduce(2)
+"""
 PATIENCE = 600
 
 

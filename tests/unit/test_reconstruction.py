@@ -37,6 +37,15 @@ def test_training_restores_what_was_hidden() -> None:
     assert sum(losses[-10:]) / 10 < 0.6 * blank < sum(losses[:3]) / 3
 
 
+def test_the_loss_is_of_the_clean_image() -> None:
+    losses, _ = train()
+    network = seeded(lambda: checkpoint.build("extractor", {}), seed=0)
+    randomness = generator(0, "extractor/epoch", 0)
+    clean = squares(160)[torch.randperm(160, generator=randomness)[:16]]
+    _, restored = network(spoiled(clean, SETTINGS.mask, SETTINGS.noise, randomness))
+    assert losses[0] == pytest.approx(float((restored - clean).detach().square().mean()), rel=1e-5)
+
+
 def test_training_is_repeatable_and_its_seed_matters() -> None:
     (losses, weights), (again, same), (others, _) = train(), train(), train(seed=1)
     assert losses == again != others

@@ -203,12 +203,18 @@ def test_thousand_steps_are_too_slow_if_few_are_as_good(here: Path) -> None:
     assert verdict("too-slow") is Verdict.HOLDS
 
 
-def test_over_guidance_needs_full_pixels_and_a_worse_fd(here: Path) -> None:
+def test_over_guidance_shows_in_pixels_ink_and_fd(here: Path) -> None:
     assert verdict("over-guided") is Verdict.HOLDS
-    assert "from s = 8 on" in outcome("over-guided").reason
+    assert "too much ink from s = 8 on" in outcome("over-guided").reason
     for cell in ("g8", "g16"):
         pixels = json.loads(paths.metrics(cell).read_text())["pixels"]
         fake_results.change(paths.metrics(cell), pixels=pixels | {"saturated": 0.36})
+    assert verdict("over-guided") is Verdict.DEPENDS
+    assert "too many full stroke pixels nowhere up to s = 16" in outcome("over-guided").reason
+    for cell in ("g8", "g16"):
+        pixels = json.loads(paths.metrics(cell).read_text())["pixels"]
+        fake_results.change(paths.metrics(cell), pixels=pixels | {"mass": 103.0})
+        set_metric(cell, "relative_fd", 0.01, half=0.01)
     assert verdict("over-guided") is Verdict.FAILS
 
 
@@ -252,7 +258,6 @@ def test_steadier_gradients_are_told_with_an_interval() -> None:
     random = np.random.default_rng(1)
     ratio, low, high = ratio_of_spreads(random.normal(0, 1, 400), random.normal(0, 2, 400))
     assert low < ratio < high < 1
-    assert ratio == pytest.approx(0.5, abs=0.05)
     _, low, high = ratio_of_spreads(random.normal(0, 1, 400), random.normal(0, 1, 400))
     assert low < 1 < high
 

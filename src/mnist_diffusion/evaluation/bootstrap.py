@@ -6,7 +6,8 @@ first order, as the estimate plus the mean of the resampled images' influences o
 The Jackknife, the Bootstrap and Other Resampling Plans, chapter 6). A resample of the score itself
 has images twice: a Fréchet or kernel distance then lies above the estimate, as that of too few
 images does, and its quantiles miss the truth more often than not; even its spread is too wide near
-the floor. A test measures how often the intervals hold the truth.
+the floor. Tests measure how often intervals hold the truth: in 90 to 98 per cent at a level of 95,
+and more often right at the floor, where they are wider than need be.
 """
 
 import torch
@@ -42,6 +43,12 @@ def mean_interval(values: Tensor, counts: Tensor, level: float) -> Interval:
     """Of the mean of values (n,), by counts (b, n)."""
     mean = float(values.double().mean())
     return normal_interval(mean, resampled(mean, values.double() - mean, counts), level)
+
+
+def share_interval(share: float, influences: Tensor, counts: Tensor, level: float) -> Interval:
+    """Of a share that is no mean over images, by influences (n,), counts (b, n); within 0 … 1."""
+    low, high = normal_interval(share, resampled(share, influences, counts), level)
+    return max(0.0, low), min(1.0, high)
 
 
 def proportion_interval(right: Tensor, level: float) -> Interval:

@@ -10,8 +10,7 @@ FULL = 250
 def pixel_statistics(images: NDArray[np.uint8]) -> dict[str, float]:
     """Of images (n, 28, 28): the share of stroke pixels that are saturated, and ink per image.
 
-    A stroke pixel is brighter than half. Ink is the sum of the pixels in [0, 1]; guidance that is
-    too strong raises both.
+    A stroke pixel is brighter than half; ink is the sum of the pixels in [0, 1].
     """
     stroke = int((images >= STROKE).sum())
     return {

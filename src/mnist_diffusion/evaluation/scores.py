@@ -7,6 +7,7 @@ from mnist_diffusion.evaluation.bootstrap import (
     mean_interval,
     normal_interval,
     proportion_interval,
+    share_interval,
 )
 from mnist_diffusion.evaluation.distances import (
     ReferenceStatistics,
@@ -15,7 +16,7 @@ from mnist_diffusion.evaluation.distances import (
     resampled_distances,
 )
 from mnist_diffusion.evaluation.kernel import kernel_distance, resampled_kernel_distances
-from mnist_diffusion.evaluation.neighbours import decisions
+from mnist_diffusion.evaluation.neighbours import decisions, influences
 from mnist_diffusion.evaluation.real import Real
 
 FEWEST = 2
@@ -66,18 +67,17 @@ def relative_interval(
 def likeness_intervals(
     features: Tensor, real: Tensor, counts: Tensor, level: float
 ) -> dict[str, Interval]:
-    """Of kid, precision, recall, density and coverage; counts (b, m).
-
-    For the last four the balls are held fixed, and only the images asked about them vary: drawn
-    ones for precision and density, real ones for recall and coverage.
-    """
+    """Of kid, precision, recall, density and coverage; counts (b, m)."""
     drawn = features[: len(real)]
     found = decisions(real, drawn)
-    resampled = resampled_kernel_distances(real, drawn, counts)
+    influenced = influences(real, drawn)
+    kernel = resampled_kernel_distances(real, drawn, counts)
     return {
-        "kid": normal_interval(kernel_distance(real, drawn), resampled, level),
+        "kid": normal_interval(kernel_distance(real, drawn), kernel, level),
         "precision": proportion_interval(found.precision, level),
-        "recall": proportion_interval(found.recall, level),
         "density": mean_interval(found.density, counts, level),
-        "coverage": proportion_interval(found.coverage, level),
+        **{
+            key: share_interval(float(getattr(found, key).double().mean()), values, counts, level)
+            for key, values in influenced.items()
+        },
     }

@@ -24,6 +24,7 @@ from mnist_diffusion.randomness import derive_seed, seeded
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import HistoryPoint, Record
 from mnist_diffusion.training.classification import train_classifier
+from mnist_diffusion.writers import emptied
 
 HISTORY = paths.CLASSIFIER / "history.csv"
 NETWORK = {"name": "classifier", "sizes": {}}
@@ -37,7 +38,7 @@ def run(settings: Settings) -> None:
     history = _train(network, settings, device)
     network.eval()
 
-    checkpoint.save(paths.CLASSIFIER, network, {"network": NETWORK})
+    checkpoint.save(emptied(paths.CLASSIFIER), network, {"network": NETWORK})
     history.to_csv(HISTORY, index=False, lineterminator="\n")
     images, labels = _load("test")
     report = _report(judge(network, images, device), labels)

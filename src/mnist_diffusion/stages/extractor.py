@@ -24,6 +24,7 @@ from mnist_diffusion.randomness import derive_seed, generator, seeded
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import HistoryPoint, Record
 from mnist_diffusion.training.reconstruction import spoiled, train_extractor
+from mnist_diffusion.writers import emptied
 
 HISTORY = paths.EXTRACTOR / "history.csv"
 NETWORK = {"name": "extractor", "sizes": {}}
@@ -37,7 +38,7 @@ def run(settings: Settings) -> None:
     network = _build(settings).to(device)
     history = _train(network, settings, device)
 
-    checkpoint.save(paths.EXTRACTOR, network, {"network": NETWORK})
+    checkpoint.save(emptied(paths.EXTRACTOR), network, {"network": NETWORK})
     history.to_csv(HISTORY, index=False, lineterminator="\n")
     images = _load("test")
     report = {

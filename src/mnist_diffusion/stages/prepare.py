@@ -13,6 +13,7 @@ from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import Record
+from mnist_diffusion.writers import emptied
 
 SUMMARY = paths.PREPARED / "summary.json"
 
@@ -30,8 +31,9 @@ def run(settings: Settings) -> None:
     )
     described = {name: summarise(digits) for name, digits in splits.items()}
 
+    folder = emptied(paths.PREPARED)
     for name, digits in splits.items():
-        save_split(name, digits)
+        save_split(name, digits, folder)
     write_json(SUMMARY, {"splits": described, "raw_sha256": canonical.SHA256})
     publish(
         paths.PREPARED,

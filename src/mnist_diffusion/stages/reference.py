@@ -29,6 +29,7 @@ from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import Record
+from mnist_diffusion.writers import emptied
 
 INPUTS = [paths.PREPARED, paths.CLASSIFIER, paths.EXTRACTOR]
 
@@ -48,7 +49,7 @@ def run(settings: Settings) -> None:
     extractor = cast(Extractor, checkpoint.load(paths.EXTRACTOR)[0]).to(device)
     second = {name: embed(extractor, batch, device) for name, batch in images.items()}
 
-    paths.REFERENCE.mkdir(parents=True, exist_ok=True)
+    emptied(paths.REFERENCE)
     training = floors.Training(
         _write("classifier", features),
         _write_classes(features["train"], labels["train"]),

@@ -30,7 +30,8 @@ def against_n(results: Results) -> list[Chart]:
 
 def _by_n(metric: object, own: pd.DataFrame) -> Chart:
     base = alt.Chart(own)
-    x = alt.X("n:Q", title="n (log)").scale(type="log").axis(values=sorted(set(own["n"])))
+    x = alt.X("n:Q", title="n (log)").scale(type="log", nice=False)
+    x = x.axis(values=sorted(set(own["n"])), labelOverlap=True)
     band = base.mark_area(opacity=0.25, color="var(--blue)").encode(
         x=x, y=alt.Y("low:Q", title=None).scale(zero=False), y2=alt.Y2("high:Q")
     )
@@ -67,7 +68,9 @@ def _spoilt(corruption: object, own: pd.DataFrame, metrics: list[str]) -> Chart:
     switch = legend_switch("metric")
     drawn = alt.Chart(own).mark_line(point=True)
     encoded = drawn.encode(
-        x=alt.X("severity:Q", title="severity").axis(values=sorted(set(own["severity"]))),
+        x=alt.X("severity:Q", title="severity").axis(
+            values=sorted(set(own["severity"])), format="~g", labelOverlap=True
+        ),
         y=alt.Y("relative_to_floor:Q", title="floor widths worse (symlog)")
         .scale(type="symlog")
         .axis(values=TICKS),

@@ -6,7 +6,6 @@ from mnist_diffusion.reporting.claims.claim import (
     Claim,
     Datum,
     Outcome,
-    UntestableError,
     Verdict,
     by_share,
 )
@@ -15,11 +14,6 @@ from mnist_diffusion.reporting.claims.select import at_scale, frontier, in_table
 from mnist_diffusion.reporting.ranking import nearest, surest
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.words import points, spread
-
-EXCESS = 7.0
-"""Above this the source sees over-saturation."""
-FULLER = 1.1
-"""Times the full pixels of real digits that look over-saturated."""
 
 
 def _dropout(results: Results) -> Outcome:
@@ -113,47 +107,6 @@ def _tstr(results: Results, cells: tuple[CellResult, ...]) -> list[Datum]:
     ]
 
 
-def _saturated(cell: CellResult) -> bool:
-    return cell.metrics.pixels.saturated > FULLER * cell.metrics.pixels.saturated_real
-
-
-def _excess(results: Results) -> Outcome:
-    cells = frontier(results)
-    if cells[-1].settings.guidance <= EXCESS:
-        raise UntestableError(f"no guidance scale above {EXCESS:g} is declared")
-    best, plain = nearest(cells), at_scale(cells, 1)
-    worse = {c.name for c in cells if ends(c, "relative_fd")[0] > ends(best, "relative_fd")[1]}
-    full = _from_which([c for c in cells if _saturated(c)], cells)
-    bad = _from_which([c for c in cells if _saturated(c) and c.name in worse], cells)
-    poor = _from_which([c for c in cells if ends(c, "recall")[1] < ends(plain, "recall")[0]], cells)
-    high = [c for c in cells if c.settings.guidance > EXCESS]
-    held = sum(_saturated(c) and c.name in worse for c in high)
-    reason = (
-        f"On MNIST: over-saturated {full}, over-saturated with a worse FD than at "
-        f"s = {best.settings.guidance:g} {bad}, recall lost {poor}."
-    )
-    return Outcome(by_share(held, len(high)), reason, [_ink(c) for c in (plain, *high)])
-
-
-def _from_which(those: list[CellResult], cells: list[CellResult]) -> str:
-    """The scale from which on all are among those."""
-    start = None
-    for cell in reversed(cells):
-        if cell not in those:
-            break
-        start = cell.settings.guidance
-    return "nowhere up to the largest s" if start is None else f"from s = {start:g} on"
-
-
-def _ink(cell: CellResult) -> Datum:
-    pixels = cell.metrics.pixels
-    text = (
-        f"{points(pixels.saturated)} % (real digits: {points(pixels.saturated_real)} %); relative "
-        f"FD {points(cell.metrics.relative_fd)} % ({spread(ends(cell, 'relative_fd'))})"
-    )
-    return Datum(f"full stroke pixels, s = {cell.settings.guidance:g}", text, cell.name)
-
-
 def _photographs(results: Results) -> Outcome:
     best = nearest(frontier(results))
     reason = (
@@ -203,15 +156,6 @@ CLAIMS = [
         "Accuracy (adherence) at its highest and recall (diversity) at the largest s, against "
         "s = 1; each counts where the intervals are apart.",
         _trade,
-    ),
-    Claim(
-        "over-guided",
-        "Values above 7–8 tend to produce over-saturated, artifact-heavy images.",
-        "Classifier-free guidance",
-        f"Every s above {EXCESS:g}: over-saturated where stroke pixels are full more than "
-        f"{FULLER:g} times as often as in real digits, artifacts where the interval of FD lies "
-        "above that of the best s.",
-        _excess,
     ),
     Claim(
         "photo-range",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mnist_diffusion.reporting.claims import (
     beyond,
     convergence,
+    excess,
     forward,
     guidance,
     sampling,
@@ -21,6 +22,7 @@ CLAIMS = [
     *training.CLAIMS[1:],
     *sampling.CLAIMS,
     *guidance.CLAIMS,
+    *excess.CLAIMS,
     *beyond.CLAIMS,
     *schedules.CLAIMS,
 ]
