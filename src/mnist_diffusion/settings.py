@@ -18,6 +18,8 @@ from mnist_diffusion.yamlfile import read_yaml
 
 Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=10)]
+"""Each digit once, at the least: or accuracy would be told of digits nobody asked for."""
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
@@ -90,6 +92,8 @@ class Extractor(Section):
 class Reference(Section):
     """The real-versus-real floor: what other real digits score at a given n."""
 
+    counts: Annotated[list[Count], Field(min_length=1)]
+    """Every n that a cell draws, or a snapshot along training."""
     repeats: Positive
     """Random real sets drawn per n."""
     seed: NonNegative
@@ -256,8 +260,6 @@ class Run(Section):
         return self
 
 
-Count = Annotated[int, Field(ge=10)]
-"""Each digit once, at the least: or accuracy would be told of digits nobody asked for."""
 Spacing = Literal["trailing", "leading", "linspace", "log-snr"]
 X0Bound = Literal["clip", "dynamic", "none"]
 Interval = Annotated[
@@ -488,11 +490,11 @@ class Settings(Section):
             for cell_name in getattr(self.report, table):
                 require(cell_name, self.cells, f"report.{table}", "cell")
         require(self.report.headline, self.cells, "report.headline", "cell")
-        self._check_claims()
         self._check_count("sample", self.sample.count)
         self._check_count("progress", self.progress.count)
         for name in self.cells:
             self._check_count(f"cells.{name}", self.cell(name).count)
+        self._check_claims()
         return self
 
     def _check_count(self, section: str, count: int) -> None:
@@ -500,6 +502,11 @@ class Settings(Section):
             raise ValueError(
                 f"{section}.count: {count} exceeds the {self.prepare.test} real test "
                 "digits that the floor is measured on; lower it or raise prepare.test"
+            )
+        if count not in self.reference.counts:
+            raise ValueError(
+                f"{section}.count: there is no floor for {count} images; "
+                f"add {count} to reference.counts"
             )
 
     def _check_claims(self) -> None:
@@ -510,6 +517,8 @@ class Settings(Section):
             require(name, self.cells, "tstr.cells", "cell")
             if self.cells[name].guidance == 0:
                 raise ValueError(f"tstr.cells: {name} was asked for no digits; leave it out")
+            if self.cell(name).count != self.sample.count:
+                raise ValueError(f"tstr.cells: {name} has a count of its own; leave it out")
         largest = max(self.calibration.counts)
         if largest >= self.prepare.test // 2:
             raise ValueError(

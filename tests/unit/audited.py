@@ -49,7 +49,7 @@ def _write_params(path: Path) -> None:
     yaml = YAML()
     params = yaml.load(REPOSITORY / "scales/smoke.yaml")
     params["prepare"].update(train=400, validation=100, test=100)
-    params["reference"]["repeats"] = 2
+    params["reference"].update(counts=[COUNT], repeats=2)
     params["train"]["recipes"]["fast"]["steps"] = 3
     params["train"]["log_every"] = 2
     params["sample"].update(count=COUNT, micro_batch=8, trajectory_images=3)

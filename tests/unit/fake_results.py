@@ -50,6 +50,7 @@ def small_content(count: int = 60) -> dict[str, Any]:
     """The real params.yaml with a few of its cells and the runs they draw."""
     content = read_yaml(PARAMS)
     content["sample"]["count"] = count
+    content["reference"]["counts"] = sorted({count, content["progress"]["count"]})
     content["cells"] = {name: content["cells"][name] for name in CELLS}
     drawn = {cell["run"] for cell in content["cells"].values()}
     content["runs"] = {name: run for name, run in content["runs"].items() if name in drawn}

@@ -7,11 +7,12 @@ from prdc import compute_prdc
 from torch import Tensor
 
 from mnist_diffusion.errors import UserError
+from mnist_diffusion.evaluation.bootstrap import counts
 from mnist_diffusion.evaluation.distances import ReferenceStatistics
 from mnist_diffusion.evaluation.kernel import kernel_distance, resampled_kernel_distances
 from mnist_diffusion.evaluation.neighbours import decisions, influences
 from mnist_diffusion.evaluation.real import Real, compared
-from mnist_diffusion.evaluation.scores import likeness_intervals, per_class, scores
+from mnist_diffusion.evaluation.scores import likeness, likeness_intervals, per_class, scores
 
 
 def normal(n: int, width: int, seed: int, shift: float = 0.0) -> Tensor:
@@ -132,6 +133,21 @@ def test_every_score_has_an_interval_around_it() -> None:
     assert set(intervals) == set(found) - {"fd", "relative_fd"}
     for key, (low, high) in intervals.items():
         assert low < found[key] < high
+
+
+def test_only_as_many_images_are_met_as_there_are_test_digits() -> None:
+    features, real = normal(300, 6, 1, shift=0.3), normal(100, 6, 2)
+    drawings = counts(100, 20, seed=0)
+    assert likeness(features, real) == likeness(features[:100], real)
+    intervals = likeness_intervals(features, real, drawings, 0.95)
+    assert intervals == likeness_intervals(features[:100], real, drawings, 0.95)
+
+
+def test_shares_have_intervals_among_shares() -> None:
+    real = normal(60, 3, 0)
+    intervals = likeness_intervals(normal(60, 3, 1), real, counts(60, 50, seed=0), 0.95)
+    for key in ("precision", "recall", "coverage"):
+        assert 0 <= intervals[key][0] < intervals[key][1] <= 1
 
 
 def test_duplicated_images_change_no_mean_but_the_manifolds() -> None:

@@ -326,6 +326,9 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
         ),
         ("tstr/cells", ["cosine-class"], "tstr.cells: there is no cell 'cosine-class'; did you"),
         ("cells/cosine-class-g2/guidance", 0.0, "tstr.cells: cosine-class-g2 was asked for no"),
+        ("progress/count", 301, "progress.count: there is no floor for 301 images; add 301 to"),
+        ("cells/cosine-class-g2/count", 499, "cells.cosine-class-g2.count: there is no floor"),
+        ("cells/cosine-class-g2/count", 500, "tstr.cells: cosine-class-g2 has a count of its own"),
         ("calibration/count", 777, "calibration.count: 777 is none of counts"),
         ("calibration/counts", [2000, 5000], "calibration.counts: 5000 leaves no choice of sets"),
         (

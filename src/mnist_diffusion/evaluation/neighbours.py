@@ -56,9 +56,9 @@ def influences(real: Tensor, drawn: Tensor, neighbours: int = NEIGHBOURS) -> dic
     distances = torch.cdist(drawn, real)
     radii, larger, nearest = _radii(drawn, neighbours)
     in_ball = distances < radii[:, None]
-    in_ring = ~in_ball & (distances < larger[:, None])
+    in_larger = distances < larger[:, None]
     grown = torch.zeros(len(drawn), len(real)).index_add_(
-        0, nearest.flatten(), in_ring.float().repeat_interleave(neighbours, dim=0)
+        0, nearest.flatten(), in_larger.float().repeat_interleave(neighbours, dim=0)
     )
     in_real = distances < _radii(real, neighbours)[0]
     return {

@@ -31,7 +31,7 @@ def run(settings: Settings) -> None:
         "n_test": len(load_split("test").labels),
         "level": settings.evaluate.level,
         "epochs": settings.tstr.epochs,
-        "by_n": {str(n): tested(real_digits(n), settings, device) for n in _counts(settings)},
+        "by_n": {str(n): tested(real_digits(n), settings, device) for n in [settings.sample.count]},
         "training_seeds": 1,
         "made_from": taken.made_from,
         "code": code_card(taken),
@@ -43,7 +43,7 @@ def run(settings: Settings) -> None:
 
 def parameters(settings: Settings) -> dict[str, Any]:
     """The recipe, and how many digits."""
-    return {**recipe(settings), "counts": _counts(settings)}
+    return {**recipe(settings), "count": settings.sample.count}
 
 
 def recipe(settings: Settings) -> dict[str, Any]:
@@ -82,10 +82,6 @@ def tested(digits: Digits, settings: Settings, device: torch.device) -> dict[str
         "accuracy_per_class": found.per_class,
         "interval": list(proportion_interval(right, settings.evaluate.level)),
     }
-
-
-def _counts(settings: Settings) -> list[int]:
-    return sorted({settings.cell(name).count for name in settings.tstr.cells})
 
 
 def real_digits(n: int) -> Digits:

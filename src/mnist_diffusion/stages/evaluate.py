@@ -17,6 +17,7 @@ from mnist_diffusion.dataset.scaling import to_tensor
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation import bootstrap, real, scores
 from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, shares
+from mnist_diffusion.evaluation.distances import ReferenceStatistics
 from mnist_diffusion.evaluation.embedding import embed
 from mnist_diffusion.evaluation.extremes import extremes
 from mnist_diffusion.evaluation.features import Judgement, judge
@@ -148,7 +149,7 @@ def _judgement(sample: Sample, chosen: Evaluate) -> dict[str, Any]:
     described = read_json(paths.REFERENCE_REPORT)
     floor = described["floors"][str(n)]
     here = real.load_real(n)
-    second = real.load_real(n, "extractor")
+    second = real.load_statistics("extractor")
     pixels = pixel_statistics(sample.images)
     return {
         **scores.scores(sample.judged.features, here),
@@ -158,7 +159,7 @@ def _judgement(sample: Sample, chosen: Evaluate) -> dict[str, Any]:
         **_agreement(sample),
         "second": {
             "extractor_sha256": described["second"]["extractor_sha256"],
-            **scores.distances(sample.second, second.statistics),
+            **scores.distances(sample.second, second),
             "fd_floor": floor["second_fd"]["mean"],
             "relative_fd_floor": floor["second_relative_fd"]["mean"],
         },
@@ -196,7 +197,7 @@ def _memorisation(sample: Sample) -> dict[str, float]:
 
 
 def _intervals(
-    sample: Sample, here: real.Real, second: real.Real, chosen: Evaluate
+    sample: Sample, here: real.Real, second: ReferenceStatistics, chosen: Evaluate
 ) -> dict[str, bootstrap.Interval | None]:
     """Over the images of the sample, by the same resamples for every cell of as many images."""
     level, n = chosen.level, len(sample.images)
@@ -204,10 +205,9 @@ def _intervals(
     fewer = bootstrap.counts(len(here.features), chosen.resamples, chosen.seed)
     features, probabilities = sample.judged.features, sample.judged.probabilities
     right = probabilities.argmax(dim=1) == sample.labels
-    statistics = second.statistics
     return {
         "relative_fd": scores.relative_interval(features, here.statistics, counts, level),
-        "second_relative_fd": scores.relative_interval(sample.second, statistics, counts, level),
+        "second_relative_fd": scores.relative_interval(sample.second, second, counts, level),
         **scores.likeness_intervals(features, here.features, fewer, level),
         "accuracy": bootstrap.proportion_interval(right, level) if sample.asked else None,
         "confidence": bootstrap.mean_interval(probabilities.amax(dim=1), counts, level),

@@ -76,7 +76,7 @@ def run(settings: Settings) -> None:
         },
         "memorisation": {"median_distance": float(np.median(nearest))},
         "pixels": pixel_statistics(splits["test"].images),
-        "floors": {str(n): _floor(tests, training, n, settings) for n in _counts(settings)},
+        "floors": {str(n): _floor(tests, training, n, settings) for n in settings.reference.counts},
     }
     write_json(paths.REFERENCE_REPORT, report)
     publish(paths.REFERENCE, taken, environment(device), reports=[paths.REFERENCE_REPORT])
@@ -84,7 +84,7 @@ def run(settings: Settings) -> None:
 
 def parameters(settings: Settings) -> dict[str, Any]:
     """What decides the floors, besides the digits and the networks."""
-    counts = ", ".join(map(str, _counts(settings)))
+    counts = ", ".join(map(str, settings.reference.counts))
     return {**settings.reference.model_dump(), "counts": counts}
 
 
@@ -106,12 +106,6 @@ def record(settings: Settings) -> Record:
         artifacts=[paths.REFERENCE_REPORT, paths.REFERENCE / MANIFEST],
         images=report["n"] + report["n_test"],
     )
-
-
-def _counts(settings: Settings) -> list[int]:
-    """Every n that a cell draws, or a snapshot along training."""
-    drawn = {settings.cell(name).count for name in settings.cells}
-    return sorted(drawn | {settings.progress.count})
 
 
 def _write(network: str, features: dict[str, Tensor]) -> ReferenceStatistics:
