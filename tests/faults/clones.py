@@ -78,14 +78,13 @@ class Clone:
 
     def call(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; stdout and stderr are both in stdout."""
-        settings = {"cwd": self.folder, "env": self.environment, **options}
+        settings = {"cwd": self.folder, "env": self.environment, "timeout": PATIENCE_SECONDS}
         return subprocess.run(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=PATIENCE_SECONDS,
-            **settings,
+            **settings | options,
         )
 
     def run(self, *command: str, **options: Any) -> str:

@@ -1,85 +1,38 @@
 """The whole pipeline, by real `dvc repro` on real digits, in a temporary clone."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from clones import Clone, new_clone
 from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
 from mnist_diffusion.provenance.digests import array_digest
 
-REPOSITORY = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
 
-
-class Clone:
-    """A copy of the working tree that is a repository of its own, at the smoke scale."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        kept = {
-            k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_", "GIT_"))
-        }
-        self.environment = kept | {
-            "PATH": f"{BIN}{os.pathsep}{kept['PATH']}",
-            "PYTHONPATH": str(folder / "src"),
-        }
-
-    def run(self, *command: str, code: int = 0) -> str:
-        """Run a command in the clone; its output, both streams."""
-        result = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True
-        )
-        output = result.stdout + result.stderr
-        assert result.returncode == code, output[-4000:]
-        return output
-
-    def repro(self) -> list[str]:
-        """`dvc repro`; the stages that ran."""
-        return re.findall(r"^Running stage '(.+)'", self.run("dvc", "repro"), re.MULTILINE)
+def repro(clone: Clone) -> list[str]:
+    """`dvc repro`; the stages that ran."""
+    told = clone.run("dvc", "repro", timeout=None)
+    return re.findall(r"^Running stage '(.+)'", told, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> Iterator[Clone]:
     folder = tmp_path_factory.mktemp("smoke") / "repository"
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    left_out = ("reports/", "dvc.lock")
-    for name in listed.stdout.splitlines():
-        if not name.startswith(left_out) and (REPOSITORY / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPOSITORY / name, folder / name)
-    clone = Clone(folder)
-    shutil.copytree(
-        raw_mnist, folder / "data/raw", ignore=lambda _, names: {".gitignore"} & {*names}
-    )
-    clone.run("git", "init", "--quiet")
-    clone.run("git", "add", "--all")
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.invalid")
-    clone.run("git", *identity, "commit", "--quiet", "-m", "as it is")
-    clone.run("mnist-diffusion", "scale", "smoke")
-    yield clone
+    yield new_clone(folder, raw_mnist)
     shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
 def ran(clone: Clone) -> list[str]:
-    return clone.repro()
+    return repro(clone)
 
 
 def declared(clone: Clone) -> set[str]:
@@ -162,7 +115,7 @@ def test_every_stage_is_a_run_in_mlflow(clone: Clone, ran: list[str]) -> None:
 
 
 def test_a_second_time_nothing_runs_and_nothing_is_dirty(clone: Clone, ran: list[str]) -> None:
-    assert clone.repro() == []
+    assert repro(clone) == []
     assert "up to date" in clone.run("dvc", "status")
 
 
@@ -171,7 +124,7 @@ def test_a_new_guidance_scale_runs_only_its_own_stages(clone: Clone, ran: list[s
     params = yaml.load(path)
     params["cells"]["cosine-class-g3"] = dict(params["cells"]["cosine-class-g2"], guidance=3.0)
     yaml.dump(params, path)
-    assert sorted(clone.repro()) == [
+    assert sorted(repro(clone)) == [
         "compare",
         "evaluate@cosine-class-g3",
         "report",
@@ -184,9 +137,10 @@ def test_a_typo_is_refused_in_one_line_before_anything_runs(clone: Clone, ran: l
     before = path.read_text()
     path.write_text(before.replace("guidance: 2.0", "guidence: 2.0", 1))
     try:
-        output = clone.run("mnist-diffusion", "check", code=1)
+        refused = clone.call("mnist-diffusion", "check")
     finally:
         path.write_text(before)
-    assert len(output.splitlines()) == 1
-    assert "guidence" in output
-    assert "did you mean 'guidance'" in output
+    assert refused.returncode == 1
+    assert len(refused.stdout.splitlines()) == 1
+    assert "guidence" in refused.stdout
+    assert "did you mean 'guidance'" in refused.stdout

@@ -11,7 +11,7 @@ import pytest
 from tracked import RECORD, assert_one_warning, closed_port, log, logged
 
 from mnist_diffusion.stages.record import HistoryPoint, Record
-from mnist_diffusion.tracking import flush, note, spool, store, sync
+from mnist_diffusion.tracking import flush, flushing, note, spool, store, sync
 from mnist_diffusion.tracking.sync import Counts, Result
 
 HISTORY = [HistoryPoint("loss", value, step) for step, value in enumerate([3.0, 0.1, math.nan])]
@@ -262,7 +262,7 @@ def test_a_store_that_dies_meanwhile_fails_the_rest(repository, monkeypatch, cap
 def test_a_process_that_logs_for_ever_is_not_waited_for(repository, monkeypatch, capfd):
     monkeypatch.setattr(sync, "PATIENCE_SECONDS", 0.2)
     spool.folder().mkdir(parents=True)
-    with sync.alone() as is_alone:
+    with flushing.alone() as is_alone:
         assert is_alone
         assert sync.sync(ALL) == Counts(failed=4)
     assert_one_warning(capfd, "MLflow is not complete")

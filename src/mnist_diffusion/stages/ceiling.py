@@ -18,7 +18,7 @@ from mnist_diffusion.evaluation.features import judge
 from mnist_diffusion.jsonfile import read_json, write_json
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.origin import code_card, origin
-from mnist_diffusion.settings import Settings
+from mnist_diffusion.settings import Classifier, Settings
 from mnist_diffusion.stages.record import Record
 from mnist_diffusion.training.transfer import trained_on
 
@@ -27,11 +27,12 @@ def run(settings: Settings) -> None:
     """Train on as many real digits as each cell of `tstr` has, and test."""
     device = configure(settings.compute)
     taken = origin(__name__, None, settings, parameters, [paths.PREPARED])
+    n = settings.sample.count
     report = {
         "n_test": len(load_split("test").labels),
         "level": settings.evaluate.level,
         "epochs": settings.tstr.epochs,
-        "by_n": {str(n): tested(real_digits(n), settings, device) for n in [settings.sample.count]},
+        "by_n": {str(n): tested(real_digits(n), settings, device)},
         "training_seeds": 1,
         "made_from": taken.made_from,
         "code": code_card(taken),
@@ -48,12 +49,12 @@ def parameters(settings: Settings) -> dict[str, Any]:
 
 def recipe(settings: Settings) -> dict[str, Any]:
     """The judge's own, but for other epochs and batches: these sets are many times smaller."""
-    return {
-        **settings.classifier.model_dump(),
-        "epochs": settings.tstr.epochs,
-        "batch_size": settings.tstr.batch_size,
-        "level": settings.evaluate.level,
-    }
+    return {**_training(settings).model_dump(), "level": settings.evaluate.level}
+
+
+def _training(settings: Settings) -> Classifier:
+    changed = {"epochs": settings.tstr.epochs, "batch_size": settings.tstr.batch_size}
+    return settings.classifier.model_copy(update=changed)
 
 
 def record(settings: Settings) -> Record:
@@ -69,10 +70,7 @@ def record(settings: Settings) -> Record:
 
 def tested(digits: Digits, settings: Settings, device: torch.device) -> dict[str, Any]:
     """Accuracy on the real test digits of a classifier trained on these."""
-    chosen = settings.classifier.model_copy(
-        update={"epochs": settings.tstr.epochs, "batch_size": settings.tstr.batch_size}
-    )
-    network = trained_on(*_tensors(digits), chosen, device)
+    network = trained_on(*_tensors(digits), _training(settings), device)
     images, labels = _tensors(load_split("test"))
     probabilities = judge(network, images, device).probabilities
     found = agreement(probabilities, labels)

@@ -8,7 +8,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor
 
 from mnist_diffusion import paths
@@ -155,7 +154,7 @@ def _judgement(sample: Sample, chosen: Evaluate) -> dict[str, Any]:
         **scores.scores(sample.judged.features, here),
         "fd_floor": floor["fd"]["mean"],
         "relative_fd_floor": floor["relative_fd"]["mean"],
-        "reference_sha256": arrays_digest(load_file(paths.REFERENCE / real.STATISTICS)),
+        "reference_sha256": described["reference_sha256"],
         **_agreement(sample),
         "second": {
             "extractor_sha256": described["second"]["extractor_sha256"],

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from mnist_diffusion import paths
@@ -17,6 +16,7 @@ from mnist_diffusion.evaluation.distances import (
     relative_distance,
 )
 from mnist_diffusion.evaluation.features import judge
+from mnist_diffusion.evaluation.real import load_statistics
 from mnist_diffusion.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.progress import track
@@ -41,8 +41,7 @@ def run(settings: Settings, name: str) -> None:
     classifier.to(device)
     denoiser = load_denoiser(folder, device)
     described = read_json(paths.REFERENCE_REPORT)
-    tensors = load_file(paths.REFERENCE / "statistics.safetensors")
-    reference = ReferenceStatistics(tensors["mean"], tensors["covariance"], described["n"])
+    reference = load_statistics()
     batch_size = read_manifest(folder)["training"]["recipe"]["batch_size"]
     points = []
     snapshots = _snapshots(folder)

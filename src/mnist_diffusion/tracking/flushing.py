@@ -15,6 +15,8 @@ from mnist_diffusion.tracking.entry import UnusableEntryError
 
 LIMIT_SECONDS = 120.0
 """How long one entry may take; opening MLflow counts to the first."""
+PATIENCE_SECONDS = 60.0
+"""How long whoever must log waits for another process to end its logging."""
 LOCK = ".lock"
 
 Answer = TypeVar("Answer")
@@ -44,6 +46,16 @@ def alone(patience: float = 0.0) -> Iterator[bool]:
         while not (taken := _locked(file.fileno())) and time.monotonic() < deadline:
             time.sleep(0.1)
         yield taken
+
+
+@contextmanager
+def in_turn(patience: float) -> Iterator[None]:
+    """Be alone, after waiting for it, whether or not anything was ever noted; or TimeoutError."""
+    spool.folder().mkdir(parents=True, exist_ok=True)
+    with alone(patience) as is_alone:
+        if not is_alone:
+            raise TimeoutError("another process is logging to it")
+        yield
 
 
 def log_waiting() -> None:

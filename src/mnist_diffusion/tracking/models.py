@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mnist_diffusion.tracking import runs, spool
-from mnist_diffusion.tracking.flushing import LIMIT_SECONDS, alone, within
+from mnist_diffusion.tracking.flushing import LIMIT_SECONDS, PATIENCE_SECONDS, in_turn, within
 from mnist_diffusion.tracking.store import TRAINING, open_experiment
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ ALIAS_OF_RUN = "run-{}"
 RUN_TAG, WEIGHTS_TAG = "run", "weights_sha256"
 FOLDER = "model"
 """Among the artifacts of the run."""
-PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,7 @@ def register(
     """
     counts = Counts()
     try:
-        spool.folder().mkdir(parents=True, exist_ok=True)
-        with alone(PATIENCE_SECONDS) as is_alone:
-            if not is_alone:
-                raise TimeoutError("another process is logging to it")
+        with in_turn(PATIENCE_SECONDS):
             if candidates:
                 _register(candidates, best, description, package, counts)
     except Exception as error:

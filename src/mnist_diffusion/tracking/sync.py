@@ -14,12 +14,15 @@ from functools import partial
 
 from mnist_diffusion.tracking import runs, spool
 from mnist_diffusion.tracking.entry import Entry, UnusableEntryError, address_of, make_entry
-from mnist_diffusion.tracking.flushing import LIMIT_SECONDS, alone, log_waiting, within
+from mnist_diffusion.tracking.flushing import (
+    LIMIT_SECONDS,
+    PATIENCE_SECONDS,
+    in_turn,
+    log_waiting,
+    within,
+)
 from mnist_diffusion.tracking.record import Record
 from mnist_diffusion.tracking.store import EXPERIMENTS, database_file, open_experiment, tracking_uri
-
-PATIENCE_SECONDS = 60.0
-"""How long to wait for another process that is logging."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,7 @@ def sync(results: Iterable[Result], declared: Collection[str] | None = None) -> 
     wanted = list(results)
     counts = Counts()
     try:
-        spool.folder().mkdir(parents=True, exist_ok=True)
-        with alone(PATIENCE_SECONDS) as is_alone:
-            if not is_alone:
-                raise TimeoutError("another process is logging to it")
+        with in_turn(PATIENCE_SECONDS):
             log_waiting()
             _log(wanted, counts)
             within(LIMIT_SECONDS, partial(_tidy, declared))
