@@ -1,0 +1,33 @@
+"""The settings in params.yaml: read, checked and frozen before anything starts.
+
+There are no defaults here: every number of a run stands in params.yaml, where DVC tracks it. That
+is why the pipeline need not depend on these files.
+"""
+
+from mnist_diffusion.settings.judging import Classifier, Evaluate, Extractor
+from mnist_diffusion.settings.sampling import FIXED_ETA, Cell, Choices, Sample, Sampling, WholeCell
+from mnist_diffusion.settings.section import Section
+from mnist_diffusion.settings.training import P2, Networks, Recipe, Run, Train
+from mnist_diffusion.settings.whole import Compute, Settings, load_settings, parse_settings
+
+__all__ = [
+    "FIXED_ETA",
+    "P2",
+    "Cell",
+    "Choices",
+    "Classifier",
+    "Compute",
+    "Evaluate",
+    "Extractor",
+    "Networks",
+    "Recipe",
+    "Run",
+    "Sample",
+    "Sampling",
+    "Section",
+    "Settings",
+    "Train",
+    "WholeCell",
+    "load_settings",
+    "parse_settings",
+]

@@ -1,0 +1,151 @@
+"""The sections that say how images are judged: from `classifier` to `calibration`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from mnist_diffusion.settings.section import (
+    Count,
+    Fraction,
+    Names,
+    NonNegative,
+    Positive,
+    Rate,
+    Section,
+)
+
+
+class Classifier(Section):
+    """The judge: its accuracy on real digits bounds what it can say about drawn ones."""
+
+    epochs: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    label_smoothing: Fraction
+    augmentation: Fraction
+    """Largest random shift, scaling and shear, as a fraction of the image."""
+    seed: NonNegative
+
+
+class Extractor(Section):
+    """The second network: its features bear out, or do not, what the judge's features say."""
+
+    epochs: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    mask: Annotated[int, Field(ge=0, lt=28)]
+    """Side of the hidden square, in pixels."""
+    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """Standard deviation of the noise on pixels in [-1, 1]."""
+    seed: NonNegative
+
+
+class Reference(Section):
+    """The real-versus-real floor: what other real digits score at a given n."""
+
+    counts: Annotated[list[Count], Field(min_length=1)]
+    """Every n that a cell draws, or a snapshot along training."""
+    repeats: Positive
+    """Random real sets drawn per n."""
+    seed: NonNegative
+
+
+class Evaluate(Section):
+    """Intervals: a bootstrap over the images of a cell."""
+
+    resamples: Annotated[int, Field(ge=20)]
+    level: Annotated[float, Field(gt=0.5, lt=1)]
+    """How often an interval is to hold the true value."""
+    seed: NonNegative
+
+
+class Progress(Section):
+    """How the snapshots of every run are drawn to be judged: quickly, for there are many."""
+
+    count: Count
+    """Images of each snapshot, the same noise for all."""
+    sampler: Literal["ddim", "dpm-solver-2", "dpm-solver-3"]
+    steps: Positive
+
+
+class Baselines(Section):
+    """By table of the report: the cells that its others are compared with."""
+
+    schedules: Names
+    samplers: Names
+    guidance: Names
+    ablations: Names
+    choices: Names
+
+
+class Compare(Section):
+    """Which differences a verdict is given on.
+
+    A cell meets each baseline of its table that was asked for the same digits: of these only those
+    of its own guidance, and then only those of its own training seed, where there are such.
+    """
+
+    baselines: Baselines
+
+
+class Tstr(Section):
+    """Train on synthetic, test on real: the judge's architecture and recipe, on drawn digits."""
+
+    epochs: Positive
+    batch_size: Positive
+    """Other than the judge's: these sets are many times smaller."""
+    cells: Names
+    """Cells that were asked for digits."""
+
+
+Severities = Annotated[list[Rate], Field(min_length=2)]
+Shares = Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2)]
+
+
+class Ladder(Section):
+    """How far real digits are spoilt, in rising steps."""
+
+    blur: Severities
+    """Standard deviation, in pixels."""
+    noise: Severities
+    """Standard deviation, as a share of the range of pixels."""
+    erosion: Shares
+    """How far towards the image of which every stroke has lost a pixel at each side."""
+    dropped_class: Annotated[
+        list[Annotated[int, Field(gt=0, lt=10)]], Field(min_length=2, alias="dropped-class")
+    ]
+    """How many of the ten digits are missing."""
+    duplicates: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=2)]
+    """Share of the images that are copies of others."""
+    wrong_labels: Annotated[Shares, Field(alias="wrong-labels")]
+    """Share of the images said to be another digit."""
+
+    @model_validator(mode="after")
+    def _check_rising(self) -> Ladder:
+        for corruption, severities in self.model_dump(by_alias=True).items():
+            if severities != sorted(set(severities)):
+                raise ValueError(f"{corruption}: {severities} does not rise; sort it, each once")
+        return self
+
+
+class Calibration(Section):
+    """The metrics put to the test on real digits that nobody drew."""
+
+    counts: Annotated[list[Count], Field(min_length=2)]
+    """The n at which every metric is measured."""
+    count: Count
+    """The n of the ladder."""
+    repeats: Annotated[int, Field(ge=2)]
+    """Random sets of real digits at each n: their range is what a metric must leave to see."""
+    seed: NonNegative
+    ladder: Ladder
+
+    @model_validator(mode="after")
+    def _check_count(self) -> Calibration:
+        if self.count not in self.counts:
+            raise ValueError(f"count: {self.count} is none of counts {self.counts}; use one")
+        return self

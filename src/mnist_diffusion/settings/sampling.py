@@ -1,0 +1,91 @@
+"""The sections that say how images are drawn: `sample`, `cells`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from mnist_diffusion.settings.section import Count, Name, NonNegative, Positive, Section, Share
+
+FIXED_ETA = {"ddpm": 1.0, "ddpm-large": 1.0}
+"""Samplers whose noise is given; all others but ddim have none."""
+
+Spacing = Literal["trailing", "leading", "linspace", "log-snr"]
+X0Bound = Literal["clip", "dynamic", "none"]
+Interval = Annotated[
+    list[Annotated[float, Field(ge=0, allow_inf_nan=False)]], Field(min_length=2, max_length=2)
+]
+
+
+class Choices(Section):
+    """How a cell is drawn, beyond its sampler: the same for all, unless a cell says otherwise."""
+
+    count: Count
+    """Images."""
+    spacing: Spacing
+    """Which timesteps are visited."""
+    x0_bound: X0Bound
+    """How the predicted x0 is held within the range of pixels."""
+    dynamic_quantile: Annotated[float, Field(gt=0, le=1)]
+    """Of |x0|, for the dynamic bound."""
+    guidance_interval: Interval | None
+    """Guide only at these levels of sigma / alpha; null guides at all."""
+    guidance_rescale: Share
+    """phi: how far the contrast is brought back to the unguided."""
+
+    @model_validator(mode="after")
+    def _check_choices(self) -> Choices:
+        _check_rising(self.guidance_interval)
+        return self
+
+
+class Sample(Choices):
+    """What all cells share, so that image k starts from the same noise in every cell."""
+
+    micro_batch: Positive
+    """Images per network call. Not part of the result's meaning, but of its last bits."""
+    trajectory_images: Positive
+    seed: NonNegative
+
+
+class Sampling(Section):
+    """One way of sampling one run."""
+
+    run: Name
+    sampler: Literal[
+        "ddpm", "ddpm-large", "ddim", "dpm-solver-1", "dpm-solver-2", "dpm-solver-3", "heun"
+    ]
+    steps: Positive
+    eta: Share
+    """Share of the ancestral noise: 1 for ddpm, 0 for solvers, either or between for ddim."""
+    guidance: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+    """s in eps_uncond + s·(eps_cond - eps_uncond): 0 is unconditional, 1 plain conditional."""
+
+
+class Cell(Sampling):
+    """A cell as params.yaml has it; what it leaves unsaid is said in `sample`."""
+
+    count: Count | None = None
+    spacing: Spacing | None = None
+    x0_bound: X0Bound | None = None
+    dynamic_quantile: Annotated[float | None, Field(gt=0, le=1)] = None
+    guidance_interval: Interval | None = None
+    guidance_rescale: Share | None = None
+
+    @model_validator(mode="after")
+    def _check_choices(self) -> Cell:
+        _check_rising(self.guidance_interval)
+        for name in sorted(self.model_fields_set - {"guidance_interval"}):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name}: null says nothing; leave it out, or give a value")
+        return self
+
+
+class WholeCell(Sampling, Choices):
+    """A cell with everything said."""
+
+
+def _check_rising(ends: list[float] | None) -> None:
+    if ends is not None and not ends[0] < ends[1]:
+        raise ValueError(f"guidance_interval: {ends} is empty; put the lower end first")

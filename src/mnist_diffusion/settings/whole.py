@@ -1,0 +1,185 @@
+"""All of params.yaml, and what its sections demand of one another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from mnist_diffusion import paths
+from mnist_diffusion.complaints import explain, require
+from mnist_diffusion.errors import UserError
+from mnist_diffusion.settings.judging import (
+    Calibration,
+    Classifier,
+    Compare,
+    Evaluate,
+    Extractor,
+    Progress,
+    Reference,
+    Tstr,
+)
+from mnist_diffusion.settings.sampling import FIXED_ETA, Cell, Choices, Sample, WholeCell
+from mnist_diffusion.settings.section import Name, Names, NonNegative, Positive, Section
+from mnist_diffusion.settings.training import Networks, Run, Train
+from mnist_diffusion.yamlfile import read_yaml
+
+RESERVED_RUNS = {"classifier", "extractor"}
+
+
+class Compute(Section):
+    """Where the networks run. Part of the result: other threads or devices round differently."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    """auto takes CUDA if it is there and the CPU otherwise; a forced device must exist."""
+    threads: Positive
+    """CPU threads of every stage."""
+
+
+class Prepare(Section):
+    """The split of the 60,000 training digits, and how many of the 10,000 test digits to use."""
+
+    train: Positive
+    validation: Positive
+    test: Annotated[int, Field(gt=0, le=10_000)]
+    seed: NonNegative
+
+    @model_validator(mode="after")
+    def _check_total(self) -> Prepare:
+        if self.train + self.validation > 60_000:
+            raise ValueError(
+                "train: train + validation exceed the 60,000 digits there are; lower one"
+            )
+        return self
+
+
+class Report(Section):
+    """Which cells the report's comparisons are made of."""
+
+    headline: Name
+    """The cell on the front page."""
+    schedules: Names
+    """Cells of the schedules × conditioning table."""
+    samplers: Names
+    """Cells of the samplers × steps table."""
+    guidance: Names
+    """Cells of the guidance table, in rising order."""
+    ablations: Names
+    """Cells of the table of training choices."""
+    choices: Names
+    """Cells of the table of sampling choices: spacing, bound, guidance interval and rescale."""
+
+
+class Settings(Section):
+    """All of params.yaml."""
+
+    scale: Name
+    compute: Compute
+    prepare: Prepare
+    classifier: Classifier
+    extractor: Extractor
+    reference: Reference
+    networks: Networks
+    train: Train
+    runs: Annotated[dict[Name, Run], Field(min_length=1)]
+    sample: Sample
+    cells: Annotated[dict[Name, Cell], Field(min_length=1)]
+    evaluate: Evaluate
+    progress: Progress
+    compare: Compare
+    tstr: Tstr
+    calibration: Calibration
+    report: Report
+
+    def cell(self, name: str) -> WholeCell:
+        """A cell, completed by what all cells share."""
+        shared = self.sample.model_dump(include=set(Choices.model_fields))
+        return WholeCell(**{**shared, **self.cells[name].model_dump(exclude_unset=True)})
+
+    @model_validator(mode="after")
+    def _check_references(self) -> Settings:
+        for name, run in self.runs.items():
+            if name in RESERVED_RUNS:
+                raise ValueError(f"runs.{name}: this name is taken; choose another")
+            require(run.recipe, self.train.recipes, f"runs.{name}.recipe", "recipe")
+            self._check_importance(name, run)
+        for name, cell in self.cells.items():
+            require(cell.run, self.runs, f"cells.{name}.run", "run")
+            self._check_cell(name, cell)
+        for table in ("schedules", "samplers", "guidance", "ablations", "choices"):
+            for cell_name in getattr(self.report, table):
+                require(cell_name, self.cells, f"report.{table}", "cell")
+        require(self.report.headline, self.cells, "report.headline", "cell")
+        self._check_count("sample", self.sample.count)
+        self._check_count("progress", self.progress.count)
+        for name in self.cells:
+            self._check_count(f"cells.{name}", self.cell(name).count)
+        self._check_claims()
+        return self
+
+    def _check_count(self, section: str, count: int) -> None:
+        if count > self.prepare.test:
+            raise ValueError(
+                f"{section}.count: {count} exceeds the {self.prepare.test} real test "
+                "digits that the floor is measured on; lower it or raise prepare.test"
+            )
+        if count not in self.reference.counts:
+            raise ValueError(
+                f"{section}.count: there is no floor for {count} images; "
+                f"add {count} to reference.counts"
+            )
+
+    def _check_claims(self) -> None:
+        for table, cells in self.compare.baselines:
+            for name in cells:
+                require(name, getattr(self.report, table), f"compare.baselines.{table}", "cell")
+        for name in self.tstr.cells:
+            require(name, self.cells, "tstr.cells", "cell")
+            if self.cells[name].guidance == 0:
+                raise ValueError(f"tstr.cells: {name} was asked for no digits; leave it out")
+            if self.cell(name).count != self.sample.count:
+                raise ValueError(f"tstr.cells: {name} has a count of its own; leave it out")
+        largest = max(self.calibration.counts)
+        if largest >= self.prepare.test // 2:
+            raise ValueError(
+                f"calibration.counts: {largest} leaves no choice of sets: {self.prepare.test} real "
+                "test digits, of which as many are compared with; lower it or raise prepare.test"
+            )
+
+    def _check_importance(self, name: str, run: Run) -> None:
+        recipe = self.train.recipes[run.recipe]
+        history = self.train.timestep_samplings.importance.history
+        drawn = recipe.steps * recipe.batch_size
+        if run.timestep_sampling == "importance" and drawn <= self.train.timesteps * history:
+            raise ValueError(
+                f"runs.{name}.timestep_sampling: importance waits until all timesteps have been "
+                f"seen {history} times, and {drawn:,} draws are too few; lower "
+                "train.timestep_samplings.importance.history or train more"
+            )
+
+    def _check_cell(self, name: str, cell: Cell) -> None:
+        fixed_eta = FIXED_ETA.get(cell.sampler, 0.0)
+        if cell.sampler != "ddim" and cell.eta != fixed_eta:
+            raise ValueError(f"cells.{name}.eta: {cell.sampler} has eta {fixed_eta}; set it so")
+        if cell.steps > self.train.timesteps:
+            raise ValueError(
+                f"cells.{name}.steps: {cell.steps} exceeds train.timesteps {self.train.timesteps}"
+            )
+        if self.runs[cell.run].conditioning == "uncond" and cell.guidance != 0:
+            raise ValueError(
+                f"cells.{name}.guidance: {cell.run} is unconditional; set 0 or choose a class run"
+            )
+
+
+def load_settings(path: Path = paths.PARAMS) -> Settings:
+    """Read and check a settings file; UserError says in one line what is wrong."""
+    return parse_settings(read_yaml(path), str(path))
+
+
+def parse_settings(content: dict[str, Any], source: str) -> Settings:
+    """Check settings that were read from `source`."""
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{source}: {explain(error, Settings)}") from None
