@@ -20,7 +20,10 @@ import torch._inductor  # noqa: F401  what asking for deterministic algorithms i
 
 import mnist_diffusion.cli
 
-STAGES = ("fetch", "prepare", "classifier", "reference", "train", "sample", "evaluate")
+STAGES = (
+    *("fetch", "prepare", "classifier", "extractor", "reference", "train", "sample"),
+    *("evaluate", "progress", "compare", "ceiling", "tstr", "calibration", "report"),
+)
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 CHANGES = ("os.mkdir", "os.rename", "os.truncate")
 PIECE = 64
