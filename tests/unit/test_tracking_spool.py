@@ -2,6 +2,7 @@ import math
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -148,15 +149,27 @@ def test_two_flushes_at_once_log_each_run_once(repository):
     assert names() == cells
 
 
+def test_how_long_the_oldest_has_waited(fresh_repository):
+    assert spool.waited_seconds() == 0
+    now = time.time_ns()
+    for age in (10, 300, 0):
+        (spool.folder() / f"{now - age * 10**9}-evaluate@a{age}").mkdir(parents=True)
+    (spool.folder() / "1x-no-entry").mkdir()
+    assert 300 <= spool.waited_seconds() < 360
+
+
 @pytest.mark.parametrize(
-    ("stage", "seconds", "calls"),
+    ("stage", "seconds", "waited", "calls"),
     [
-        ("prepare", 29, ["note prepare laptop"]),
-        ("prepare", 31, ["note prepare laptop", "flush"]),
-        ("report", 1, ["note report laptop", "flush"]),
+        ("prepare", 119, 119, ["note prepare laptop"]),
+        ("prepare", 121, 0, ["note prepare laptop", "flush"]),
+        ("prepare", 1, 121, ["note prepare laptop", "flush"]),
+        ("report", 1, 0, ["note report laptop", "flush"]),
     ],
 )
-def test_a_long_stage_flushes_and_the_last(tmp_path, monkeypatch, stage, seconds, calls):
+def test_a_stage_flushes_what_has_waited_and_the_last_does(
+    tmp_path, monkeypatch, stage, seconds, waited, calls
+):
     did = []
     settings = SimpleNamespace(scale="laptop", cells={})
     module = SimpleNamespace(run=lambda _: None, record=lambda _: Record())
@@ -167,6 +180,7 @@ def test_a_long_stage_flushes_and_the_last(tmp_path, monkeypatch, stage, seconds
     monkeypatch.setattr(runner, "importlib", SimpleNamespace(import_module=lambda _: module))
     monkeypatch.setattr(runner, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     monkeypatch.setattr(runner, "note", lambda stage, *rest: did.append(f"note {stage} {rest[-1]}"))
+    monkeypatch.setattr(runner, "waited_seconds", lambda: waited)
     monkeypatch.setattr(runner, "flush", lambda: did.append("flush"))
     runner.run_stage(stage)
     assert did == calls

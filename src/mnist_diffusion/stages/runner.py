@@ -16,12 +16,12 @@ from mnist_diffusion.lifeline import die_with_parent
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.settings import Settings, load_settings
 from mnist_diffusion.stages.record import Record
-from mnist_diffusion.tracking import commit, flush, note
+from mnist_diffusion.tracking import commit, flush, note, waited_seconds
 from mnist_diffusion.writers import only_writer
 
-FLUSH_AFTER_SECONDS = 30.0
-"""Opening MLflow costs 4 s: too much for each of many short stages, little for one that took long
-and should be seen while the pipeline goes on. LAST_STAGE brings the others."""
+FLUSH_AFTER_SECONDS = 120.0
+"""Opening MLflow costs 4 s: too much for each of many short stages, little now and then, so that
+whoever looks sees the pipeline go on. LAST_STAGE brings the others."""
 LAST_STAGE = "report"
 PUBLISHED = {
     "prepare": lambda _: paths.PREPARED / "manifest.json",
@@ -59,7 +59,7 @@ def run_stage(stage: str, name: str | None = None) -> None:
         record = record_of(settings, stage, name)
         write_json(paths.timing(stage, name), _sidecar(stage, name, record, seconds))
     note(stage, name, record, seconds, settings.scale)
-    if seconds > FLUSH_AFTER_SECONDS or stage == LAST_STAGE:
+    if stage == LAST_STAGE or max(seconds, waited_seconds()) > FLUSH_AFTER_SECONDS:
         flush()
 
 

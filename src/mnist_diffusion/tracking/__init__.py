@@ -6,6 +6,6 @@ with others.
 
 from mnist_diffusion.tracking.entry import commit
 from mnist_diffusion.tracking.flushing import flush
-from mnist_diffusion.tracking.spool import note
+from mnist_diffusion.tracking.spool import note, waited_seconds
 
-__all__ = ["commit", "flush", "note"]
+__all__ = ["commit", "flush", "note", "waited_seconds"]

@@ -56,6 +56,13 @@ def waiting() -> list[Path]:
     return sorted(folder().glob("[0-9]*-*"))
 
 
+def waited_seconds() -> float:
+    """How long the oldest entry has been waiting; 0 if there is none."""
+    stamps = (place.name.partition("-")[0] for place in waiting())
+    noted = [int(stamp) for stamp in stamps if stamp.isdecimal()]
+    return (time.time_ns() - min(noted)) / 1e9 if noted else 0.0
+
+
 def read(place: Path) -> Entry:
     """Read an entry; UnusableEntryError if it is not one."""
     try:
