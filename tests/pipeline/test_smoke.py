@@ -57,7 +57,7 @@ def test_every_cell_is_published_and_judged(clone: Clone, ran: list[str]) -> Non
         images, labels = (np.load(folder / f"{key}.npy") for key in ("images", "labels"))
         manifest = json.loads((folder / "manifest.json").read_text())
         metrics = json.loads((clone.folder / f"reports/metrics/{name}.json").read_text())
-        count = params["sample"]["count"]
+        count = cell.get("count", params["sample"]["count"])
         assert (images.shape, images.dtype) == ((count, 28, 28), np.uint8)
         assert ((labels == -1).all()) == (cell["guidance"] == 0)
         assert manifest["outputs"]["images_sha256"] == array_digest(images)
@@ -117,6 +117,16 @@ def test_every_stage_is_a_run_in_mlflow(clone: Clone, ran: list[str]) -> None:
 def test_a_second_time_nothing_runs_and_nothing_is_dirty(clone: Clone, ran: list[str]) -> None:
     assert repro(clone) == []
     assert "up to date" in clone.run("dvc", "status")
+
+
+def test_the_audit_proves_all_of_it(clone: Clone, ran: list[str]) -> None:
+    """Also a cell of fewer images than the others, which is compared on as many as it has."""
+    told = json.loads(clone.run("mnist-diffusion", "audit", "--all", "--json"))
+    assert told["verdict"] == told["report"]["verdict"] == "proven"
+    assert {audited["verdict"] for audited in told["cells"].values()} == {"proven"}
+    counts = YAML(typ="safe").load(clone.folder / "params.yaml")["reference"]["counts"]
+    compared = (clone.folder / "reports/tables/comparisons.csv").read_text()
+    assert min(counts) < max(counts) and f",{min(counts)},1\n" in compared
 
 
 def test_a_new_guidance_scale_runs_only_its_own_stages(clone: Clone, ran: list[str]) -> None:

@@ -23,6 +23,7 @@ SCORES = {
 }
 """Columns of scores: the metric, and by how much it is multiplied."""
 COLUMN = "cell"
+BASELINE = "baseline"
 
 
 def check(evidence: Evidence, member: Member) -> Findings:
@@ -33,7 +34,7 @@ def check(evidence: Evidence, member: Member) -> Findings:
         with regular(path).open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 if row.get(COLUMN) == cell:
-                    yield from _row(path, cell, row, due)
+                    yield from _row(path, cell, row, due | _of_a_pair(evidence, row, due))
     for name in ALWAYS:
         yield from _present(paths.TABLES / f"{name}.csv", cell)
 
@@ -58,6 +59,14 @@ def _due(evidence: Evidence, cell: str) -> dict[str, str]:
         "classifier": report["classifier_sha256"],
     }
     return {column: _printed(value) for column, value in values.items()}
+
+
+def _of_a_pair(evidence: Evidence, row: dict[str, str], due: dict[str, str]) -> dict[str, str]:
+    """What a row that compares the cell with another says otherwise: on how many images of both."""
+    if BASELINE not in row:
+        return {}
+    other = evidence.json(paths.metrics(row[BASELINE]))["n"]
+    return {"n": str(min(int(due["n"]), other))}
 
 
 def _times(value: float | None, factor: int) -> float | None:
