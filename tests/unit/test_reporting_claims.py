@@ -331,3 +331,16 @@ def test_a_claim_says_where_it_stands_and_how_it_is_tested() -> None:
         assert isinstance(claim, Claim)
         assert claim.section in source
         assert claim.text.endswith(".") and claim.test.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "count", "told"),
+    [
+        (Verdict.HOLDS, 2, "2 hold"),
+        (Verdict.HOLDS, 1, "1 holds"),
+        (Verdict.DEPENDS, 3, "3 depend"),
+        (Verdict.UNTESTED, 2, "2 not testable at this scale"),
+    ],
+)
+def test_how_many_claims_are_what(verdict, count, told):
+    assert verdict.of(count) == told

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mnist_diffusion.reporting.files import Interval
 from mnist_diffusion.reporting.ranking import nearest, surest
 from mnist_diffusion.reporting.results import Results
-from mnist_diffusion.reporting.words import count, percent
+from mnist_diffusion.reporting.words import count, one_of, percent
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,6 @@ def facts(results: Results) -> list[Fact]:
 
 def caveats(results: Results) -> list[str]:
     """What a reader must know before quoting a number."""
-    counts = sorted({cell.metrics.n for cell in results.cells.values()})
     return [
         f"{_trained(results)} Intervals are {100 * results.evidence.level:g} %, by bootstrap over "
         "images: they say how much of a number is the luck of drawing, nothing of the luck of "
@@ -63,10 +62,10 @@ def caveats(results: Results) -> list[str]:
         "Accuracy is how often that classifier sees the digit that was asked for. Digits are asked "
         "for equally often, while 9.0 to 11.2 % of MNIST are of each class: a small disadvantage "
         "of class cells in FD.",
-        f"n = {', '.join(f'{n:,}' for n in counts)} images a cell. What real test digits score at "
-        "the same n is a yardstick, not a bound: FD is measured against the training digits, "
-        "which other writers wrote and the judge was trained on, so a model that repeats training "
-        "digits could score below it.",
+        f"n = {one_of(cell.metrics.n for cell in results.cells.values())} images a cell. What real "
+        "test digits score at the same n is a yardstick, not a bound: FD is measured against the "
+        "training digits, which other writers wrote and the judge was trained on, so a model that "
+        "repeats training digits could score below it.",
     ]
 
 

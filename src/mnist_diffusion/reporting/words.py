@@ -54,6 +54,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
+def one_of(numbers: Iterable[int]) -> str:
+    """All different numbers, as in "500 or 2,000"."""
+    return " or ".join(f"{number:,}" for number in sorted(set(numbers)))
+
+
 def points(share: float) -> str:
     """A fraction as a number of per cents, in three digits that matter."""
     return f"{100 * share:.{2 if abs(share) < 0.1 else 1}f}"

@@ -8,7 +8,7 @@ import pandas as pd
 from mnist_diffusion.reporting.charts.chart import Chart, chart, tidy
 from mnist_diffusion.reporting.measures import Comparison
 from mnist_diffusion.reporting.results import Results
-from mnist_diffusion.reporting.words import COMPARISONS
+from mnist_diffusion.reporting.words import COMPARISONS, one_of
 
 VERDICTS = {
     "better": ("var(--green)", "circle"),
@@ -59,7 +59,7 @@ def _forest(table: str, baseline: str, rows: list[Comparison]) -> Chart:
     return chart(
         alt.layer(zero, bars, dots).properties(height=ROW_HEIGHT * len(frame)),
         f"differences-{table}-{baseline}",
-        f"Against {baseline}, n = {rows[0].n:,}",
+        f"Against {baseline}, n = {one_of(one.n for one in rows)}",
         "Left is better. Paired differences: the same starting noise and the same bootstrap draws, "
         f"95 % intervals, verdicts by Holm over the table. {_seeds(seeds)}",
         f"Differences in relative FD from {baseline}, in points: {told}.",

@@ -17,6 +17,11 @@ class Verdict(StrEnum):
     DEPENDS = "depends"
     UNTESTED = "not testable at this scale"
 
+    def of(self, count: int) -> str:
+        """So many claims and what is said of them, as in "2 hold"."""
+        several = self is not Verdict.UNTESTED and count != 1
+        return f"{count} {self.removesuffix('s') if several else self}"
+
 
 class UntestableError(Exception):
     """What a claim needs is not declared at this scale; the message says what."""
