@@ -80,17 +80,22 @@ def _compared(root: Path, settings: Settings) -> list[dict[str, Any]]:
     rows = []
     for table, (baseline, *_) in settings.compare.baselines:
         for cell in getattr(settings.report, table):
-            for metric in ("relative_fd", "accuracy"):
-                values = [read_json(root / paths.metrics(c))[metric] for c in (cell, baseline)]
+            for metric in ("relative_fd", "second_relative_fd", "accuracy"):
+                values = [_value(root, c, metric) for c in (cell, baseline)]
                 if cell != baseline and None not in values:
                     rows.append(_comparison(table, baseline, cell, metric, values[0] - values[1]))
     return rows
 
 
+def _value(root: Path, cell: str, metric: str) -> float | None:
+    report = read_json(root / paths.metrics(cell))
+    return report["second"]["relative_fd"] if metric == "second_relative_fd" else report[metric]
+
+
 def _comparison(
     table: str, baseline: str, cell: str, metric: str, difference: float
 ) -> dict[str, Any]:
-    better = (difference < 0) == (metric == "relative_fd")
+    better = (difference < 0) == (metric != "accuracy")
     verdict = "better" if better else "worse"
     return {
         "table": table,

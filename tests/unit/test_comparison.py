@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mnist_diffusion.evaluation.comparison import (
+    NETWORKS,
     Arena,
     accuracy_difference,
     difference,
@@ -92,11 +93,18 @@ def test_interval_and_p_agree_on_zero() -> None:
 
 
 def judged(
-    features: Tensor, labels: Tensor, *, guidance: float = 1.0, seed: int = 0, seen: Tensor = None
+    features: Tensor,
+    labels: Tensor,
+    *,
+    guidance: float = 1.0,
+    seed: int = 0,
+    seen: Tensor = None,
+    second: Tensor = None,
 ) -> Judged:
     seen = labels if seen is None else seen
     probabilities = torch.nn.functional.one_hot(seen.clamp(min=0), 10).double()
-    return Judged(Judgement(features, probabilities), labels, guidance, seed)
+    second = features if second is None else second
+    return Judged(Judgement(features, probabilities), second, labels, guidance, seed)
 
 
 def named(**cells: tuple[int, float, int]) -> dict[str, Judged]:
@@ -175,7 +183,8 @@ class World:
             seen = torch.where(unlucky < np.quantile(SUM, accuracy), labels, (labels + 1) % 10)
             features = 0.8 * shared + 0.6 * own + shift
             cells[name] = judged(features, labels, seen=seen)
-        return Arena(cells, self.reference, resamples=200, level=LEVEL, seed=0)
+        references = dict.fromkeys(NETWORKS.values(), self.reference)
+        return Arena(cells, references, resamples=200, level=LEVEL, seed=0)
 
 
 SUM = np.random.default_rng(1).uniform(size=(2, 200_000)).mean(axis=0)
@@ -244,7 +253,13 @@ def test_pairing_is_worth_having() -> None:
     paired = world.arena(n, generator, (0.9, 0.9))
     other = world.arena(n, generator, (0.9, 0.9))
     strangers = {"a": paired._judged["a"], "b": other._judged["b"]}
-    apart = Arena(strangers, world.reference, resamples=200, level=LEVEL, seed=0)
+    apart = Arena(
+        strangers,
+        dict.fromkeys(NETWORKS.values(), world.reference),
+        resamples=200,
+        level=LEVEL,
+        seed=0,
+    )
 
     def width(arena: Arena) -> float:
         low, high = arena.differences(Pair("b", "a", n))["relative_fd"].interval
@@ -269,5 +284,27 @@ def test_accuracy_is_compared_only_where_digits_were_asked_for() -> None:
     features = torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(0))
     cells = {name: judged(part, labels) for name, part in zip("ab", features, strict=True)}
     reference = ReferenceStatistics.of(torch.randn(90, 3))
-    arena = Arena(cells, reference, resamples=20, level=LEVEL, seed=0)
-    assert set(arena.differences(Pair("b", "a", 50))) == {"relative_fd"}
+    references = dict.fromkeys(NETWORKS.values(), reference)
+    arena = Arena(cells, references, resamples=20, level=LEVEL, seed=0)
+    assert set(arena.differences(Pair("b", "a", 50))) == {"relative_fd", "second_relative_fd"}
+
+
+def test_each_network_measures_with_features_and_reference_of_its_own() -> None:
+    """The judge sees two equal sets, the second network one that is nearer to what it knows."""
+    generator = torch.Generator().manual_seed(9)
+    same, near = torch.randn(200, 3, generator=generator), torch.randn(200, 5, generator=generator)
+    labels = torch.arange(200) % 10
+    cells = {"a": judged(same, labels, second=near + 1), "b": judged(same, labels, second=near)}
+    widths = {"classifier": 3, "extractor": 5}
+    references = {
+        network: ReferenceStatistics(
+            torch.zeros(width, dtype=torch.float64), torch.eye(width, dtype=torch.float64), 1000
+        )
+        for network, width in widths.items()
+    }
+    arena = Arena(cells, references, resamples=50, level=LEVEL, seed=0)
+    found = arena.differences(Pair("b", "a", 200))
+    assert found["relative_fd"].value == 0
+    means = near.mean(0)
+    expected = float(means.square().sum() - (means + 1).square().sum()) / 5
+    assert found["second_relative_fd"].value == pytest.approx(expected, rel=1e-4)

@@ -93,17 +93,29 @@ def verdict(name: str) -> Verdict:
     return outcome(name).verdict
 
 
+BOTH = ("relative_fd", "second_relative_fd")
+"""The metrics of both networks."""
+
+
 def set_metric(cell: str, metric: str, value: float, half: float = fake_evidence.HALF) -> None:
+    """A metric of a cell; relative FD in the eyes of both networks."""
     path = paths.metrics(cell)
-    intervals = json.loads(path.read_text())["intervals"]
-    interval = {metric: fake_evidence.around(value, half)}
-    fake_results.change(path, **{metric: value}, intervals=intervals | interval)
+    report = json.loads(path.read_text())
+    interval = fake_evidence.around(value, half)
+    changes: dict[str, Any] = {metric: value}
+    intervals = report["intervals"] | {metric: interval}
+    if metric == "relative_fd":
+        changes["second"] = report["second"] | {"relative_fd": value}
+        intervals["second_relative_fd"] = interval
+    fake_results.change(path, **changes, intervals=intervals)
 
 
-def set_comparison(cell: str, difference: float, half: float, said: str) -> None:
+def set_comparison(
+    cell: str, difference: float, half: float, said: str, metrics: tuple[str, ...] = BOTH
+) -> None:
     found = json.loads(paths.COMPARISONS.read_text())
     for one in found["comparisons"]:
-        if one["cell"] == cell and one["metric"] == "relative_fd":
+        if one["cell"] == cell and one["metric"] in metrics:
             interval = fake_evidence.around(difference, half)
             one |= {"difference": difference, "interval": interval, "verdict": said}
     paths.COMPARISONS.write_text(json.dumps(found))
@@ -141,6 +153,15 @@ def test_a_schedule_that_is_not_its_betas_fails_the_closed_form(here: Path) -> N
 def test_p2_is_judged_by_its_paired_comparison(here: Path, said: str, expected: Verdict) -> None:
     set_comparison("cosine-class-p2", -0.01, 0.001, said)
     assert verdict("p2-improves") is expected
+
+
+@pytest.mark.parametrize("said", ["worse", "not distinguishable"])
+def test_networks_that_disagree_make_a_claim_depend(here: Path, said: str) -> None:
+    set_comparison("cosine-class-p2", -0.01, 0.001, "better")
+    set_comparison("cosine-class-p2", 0.01, 0.001, said, BOTH[1:])
+    assert verdict("p2-improves") is Verdict.DEPENDS
+    told = outcome("p2-improves").reason
+    assert f"better by the judge's features and {said} by the second network's" in told
 
 
 def test_p2_weighs_the_noisiest_third_most(here: Path) -> None:
@@ -192,6 +213,25 @@ def test_one_of_two_ddims_makes_it_depend(here: Path) -> None:
     set_comparison("ddim20", 0.1, 0.001, "worse")
     set_comparison("ddim50", 0.0, 0.0001, "not distinguishable")
     assert verdict("ddim") is Verdict.DEPENDS
+
+
+def test_ddim_that_loses_in_the_eyes_of_one_network_depends(here: Path) -> None:
+    for cell in ("ddim20", "ddim50"):
+        set_comparison(cell, 0.1, 0.0001, "worse", BOTH[:1])
+        set_comparison(cell, -0.1, 0.0001, "better", BOTH[1:])
+    assert verdict("ddim") is Verdict.DEPENDS
+    assert "more by the judge's features and little by the second" in outcome("ddim").reason
+
+
+def test_schedules_that_only_the_judge_tells_apart_depend(here: Path) -> None:
+    assert verdict("schedules-differ") is Verdict.HOLDS
+    found = json.loads(paths.COMPARISONS.read_text())
+    for one in found["comparisons"]:
+        if one["table"] == "schedules" and one["metric"] == BOTH[1]:
+            one["verdict"] = "not distinguishable"
+    paths.COMPARISONS.write_text(json.dumps(found))
+    assert verdict("schedules-differ") is Verdict.DEPENDS
+    assert "not clearly by the second network's" in outcome("schedules-differ").reason
 
 
 def test_thousand_steps_are_too_slow_if_few_are_as_good(here: Path) -> None:

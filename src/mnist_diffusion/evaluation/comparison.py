@@ -15,7 +15,9 @@ from mnist_diffusion.evaluation.distances import (
 )
 from mnist_diffusion.evaluation.pairing import Judged, Pair
 
-LOWER_IS_BETTER = {"relative_fd": True, "accuracy": False}
+NETWORKS = {"relative_fd": "classifier", "second_relative_fd": "extractor"}
+"""Metrics that are distances, by the network that they are measured with."""
+LOWER_IS_BETTER = {**dict.fromkeys(NETWORKS, True), "accuracy": False}
 """The metrics compared."""
 Verdict = Literal["better", "worse", "not distinguishable"]
 
@@ -78,34 +80,39 @@ class Arena:
     def __init__(
         self,
         judged: Mapping[str, Judged],
-        reference: ReferenceStatistics,
+        references: Mapping[str, ReferenceStatistics],
         *,
         resamples: int,
         level: float,
         seed: int,
     ):
-        self._judged, self._reference = judged, reference
+        """`references` are by network."""
+        self._judged, self._references = judged, references
         self._resamples, self._level, self._seed = resamples, level, seed
-        self._distances: dict[tuple[str, int], tuple[float, Tensor]] = {}
+        self._distances: dict[tuple[str, str, int], tuple[float, Tensor]] = {}
 
     def differences(self, pair: Pair) -> dict[str, Difference]:
         """By metric: the cell less its baseline. No accuracy where no digits were asked for."""
-        value, resampled = self._relative_distance(pair.cell, pair.n)
-        other, others = self._relative_distance(pair.baseline, pair.n)
-        found = {"relative_fd": difference(value - other, resampled - others, self._level)}
+        found = {metric: self._nearer(pair, network) for metric, network in NETWORKS.items()}
         cell, baseline = self._judged[pair.cell], self._judged[pair.baseline]
         if cell.asked:
             right, wanted = cell.right[: pair.n], baseline.right[: pair.n]
             found["accuracy"] = accuracy_difference(right, wanted, self._level)
         return found
 
-    def _relative_distance(self, name: str, n: int) -> tuple[float, Tensor]:
+    def _nearer(self, pair: Pair, network: str) -> Difference:
+        value, resampled = self._relative_distance(network, pair.cell, pair.n)
+        other, others = self._relative_distance(network, pair.baseline, pair.n)
+        return difference(value - other, resampled - others, self._level)
+
+    def _relative_distance(self, network: str, name: str, n: int) -> tuple[float, Tensor]:
         """Of the first n images: as it is, and of each resample."""
-        if (name, n) not in self._distances:
-            features = self._judged[name].judgement.features[:n]
+        if (network, name, n) not in self._distances:
+            reference = self._references[network]
+            features = self._judged[name].features(network)[:n]
             drawn = counts(n, self._resamples, self._seed)
-            resampled = resampled_distances(self._reference, features, drawn)
-            value = frechet_distance(self._reference, features)
-            trace = self._reference.trace
-            self._distances[name, n] = value / trace, resampled / trace
-        return self._distances[name, n]
+            resampled = resampled_distances(reference, features, drawn)
+            value = frechet_distance(reference, features)
+            scaled = value / reference.trace, resampled / reference.trace
+            self._distances[network, name, n] = scaled
+        return self._distances[network, name, n]

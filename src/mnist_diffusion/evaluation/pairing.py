@@ -11,14 +11,20 @@ from mnist_diffusion.evaluation.features import Judgement
 
 @dataclass(frozen=True)
 class Judged:
-    """A cell in the judge's eyes, and how it came about."""
+    """A cell in the eyes of both networks, and how it came about."""
 
     judgement: Judgement
+    second: Tensor
+    """(n, 64) features of the second network."""
     labels: Tensor
     """(n,) the digits asked for, -1 where none were."""
     guidance: float
     seed: int
     """Of the training of its run."""
+
+    def features(self, network: str) -> Tensor:
+        """(n, d) of "classifier" or "extractor"."""
+        return self.judgement.features if network == "classifier" else self.second
 
     @property
     def right(self) -> Tensor:

@@ -131,6 +131,9 @@ def _way(cell: CellResult) -> str:
 
 def _guidance(cells: Sequence[CellResult]) -> str:
     text = f"relative FD is lowest at s = {nearest(cells).settings.guidance:g}"
+    other = min(cells, key=lambda cell: cell.metrics.second_relative_fd)
+    if other is not nearest(cells):
+        text += f" (by the second network at s = {other.settings.guidance:g})"
     asked = [cell for cell in cells if cell.asks_for_digits]
     if not asked:
         return text

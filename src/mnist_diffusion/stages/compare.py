@@ -1,7 +1,7 @@
 """compare: every cell of the report's tables against its baselines, image by image."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,15 +12,18 @@ from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.scaling import to_tensor
 from mnist_diffusion.evaluation.comparison import (
     LOWER_IS_BETTER,
+    NETWORKS,
     Arena,
     holm,
     verdict,
 )
+from mnist_diffusion.evaluation.embedding import embed
 from mnist_diffusion.evaluation.features import judge
 from mnist_diffusion.evaluation.pairing import Judged, Pair, pairs, unmatched
 from mnist_diffusion.evaluation.real import load_statistics
 from mnist_diffusion.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.extractor import Extractor
 from mnist_diffusion.progress import track
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.environment import environment
@@ -37,12 +40,13 @@ def run(settings: Settings) -> None:
     device = configure(settings.compute)
     tables = _tables(settings)
     cells = list(dict.fromkeys(cell for names in tables.values() for cell in names))
-    inputs = [*map(paths.samples, cells), paths.CLASSIFIER, paths.REFERENCE]
+    inputs = [*map(paths.samples, cells), paths.CLASSIFIER, paths.EXTRACTOR, paths.REFERENCE]
     taken = origin(__name__, None, settings, parameters, inputs)
-    network, _ = checkpoint.load(paths.CLASSIFIER)
-    network.to(device)
-    judged = {cell: _judged(cell, network, device) for cell in cells}
-    arena = Arena(judged, load_statistics(), **settings.evaluate.model_dump())
+    classifier = checkpoint.load(paths.CLASSIFIER)[0].to(device)
+    extractor = cast(Extractor, checkpoint.load(paths.EXTRACTOR)[0]).to(device)
+    judged = {cell: _judged(cell, classifier, extractor, device) for cell in cells}
+    references = {network: load_statistics(network) for network in NETWORKS.values()}
+    arena = Arena(judged, references, **settings.evaluate.model_dump())
     baselines = settings.compare.baselines.model_dump()
     chosen = {table: pairs(names, baselines[table], judged) for table, names in tables.items()}
     report = {
@@ -54,7 +58,8 @@ def run(settings: Settings) -> None:
             for table, names in tables.items()
             for cell in unmatched(names, baselines[table], judged)
         ],
-        "classifier_sha256": arrays_digest(checkpoint.weights(network)),
+        "classifier_sha256": arrays_digest(checkpoint.weights(classifier)),
+        "extractor_sha256": arrays_digest(checkpoint.weights(extractor)),
         "reference_sha256": read_json(paths.REFERENCE_REPORT)["reference_sha256"],
         "made_from": taken.made_from,
         "code": code_card(taken),
@@ -81,7 +86,7 @@ def record(settings: Settings) -> Record:
     return Record(
         params={key: report[key] for key in ("level", "resamples")},
         metrics={kind.replace(" ", "_"): verdicts.count(kind) for kind in kinds},
-        tags={key: report[key] for key in ("classifier_sha256", "reference_sha256")},
+        tags={key: report[key] for key in report if key.endswith("_sha256")},
         artifacts=[paths.COMPARISONS],
     )
 
@@ -90,13 +95,15 @@ def _tables(settings: Settings) -> dict[str, list[str]]:
     return {table: list(getattr(settings.report, table)) for table, _ in settings.compare.baselines}
 
 
-def _judged(cell: str, network: nn.Module, device: torch.device) -> Judged:
+def _judged(cell: str, classifier: nn.Module, extractor: Extractor, device: torch.device) -> Judged:
     folder = paths.samples(cell)
     images = np.load(folder / "images.npy", allow_pickle=False)
     labels = np.load(folder / "labels.npy", allow_pickle=False)
+    pixels = to_tensor(images)
     manifest = read_manifest(folder)
     return Judged(
-        judge(network, to_tensor(images), device),
+        judge(classifier, pixels, device),
+        embed(extractor, pixels, device),
         torch.from_numpy(labels),
         guidance=manifest["parameters"]["guidance"],
         seed=manifest["training"]["run"]["seed"],

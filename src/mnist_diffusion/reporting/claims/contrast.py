@@ -9,8 +9,10 @@ from mnist_diffusion.reporting.measures import Comparison
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.words import METRICS, count, points, signed_points
 
+SECOND = "second_relative_fd"
+DISPUTED = "disputed"
 OPPOSITE = {"better": "worse", "worse": "better", "not distinguishable": "not distinguishable"}
-LOWER_IS_BETTER = {"relative_fd", "kid", "second_relative_fd"}
+LOWER_IS_BETTER = {"relative_fd", "kid", SECOND}
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,45 @@ class Contrast:
             f"{signed_points(self.difference)} points ({spread}; {how}): {self.verdict}",
             self.cell.name,
         )
+
+
+@dataclass(frozen=True)
+class Views:
+    """Two cells' relative FD in the eyes of both networks: no verdict rests on one."""
+
+    judge: Contrast
+    second: Contrast
+
+    @property
+    def verdict(self) -> str:
+        """What both say: better, worse or not distinguishable; else disputed."""
+        one, other = self.judge.verdict, self.second.verdict
+        return one if one == other else DISPUTED
+
+    @property
+    def any_worse(self) -> bool:
+        """Whether the cell is worse in the eyes of either."""
+        return "worse" in (self.judge.verdict, self.second.verdict)
+
+    def told(self) -> str:
+        """The verdict in words, or both."""
+        if self.verdict != DISPUTED:
+            return f"{self.verdict} in the eyes of both networks"
+        return by_each(self.judge.verdict, self.second.verdict)
+
+    def data(self) -> list[Datum]:
+        """Both differences."""
+        return [self.judge.datum(), self.second.datum()]
+
+
+def by_each(judge: str, second: str) -> str:
+    """Two answers to one question."""
+    return f"{judge} by the judge's features and {second} by the second network's"
+
+
+def views(results: Results, cell: CellResult, baseline: CellResult) -> Views:
+    """The relative FD of two cells, by the judge's features and by the second network's."""
+    return Views(versus(results, cell, baseline), versus(results, cell, baseline, SECOND))
 
 
 def versus(
@@ -79,9 +120,10 @@ def measured(cell: CellResult, metric: str = "relative_fd", label: str = "") -> 
     return Datum(label or f"{METRICS[metric]}, {cell.name}", text, cell.name)
 
 
-def as_verdict(contrast: Contrast) -> Verdict:
-    """Of a claim that the cell is better: undecided says nothing either way."""
-    return {"better": Verdict.HOLDS, "worse": Verdict.FAILS}.get(contrast.verdict, Verdict.UNTESTED)
+def as_verdict(said: str) -> Verdict:
+    """Of a claim that a cell is better: undecided says nothing either way."""
+    verdicts = {"better": Verdict.HOLDS, "worse": Verdict.FAILS, DISPUTED: Verdict.DEPENDS}
+    return verdicts.get(said, Verdict.UNTESTED)
 
 
 def _paired(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnist_diffusion.reporting.claims.claim import Claim, Datum, Outcome, UntestableError, by_share
-from mnist_diffusion.reporting.claims.contrast import versus
+from mnist_diffusion.reporting.claims.contrast import views
 from mnist_diffusion.reporting.claims.select import changed
 from mnist_diffusion.reporting.measures import Progress
 from mnist_diffusion.reporting.results import CellResult, Results, RunResult
@@ -81,9 +81,8 @@ def _importance(results: Results) -> Outcome:
         f"{mine.count:,} images and has no interval; one training seed."
     )
     data = [_datum(one, cell.run, rival.run, cell.name) for one in found]
-    return Outcome(
-        by_share(held, len(found)), reason, [*data, versus(results, cell, rival).datum()]
-    )
+    data += views(results, cell, rival).data()
+    return Outcome(by_share(held, len(found)), reason, data)
 
 
 def _datum(saving: Saving, mine: RunResult, theirs: RunResult, cell: str) -> Datum:

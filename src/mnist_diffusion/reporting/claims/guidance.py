@@ -9,7 +9,7 @@ from mnist_diffusion.reporting.claims.claim import (
     Verdict,
     by_share,
 )
-from mnist_diffusion.reporting.claims.contrast import ends, measured, value, versus
+from mnist_diffusion.reporting.claims.contrast import ends, measured, value, views
 from mnist_diffusion.reporting.claims.select import at_scale, frontier, in_table
 from mnist_diffusion.reporting.ranking import nearest, surest
 from mnist_diffusion.reporting.results import CellResult, Results
@@ -21,21 +21,19 @@ def _dropout(results: Results) -> Outcome:
     plain, unlabelled = at_scale(cells, 1), at_scale(cells, 0)
     what = "an unconditional run of the same schedule"
     alike = in_table(results, "schedules", lambda c: _is_counterpart(c, unlabelled), what)[0]
-    contrast = versus(results, unlabelled, alike)
+    contrast = views(results, unlabelled, alike)
     obeys = ends(plain, "accuracy")[0] > 0.5
-    verdict = by_share(obeys + (contrast.verdict != "worse"), 2)
+    verdict = by_share(obeys + (not contrast.any_worse), 2)
     dropped = 100 * results.settings.train.label_dropout
     obeyed = points(value(plain, "accuracy"))
     reason = (
         f"One network, {dropped:g} % of its labels dropped: with the label it draws the digit "
-        f"asked for in {obeyed} % of images; without, it is {contrast.verdict} in FD than a run "
-        f"trained without labels{_other_loss(unlabelled, alike)}. Other shares were not tried."
+        f"asked for in {obeyed} % of images; without, its relative FD against that of a run "
+        f"trained without labels{_other_loss(unlabelled, alike)} is {contrast.told()}. Other "
+        "shares were not tried."
     )
-    return Outcome(
-        verdict,
-        reason.replace("not distinguishable in FD than", "not distinguishable in FD from"),
-        [measured(plain, "accuracy", f"accuracy, {plain.name}"), contrast.datum()],
-    )
+    data = [measured(plain, "accuracy", f"accuracy, {plain.name}"), *contrast.data()]
+    return Outcome(verdict, reason, data)
 
 
 def _is_counterpart(cell: CellResult, unlabelled: CellResult) -> bool:
@@ -132,7 +130,7 @@ CLAIMS = [
         "Classifier-free guidance",
         "One run at s = 1 and s = 0, the latter against a run trained without labels. It holds if "
         "the digit asked for comes in more than half of the images, and FD without the label is no "
-        "worse.",
+        "worse in the eyes of either network.",
         _dropout,
     ),
     Claim(

@@ -10,7 +10,7 @@ from mnist_diffusion.reporting.claims.claim import (
     Verdict,
     by_share,
 )
-from mnist_diffusion.reporting.claims.contrast import Contrast, measured, versus
+from mnist_diffusion.reporting.claims.contrast import Views, measured, views
 from mnist_diffusion.reporting.claims.select import differ_only
 from mnist_diffusion.reporting.ranking import by_condition, nearest
 from mnist_diffusion.reporting.results import CellResult, Results
@@ -33,28 +33,35 @@ def _matters(results: Results) -> Outcome:
         raise UntestableError("no two runs that differ in the schedule alone are declared")
     contrasts = {name: _against_best(results, cells) for name, cells in groups.items()}
     clear = [name for name, own in contrasts.items() if all(c.verdict == "better" for c in own)]
-    none = not any(c.verdict == "better" for own in contrasts.values() for c in own)
+    none = not any(c.judge.verdict == "better" for own in contrasts.values() for c in own)
     data = [datum for name, cells in groups.items() for datum in _data(name, cells, results)]
-    best = "; ".join(f"{name}: {_winner(cells, name in clear)}" for name, cells in groups.items())
+    best = "; ".join(f"{name}: {_winner(cells, contrasts[name])}" for name, cells in groups.items())
     verdict = Verdict.UNTESTED if none else by_share(len(clear), len(groups))
     if verdict is Verdict.FAILS:
         verdict = Verdict.DEPENDS
     return Outcome(verdict, f"{best}. One training seed a row.", data)
 
 
-def _winner(cells: list[CellResult], clear: bool) -> str:
+def _winner(cells: list[CellResult], contrasts: list[Views]) -> str:
     schedule = nearest(cells).run.settings.schedule
-    return f"{schedule} is best" if clear else f"{schedule} is lowest, but not clear of all others"
+    if all(c.verdict == "better" for c in contrasts):
+        return f"{schedule} is best in the eyes of both networks"
+    if all(c.judge.verdict == "better" for c in contrasts):
+        return f"{schedule} is best by the judge's features, not clearly by the second network's"
+    return f"{schedule} is lowest, but not clear of all others"
 
 
-def _against_best(results: Results, cells: list[CellResult]) -> list[Contrast]:
+def _against_best(results: Results, cells: list[CellResult]) -> list[Views]:
     best = nearest(cells)
-    return [versus(results, best, cell) for cell in cells if cell is not best]
+    return [views(results, best, cell) for cell in cells if cell is not best]
 
 
 def _data(name: str, cells: list[CellResult], results: Results) -> list[Datum]:
     contrasts = _against_best(results, cells)
-    return [measured(nearest(cells), label=f"{name}: lowest"), *(c.datum() for c in contrasts)]
+    return [
+        measured(nearest(cells), label=f"{name}: lowest"),
+        *(one for c in contrasts for one in c.data()),
+    ]
 
 
 CLAIMS = [
@@ -63,8 +70,8 @@ CLAIMS = [
         "Linear, cosine and quadratic noise schedules are worth comparing.",
         "Exercises",
         "Runs that differ in the schedule alone, drawn alike, within each conditioning and "
-        "guidance. It holds if everywhere one schedule is better than each other, and depends if "
-        "only somewhere.",
+        "guidance. It holds if everywhere one schedule is better than each other in the eyes of "
+        "both networks, and depends if only somewhere, or only in the judge's.",
         _matters,
     )
 ]
