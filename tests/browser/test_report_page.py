@@ -22,6 +22,9 @@ const timer = setInterval(() => {{
   page.querySelectorAll("details").forEach((one) => {{ one.open = true; }});
   const wide = [...page.querySelectorAll("main *")].filter((one) =>
     one.getBoundingClientRect().right > {width} + 1 && !one.closest(".scroll, .wide, svg"));
+  const cut = [...page.querySelectorAll("[id^=chart-] svg text")].filter((one) =>
+    one.getBoundingClientRect().right > one.closest("[id^=chart-]").getBoundingClientRect().right);
+  document.body.dataset.cut = cut.map((one) => one.textContent).join(" ");
   document.body.dataset.width = page.documentElement.scrollWidth;
   document.body.dataset.wide = wide.map((one) => one.tagName + "." + one.className).join(" ");
 }}, 100);
@@ -113,6 +116,7 @@ def test_nothing_sticks_out(browser: str, site: Path, tmp_path: Path, width: int
     with chromium.served(site) as address:
         found = chromium.visit(browser, f"{address}/frame-{width}.html", tmp_path)
     assert 'data-wide=""' in found.dom, re.findall('data-wide="([^"]*)"', found.dom)
+    assert 'data-cut=""' in found.dom, re.findall('data-cut="([^"]*)"', found.dom)
     assert int(re.findall(r'data-width="(\d+)"', found.dom)[0]) <= width
 
 

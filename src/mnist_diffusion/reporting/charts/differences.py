@@ -36,7 +36,7 @@ def _forest(table: str, baseline: str, rows: list[Comparison]) -> Chart:
     frame = tidy([_row(one) for one in rows])
     order = list(frame.sort_values("difference")["pair"])
     names, looks = list(VERDICTS), list(VERDICTS.values())
-    legend = alt.Legend(title=None, columns=2)
+    legend = alt.Legend(title=None, columns=1)  # three would not fit on a phone
     colours = alt.Scale(domain=names, range=[colour for colour, _ in looks])
     shapes = alt.Scale(domain=names, range=[shape for _, shape in looks])
     y = alt.Y("pair:N", sort=order, title=None)
