@@ -47,7 +47,7 @@ def run_lines(frame: pd.DataFrame, looks: Looks, x: alt.X, y: alt.Y, points: boo
     """A line per run that the legend can single out."""
     colours, dashes = looks_scales(looks)
     switch = legend_switch("run")
-    legend = alt.Legend(title=None, columns=2, symbolType="stroke", symbolSize=300)
+    legend = alt.Legend(title=None, columns=1, symbolType="stroke", symbolSize=300)
     drawn = alt.Chart(frame).mark_line(point=points)
     encoded = drawn.encode(
         x=x,
