@@ -1,6 +1,7 @@
 """The report in a real browser: it draws its charts, complains of nothing and asks nobody."""
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from mnist_diffusion import paths
 
 pytestmark = pytest.mark.browser
+REPOSITORY = Path(__file__).parents[2]
 
 FRAME = """<!doctype html><title>measuring</title>
 <iframe id="page" src="reports/index.html" width="{width}" height="900"></iframe>
@@ -111,9 +113,17 @@ def test_every_link_leads_somewhere(opened: chromium.Visit, site: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [400, 1200])
-def test_nothing_sticks_out(browser: str, site: Path, tmp_path: Path, width: int) -> None:
-    (site / f"frame-{width}.html").write_text(FRAME.format(width=width))
-    with chromium.served(site) as address:
+@pytest.mark.parametrize("which", ["fake", "committed"])
+def test_nothing_sticks_out(
+    browser: str, site: Path, tmp_path: Path, which: str, width: int
+) -> None:
+    """The committed report has what a fake one lacks: as many runs, with names as long."""
+    folder = site
+    if which == "committed":
+        folder = tmp_path / "site"
+        shutil.copytree(REPOSITORY / paths.REPORTS, folder / paths.REPORTS)
+    (folder / f"frame-{width}.html").write_text(FRAME.format(width=width))
+    with chromium.served(folder) as address:
         found = chromium.visit(browser, f"{address}/frame-{width}.html", tmp_path)
     assert 'data-wide=""' in found.dom, re.findall('data-wide="([^"]*)"', found.dom)
     assert 'data-cut=""' in found.dom, re.findall('data-cut="([^"]*)"', found.dom)
