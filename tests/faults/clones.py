@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -110,6 +111,7 @@ class Clone:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_heed_interrupts,
             )
         process = Process(started, self.folder, log)
         process.wait_for_pause()
@@ -175,6 +177,11 @@ def new_clone(folder: Path, raw_mnist: Path) -> Clone:
 def put_mnist(raw_mnist: Path, target: Path) -> None:
     """Copy the four files, and nothing that DVC keeps beside them."""
     shutil.copytree(raw_mnist, target, ignore=lambda _, names: {".gitignore"} & {*names})
+
+
+def _heed_interrupts() -> None:
+    """As a terminal's processes do; those that a shell starts in the background ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _bytes_digest(path: Path) -> str:
