@@ -57,7 +57,7 @@ def test_guidance(guidance: str, edge: Clone, command) -> None:
 def test_a_count(count: int, edge: Clone, command) -> None:
     """One image has no covariance: its distance is null or refused, and never 0."""
     edit(edge, r"(\n  count: )60", count)
-    edit(edge, r"(\nreference:\n  counts: \[60)", f", {count}")
+    edit(edge, r"(\nreference:\n  counts: \[)", f"{count}, ")
     judged = published(edge, command, "reference", "sample", "evaluate")
     if judged:
         assert judged["n"] == count
