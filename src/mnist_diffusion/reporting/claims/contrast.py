@@ -51,8 +51,7 @@ class Views:
     @property
     def verdict(self) -> str:
         """What both say: better, worse or not distinguishable; else disputed."""
-        one, other = self.judge.verdict, self.second.verdict
-        return one if one == other else DISPUTED
+        return agreed(self.judge.verdict, self.second.verdict)
 
     @property
     def any_worse(self) -> bool:
@@ -68,6 +67,11 @@ class Views:
     def data(self) -> list[Datum]:
         """Both differences."""
         return [self.judge.datum(), self.second.datum()]
+
+
+def agreed(judge: str, second: str) -> str:
+    """What both networks answer; else disputed."""
+    return judge if judge == second else DISPUTED
 
 
 def by_each(judge: str, second: str) -> str:

@@ -9,6 +9,7 @@ from mnist_diffusion.reporting.claims.contrast import (
     DISPUTED,
     Contrast,
     Views,
+    agreed,
     by_each,
     measured,
     value,
@@ -32,8 +33,7 @@ def _ancestral(results: Results) -> CellResult:
 
 def _loss(seen: Views) -> str:
     """Whether a sampler loses little, much, or cannot be told; or networks that disagree."""
-    one, other = _lost(seen.judge), _lost(seen.second)
-    return one if one == other else DISPUTED
+    return agreed(_lost(seen.judge), _lost(seen.second))
 
 
 def _lost(contrast: Contrast) -> str:
@@ -44,9 +44,10 @@ def _lost(contrast: Contrast) -> str:
 
 
 def _told(seen: Views) -> str:
-    one, other = _lost(seen.judge), _lost(seen.second)
-    steps = seen.judge.cell.settings.steps
-    return f"{steps} steps lose {one if one == other else by_each(one, other)}"
+    lost = _loss(seen)
+    if lost == DISPUTED:
+        lost = by_each(_lost(seen.judge), _lost(seen.second))
+    return f"{seen.judge.cell.settings.steps} steps lose {lost}"
 
 
 def _ddim(results: Results) -> Outcome:

@@ -34,7 +34,7 @@ def _matters(results: Results) -> Outcome:
     contrasts = {name: _against_best(results, cells) for name, cells in groups.items()}
     clear = [name for name, own in contrasts.items() if all(c.verdict == "better" for c in own)]
     none = not any(c.judge.verdict == "better" for own in contrasts.values() for c in own)
-    data = [datum for name, cells in groups.items() for datum in _data(name, cells, results)]
+    data = [datum for name, own in contrasts.items() for datum in _data(name, groups[name], own)]
     best = "; ".join(f"{name}: {_winner(cells, contrasts[name])}" for name, cells in groups.items())
     verdict = Verdict.UNTESTED if none else by_share(len(clear), len(groups))
     if verdict is Verdict.FAILS:
@@ -56,8 +56,7 @@ def _against_best(results: Results, cells: list[CellResult]) -> list[Views]:
     return [views(results, best, cell) for cell in cells if cell is not best]
 
 
-def _data(name: str, cells: list[CellResult], results: Results) -> list[Datum]:
-    contrasts = _against_best(results, cells)
+def _data(name: str, cells: list[CellResult], contrasts: list[Views]) -> list[Datum]:
     return [
         measured(nearest(cells), label=f"{name}: lowest"),
         *(one for c in contrasts for one in c.data()),
