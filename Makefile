@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro repro-parallel ui serve scale test test-slow test-faults lock clean
+.PHONY: help setup repro ui serve scale test test-slow test-faults lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s%s\n", $$1, $$2}' Makefile
@@ -25,12 +25,9 @@ $(SETUP): requirements.lock pyproject.toml
 		--no-build-isolation -e .
 	@touch $(SETUP)
 
-repro: $(SETUP)  ## Run what is out of date: data, training, sampling, judging, reports/index.html
-	@PATH="$(CURDIR)/$(BIN):$$PATH"; mnist-diffusion check && dvc repro
-
-repro-parallel: $(SETUP)  ## The same, with independent stages side by side: JOBS=2
+repro: $(SETUP)  ## Run what is out of date, data to reports/index.html; a stage a core, or JOBS=1
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; mnist-diffusion check && \
-		mnist-diffusion parallel --jobs "$(or $(JOBS),2)"
+		mnist-diffusion parallel $(if $(JOBS),--jobs "$(JOBS)")
 
 ui: $(SETUP)  ## Open MLflow on the runs there are
 	@$(BIN)/mnist-diffusion ui

@@ -21,6 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
 
 def _named_by_dvc() -> str:
     """The run or cell that DVC is at, which it tells by a variable, as in train@cosine-class."""
@@ -165,7 +168,9 @@ def schedules(
 
 @app.command(rich_help_panel=TOOLS)
 def parallel(
-    jobs: Annotated[int, typer.Option(min=1, help="Stages at a time.")] = 2,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Stages at a time; else the cores, 1 with a GPU.")
+    ] = None,
 ) -> None:
     """Do what `dvc repro` does, with independent stages side by side."""
     from mnist_diffusion.parallel import parallel as reproduce
@@ -291,6 +296,11 @@ def main() -> NoReturn:
     except (OSError, SafetensorError) as error:  # a full disk, a folder nobody may write to
         print(f"error: {of_the_disk(error)}", file=sys.stderr)
         raise SystemExit(1) from None
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)  # or Python would wait for the threads that share the work
+        raise
     raise SystemExit(0)
 
 

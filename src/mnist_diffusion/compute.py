@@ -4,15 +4,15 @@ import torch
 
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.settings import Compute
+from mnist_diffusion.threads import one_per_kernel
 
 
 def configure(compute: Compute) -> torch.device:
-    """Pick the device, fix the thread count and insist on deterministic algorithms.
+    """Pick the device, keep kernels to one thread and insist on deterministic algorithms.
 
     Raises UserError if a forced device is missing: there is no silent fallback.
     """
-    torch.set_num_threads(compute.threads)
-    torch.set_flush_denormal(True)
+    one_per_kernel()
     torch.use_deterministic_algorithms(True)
     # Nothing here reads memory it has not written; filling it costs 7 % of a training step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

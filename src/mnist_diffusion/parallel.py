@@ -21,6 +21,7 @@ from mnist_diffusion import paths
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.lifeline import SECONDS_TO_END, end_with
 from mnist_diffusion.settings import load_settings
+from mnist_diffusion.threads import VARIABLE, cores
 
 LOGS = paths.WORK / "parallel"
 """What each stage said, by its address."""
@@ -28,34 +29,35 @@ SECONDS_BETWEEN_LOOKS = 0.1
 Processes = dict[str, subprocess.Popen[bytes]]
 
 
-def parallel(jobs: int) -> None:
-    """Bring everything up to date with so many stages at a time; UserError if one fails."""
-    require_cores(jobs, load_settings().compute.threads, cores())
+def parallel(jobs: int | None = None) -> None:
+    """Bring everything up to date with so many stages at a time; UserError if one fails.
+
+    Unless told, as many as there are cores; one where a GPU does the work.
+    """
+    jobs = jobs or _usual_jobs(load_settings().compute.device)
+    require_cores(jobs, cores())
     reproduce(jobs)
 
 
-def require_cores(jobs: int, threads: int, there: int) -> None:
-    """UserError if the threads of all jobs are more than the cores: that is slower than one job."""
-    if jobs * threads <= there:
-        return
-    fix = f"give --jobs {max(1, there // threads)}"
-    if jobs <= there:
-        fix += f", or set compute.threads: {there // jobs} in params.yaml, which gives other bits"
-    raise UserError(f"--jobs: {jobs} of {threads} threads each, and {there} cores here; {fix}")
+def _usual_jobs(device: str) -> int:
+    import torch  # here, since it takes a second
+
+    on_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    return 1 if on_gpu else cores()
 
 
-def cores() -> int:
-    """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def require_cores(jobs: int, there: int) -> None:
+    """UserError for more jobs than cores: that is slower than fewer."""
+    if jobs > there:
+        raise UserError(f"--jobs: {jobs}, and {there} cores here; give --jobs {there} or less")
 
 
 def reproduce(jobs: int) -> None:
     """The same for the DVC project that is the current folder, whatever its stages are."""
     running: Processes = {}
     try:
-        _side_by_side(plan(), jobs, running)
+        if jobs > 1:
+            _side_by_side(plan(), jobs, running)
         running["all"] = _dvc("repro")
         if running["all"].wait():
             raise UserError("dvc repro: failed; mend what it tells above, and run this again")
@@ -88,33 +90,40 @@ def _side_by_side(waiting: Mapping[str, set[str]], jobs: int, running: Processes
     order = TopologicalSorter(waiting)
     order.prepare()
     ready: list[str] = []
+    done = 0
     while order.is_active():
         ready += order.get_ready()
         while ready and len(running) < jobs:
             address = ready.pop(0)
-            running[address] = _start(address)
+            running[address] = _start(address, max(1, cores() // jobs))
         ended = _first_to_end(running)
         _require_success(ended, running.pop(ended).returncode)
         order.done(ended)
+        done += 1
+        _say(f"{ended}: done, {done} of {len(waiting)}")
 
 
-def _start(address: str) -> subprocess.Popen[bytes]:
+def _start(address: str, threads: int) -> subprocess.Popen[bytes]:
     _say(f"{address}: started")
     LOGS.mkdir(parents=True, exist_ok=True)
     with _log(address).open("wb") as log:
-        return _dvc("--wait-for-lock", "repro", "--single-item", address, log=log)
+        words = ("--wait-for-lock", "repro", "--single-item", address)
+        return _dvc(*words, log=log, threads=threads)
 
 
-def _dvc(*words: str, log: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+def _dvc(
+    *words: str, log: IO[bytes] | None = None, threads: int | None = None
+) -> subprocess.Popen[bytes]:
     """DVC, in a group of its own, which can be interrupted without what else runs."""
     here = str(Path(sys.executable).parent)
+    environment = dict(os.environ) | ({VARIABLE: str(threads)} if threads else {})
     return subprocess.Popen(
         [sys.executable, "-m", "mnist_diffusion.parallel", str(os.getpid()), *words],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT if log else None,
         start_new_session=True,
-        env={**os.environ, "PATH": os.pathsep.join([here, os.environ.get("PATH", os.defpath)])},
+        env=environment | {"PATH": os.pathsep.join([here, os.environ.get("PATH", os.defpath)])},
     )
 
 
@@ -128,7 +137,6 @@ def _first_to_end(running: Processes) -> str:
 
 def _require_success(address: str, code: int) -> None:
     if code == 0:
-        _say(f"{address}: done")
         return
     lines = _log(address).read_text(encoding="utf-8", errors="replace").splitlines() or ["no word"]
     told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]

@@ -276,7 +276,6 @@ FIELDS: list[tuple[str, str, str, Any]] = [
     (MANIFEST, "parameters/invented", ": parameters.invented", 1),
     (MANIFEST, "code/sha256", ": code.sha256", "0" * 64),
     (MANIFEST, "code/lockfile_sha256", "", "0" * 64),
-    (MANIFEST, "environment/threads", ": environment.threads", "64"),
     (MANIFEST, "environment/torch", "", "1.0"),
     (MANIFEST, "training/parameters", ": training", 7),
     (MANIFEST, "schedule/alpha_bar_last", ": schedule", 0.5),

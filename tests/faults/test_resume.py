@@ -133,10 +133,10 @@ class Workshop:
 
 
 def write_params(folder: Path, **changes: Any) -> None:
-    """The smoke scale on one thread, smaller still; `changes` are keys of its only runs."""
+    """The smoke scale, smaller still; `changes` are keys of its only runs."""
     yaml = YAML()
     params = yaml.load(HERE.parents[1] / "scales/smoke.yaml")
-    params["compute"] = {"device": "cpu", "threads": 1}
+    params["compute"] = {"device": "cpu"}
     params["prepare"].update(train=80, validation=20, test=30)
     params["train"].update(timesteps=22, log_every=4)
     for recipe, steps in STEPS.items():

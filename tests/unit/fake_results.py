@@ -234,7 +234,7 @@ def _manifest(name: str, settings: Settings) -> dict[str, Any]:
             "betas_sha256": _digest(f"{run.schedule} {run.zero_terminal_snr}"),
         },
         "outputs": {"images_sha256": _digest(name)},
-        "environment": {"device": "cpu", "threads": "2", "cpu": "Abacus 9", "gpu": "none"},
+        "environment": {"device": "cpu", "cpu": "Abacus 9", "gpu": "none"},
         "training": _training(cell.run, settings),
         "schedule": {
             "timesteps": TIMESTEPS,
@@ -270,7 +270,13 @@ def _timing(seconds: float, made: dict[str, str]) -> dict[str, Any]:
     """A sidecar of the stage that made these digests."""
     tags = {"code_sha256": _digest("code"), **made}
     finished = "2024-01-01T00:00:00+00:00"
-    return {"seconds": seconds, "images_per_second": 100.0, "finished": finished, "tags": tags}
+    return {
+        "seconds": seconds,
+        "threads": 2,
+        "images_per_second": 100.0,
+        "finished": finished,
+        "tags": tags,
+    }
 
 
 def _metrics(name: str, settings: Settings, asked: bool) -> dict[str, Any]:

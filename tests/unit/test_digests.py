@@ -146,4 +146,3 @@ def test_environment_is_the_same_twice_and_all_text():
     assert all(isinstance(value, str) for value in first.values())
     assert environment.environment().items() < first.items()
     assert first["torch"] == torch.__version__
-    assert first["threads"] == str(torch.get_num_threads())

@@ -56,12 +56,6 @@ def check_params(evidence: Evidence, member: Member) -> Findings:
         for key, expected, found in declared.differences(recorded, said):
             item = f"{member.manifest}: parameters.{key}"
             yield failed(item, f"not what {LOCK} recorded", expected, found)
-    if "compute" in values:
-        expected = str(values["compute"]["threads"])
-        found = evidence.json(member.manifest)["environment"].get("threads")
-        if found != expected:
-            item = f"{member.manifest}: environment.threads"
-            yield failed(item, f"not what {LOCK} recorded", expected, found)
 
 
 def _out(evidence: Evidence, member: Member, path: Path, md5: str) -> Findings:

@@ -82,9 +82,8 @@ def rerun(manifest: Mapping[str, Any]) -> Rerun:
 
 
 def surroundings(recorded: Mapping[str, str]) -> tuple[torch.device, list[str]]:
-    """The device, with the threads that were recorded; and in what the environment differs."""
-    wanted = "cpu" if recorded["device"] == "cpu" else "auto"
-    device = configure(Compute(device=wanted, threads=int(recorded["threads"])))  # type: ignore[arg-type]
+    """The device, and in what the environment differs."""
+    device = configure(Compute(device="cpu" if recorded["device"] == "cpu" else "auto"))
     here = environment(device)
     keys = sorted({*here, *recorded})
     return device, [key for key in keys if here.get(key) != recorded.get(key)]

@@ -63,9 +63,11 @@ def _named(evidence: Evidence, cell: str) -> dict[str, Any]:
 
 
 def _real(evidence: Evidence, report: dict[str, Any]) -> dict[str, Any]:
-    """What real digits score, which stands beside the scores."""
+    """What real digits score, which stands beside the scores; nothing for an n that is wrong."""
     reference = evidence.json(paths.REFERENCE_REPORT)
-    floor = reference["floors"][str(report["n"])]
+    floor = reference["floors"].get(str(report["n"]))
+    if floor is None:
+        return {}
     return {
         **{f"{key}_floor": floor[key]["mean"] for key in ("fd", "relative_fd")},
         **{f"second.{key}_floor": floor[f"second_{key}"]["mean"] for key in ("fd", "relative_fd")},

@@ -1,15 +1,13 @@
-"""The train, validation and test digits: drawn, described, stored and loaded."""
+"""The train, validation and test digits: described, stored and loaded."""
 
 import math
 import os
 import tokenize
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from mnist_diffusion import paths
 from mnist_diffusion.dataset.idx import CLASSES, SIDE, Digits
@@ -19,25 +17,6 @@ SPLITS = ("train", "validation", "test")
 
 UNREADABLE = (OSError, ValueError, OverflowError, tokenize.TokenError)
 """What numpy raises on a file that is no .npy array, or not all of one."""
-
-
-def split_digits(
-    training: Digits, testing: Digits, *, sizes: Mapping[str, int], seed: int
-) -> dict[str, Digits]:
-    """Train and validation from MNIST's training digits, test from its test digits.
-
-    Each split has the classes in the proportions of where it comes from. The same seed gives the
-    same split. UserError where a size cannot be drawn so.
-    """
-    train, validation = _draw(training.labels, "train", "validation", sizes, seed)
-    test = np.arange(len(testing.labels))
-    if sizes["test"] != len(test):
-        test, _ = _draw(testing.labels, "test", None, sizes, seed)
-    return {
-        "train": _take(training, train),
-        "validation": _take(training, validation),
-        "test": _take(testing, test),
-    }
 
 
 def summarise(digits: Digits) -> dict[str, Any]:
@@ -78,31 +57,6 @@ def load_split(name: str, folder: Path = paths.PREPARED) -> Digits:
     if len(labels) and not 0 <= labels.min() <= labels.max() < CLASSES:
         raise UserError(f"{labels_path}: labels other than 0 … 9; run `dvc repro prepare`")
     return Digits(images, labels)
-
-
-def _draw(
-    labels: NDArray[np.int64], first: str, second: str | None, sizes: Mapping[str, int], seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two disjoint stratified sets of indices, shuffled; the second is what is left if unnamed."""
-    try:
-        chosen, rest = train_test_split(
-            np.arange(len(labels)),
-            train_size=sizes[first],
-            test_size=sizes[second] if second else None,
-            stratify=labels,
-            random_state=seed,
-        )
-    except ValueError as error:
-        asked = " and ".join(f"{name} {sizes[name]}" for name in (first, second) if name)
-        raise UserError(
-            f"prepare.{first}: {asked} of {len(labels)} cannot be drawn with all classes "
-            f"({error}); take {CLASSES} or more for each set and for what is left"
-        ) from None
-    return chosen, rest
-
-
-def _take(digits: Digits, indices: NDArray[np.int64]) -> Digits:
-    return Digits(digits.images[indices], digits.labels[indices])
 
 
 def _load(path: Path, dtype: np.dtype[Any], item: tuple[int, ...]) -> NDArray[Any]:

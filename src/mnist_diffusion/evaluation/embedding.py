@@ -5,14 +5,16 @@ from torch import Tensor
 
 from mnist_diffusion.evaluation.features import BATCH
 from mnist_diffusion.networks.extractor import Extractor
+from mnist_diffusion.threads import in_order
 
 
-@torch.inference_mode()
 def embed(extractor: Extractor, images: Tensor, device: torch.device) -> Tensor:
     """Features (n, 64) of images (n, 1, 28, 28) in [-1, 1], in batches of one fixed shape."""
+
+    @torch.inference_mode()
+    def run(batch: Tensor) -> Tensor:
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        return extractor.encode(batch.to(device)).cpu()
+
     padded = torch.cat([images, torch.zeros(-len(images) % BATCH, *images.shape[1:])])
-    parts = [
-        extractor.encode(batch.contiguous(memory_format=torch.channels_last).to(device)).cpu()
-        for batch in padded.split(BATCH)
-    ]
-    return torch.cat(parts)[: len(images)]
+    return torch.cat(list(in_order(run, padded.split(BATCH), device)))[: len(images)]

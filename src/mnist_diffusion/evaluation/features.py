@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mnist_diffusion.threads import in_order
+
 BATCH = 500
 
 
@@ -18,13 +20,15 @@ class Judgement:
     """(n, 10) float32."""
 
 
-@torch.inference_mode()
 def judge(classifier: nn.Module, images: Tensor, device: torch.device) -> Judgement:
     """Run the classifier over images (n, 1, 28, 28) in [-1, 1], in batches of one fixed shape."""
-    results = [
-        tuple(part[: len(batch)].cpu() for part in classifier(_padded(batch).to(device)))
-        for batch in torch.split(images, BATCH)
-    ]
+
+    @torch.inference_mode()
+    def run(batch: Tensor) -> tuple[Tensor, Tensor]:
+        features, logits = classifier(_padded(batch).to(device))
+        return features[: len(batch)].cpu(), logits[: len(batch)].cpu()
+
+    results = in_order(run, torch.split(images, BATCH), device)
     features, logits = (torch.cat(parts) for parts in zip(*results, strict=True))
     return Judgement(features, logits.softmax(dim=1))
 

@@ -44,7 +44,6 @@ def _arithmetic(device: object) -> dict[str, str]:
         "device": str(device),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "threads": str(torch.get_num_threads()),
         "torch_build": hashlib.sha256(torch.__config__.show().encode()).hexdigest()[:16],
         "variables": " ".join(f"{key}={value}" for key, value in chosen),
     }

@@ -78,6 +78,8 @@ class CellResult:
     """(frames, k, 28, 28), noise first, the first k images last"""
     seconds: float | None
     """Wall clock of drawing all n, where the sidecar tells of these very images."""
+    threads: int | None
+    """How many took these seconds."""
 
     @property
     def asks_for_digits(self) -> bool:
@@ -143,6 +145,7 @@ def _read_run(name: str, settings: Settings) -> RunResult:
     folder = paths.model(name)
     history = read_table(folder / "history.csv", ["step", "images", "loss", "gradient_norm"])
     outputs = read_file(folder / "manifest.json", RunManifest).outputs
+    timing = _timing("train", name, "weights_sha256", outputs)
     return RunResult(
         name=name,
         settings=settings.runs[name],
@@ -157,7 +160,7 @@ def _read_run(name: str, settings: Settings) -> RunResult:
         noising=_images(folder / "noising.npy"),
         noising_timesteps=read_file(folder / "noising.json", Noising).timesteps,
         digest=outputs.get("weights_sha256"),
-        seconds=_seconds("train", name, "weights_sha256", outputs),
+        seconds=timing.seconds if timing else None,
     )
 
 
@@ -165,6 +168,7 @@ def _read_cell(name: str, settings: Settings, runs: dict[str, RunResult]) -> Cel
     folder = paths.samples(name)
     whole = settings.cell(name)
     manifest = read_file(folder / "manifest.json", SampleManifest)
+    timing = _timing("sample", name, "images_sha256", manifest.outputs)
     cell = CellResult(
         name=name,
         settings=whole,
@@ -175,7 +179,8 @@ def _read_cell(name: str, settings: Settings, runs: dict[str, RunResult]) -> Cel
         images=_images(folder / "images.npy"),
         labels=_labels(folder / "labels.npy"),
         trajectory=_images(folder / "trajectory.npy", dimensions=4),
-        seconds=_seconds("sample", name, "images_sha256", manifest.outputs),
+        seconds=timing.seconds if timing else None,
+        threads=timing.threads if timing else None,
     )
     counts = {"images": len(cell.images), "labels": len(cell.labels)}
     for what, count in counts.items():
@@ -204,13 +209,13 @@ def _agree(path: Path, what: str, found: object, expected: object) -> None:
         raise UserError(f"{path}: {what} {found}, not {expected}; delete it and run `dvc repro`")
 
 
-def _seconds(stage: str, name: str, digest: str, outputs: Mapping[str, str]) -> float | None:
-    """A sidecar's seconds, unless it timed other outputs: DVC may have restored these."""
+def _timing(stage: str, name: str, digest: str, outputs: Mapping[str, str]) -> Timing | None:
+    """A sidecar, unless it timed other outputs: DVC may have restored these."""
     path = paths.timing(stage, name)
     if digest not in outputs or not path.exists():
         return None
     timing = read_file(path, Timing)
-    return timing.seconds if timing.tags.get(digest) == outputs[digest] else None
+    return timing if timing.tags.get(digest) == outputs[digest] else None
 
 
 def _images(path: Path, dimensions: int = 3) -> Images:

@@ -78,7 +78,6 @@ class Environment(File):
 
     device: str
     """cpu or cuda, the latter perhaps with a number."""
-    threads: str | int
     cpu: str
     gpu: str = "none"
 
@@ -121,5 +120,7 @@ class Timing(File):
     """A sidecar of reports/timings; no DVC out, so it may tell of another run than the files do."""
 
     seconds: float
+    threads: int | None = None
+    """How many worked at it."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Digests of what the timed stage read and wrote."""

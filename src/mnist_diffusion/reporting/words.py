@@ -91,4 +91,4 @@ def _machine(cell: CellResult) -> str:
     environment = cell.manifest.environment
     if environment.device.startswith("cuda"):
         return environment.gpu
-    return f"{environment.cpu}, threads: {environment.threads}"
+    return f"{environment.cpu}, threads: {cell.threads}" if cell.threads else environment.cpu

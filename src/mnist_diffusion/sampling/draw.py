@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from mnist_diffusion.diffusion.spacings import levels
 from mnist_diffusion.randomness import PerImageNoise
 from mnist_diffusion.sampling.denoiser import NO_LABEL, TrainedDenoiser
 from mnist_diffusion.settings import Sample, WholeCell
+from mnist_diffusion.threads import in_order
 
 IMAGE = (1, 28, 28)
 FRAMES = 21
@@ -44,7 +46,6 @@ def trajectory_steps(steps: int) -> list[int]:
     return sorted({round(k) for k in np.linspace(0, steps, min(steps + 1, FRAMES))})
 
 
-@torch.inference_mode()
 def draw(
     denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample, skip: Container[int] = ()
 ) -> Iterator[MicroBatch]:
@@ -53,21 +54,26 @@ def draw(
     Every network call has the same shape: the last batch is padded with further images, which are
     then thrown away, because kernels may round differently for other shapes.
     """
-    for first in range(0, cell.count, sample.micro_batch):
-        if first in skip:
-            continue
-        wanted = min(sample.micro_batch, cell.count - first)
-        followed = max(0, min(sample.trajectory_images - first, wanted))
-        indices = range(first, first + sample.micro_batch)
-        labels = labels_for(first + sample.micro_batch, cell.guidance)[first:]
-        states = _walk(denoiser, cell, sample, indices, torch.from_numpy(labels))
-        kept = trajectory_steps(cell.steps)
-        frames = []
-        with denoiser.counted() as calls:
-            for step, x in enumerate(states):
-                if step in kept:
-                    frames.append(x[:followed, 0].cpu())
-        yield MicroBatch(first, x[:wanted].cpu(), torch.stack(frames), calls[0])
+    firsts = [k for k in range(0, cell.count, sample.micro_batch) if k not in skip]
+    return in_order(partial(_micro_batch, denoiser, cell, sample), firsts, denoiser.device)
+
+
+@torch.inference_mode()
+def _micro_batch(
+    denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample, first: int
+) -> MicroBatch:
+    wanted = min(sample.micro_batch, cell.count - first)
+    followed = max(0, min(sample.trajectory_images - first, wanted))
+    indices = range(first, first + sample.micro_batch)
+    labels = labels_for(first + sample.micro_batch, cell.guidance)[first:]
+    counted, counter = denoiser.counted()
+    states = _walk(counted, cell, sample, indices, torch.from_numpy(labels))
+    kept = trajectory_steps(cell.steps)
+    frames = []
+    for step, x in enumerate(states):
+        if step in kept:
+            frames.append(x[:followed, 0].cpu())
+    return MicroBatch(first, x[:wanted].cpu(), torch.stack(frames), counter.calls)
 
 
 @torch.inference_mode()

@@ -68,8 +68,17 @@ class Recipe(Section):
     gradient_clip: Rate | None
     steps: Positive
     batch_size: Positive
+    parts: Positive
+    """Into which a batch is divided, for as many threads at the most; other numbers round
+    differently."""
     ema: Fraction
     """Decay per step of the averaged weights, warmed up; 0 samples from the last weights."""
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> Recipe:
+        if self.batch_size % self.parts:
+            raise ValueError(f"parts: {self.batch_size} images are not {self.parts} equal parts")
+        return self
 
     @model_validator(mode="after")
     def _check_muon(self) -> Recipe:

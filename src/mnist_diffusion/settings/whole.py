@@ -29,12 +29,10 @@ RESERVED_RUNS = {"classifier", "extractor"}
 
 
 class Compute(Section):
-    """Where the networks run. Part of the result: other threads or devices round differently."""
+    """Where the networks run. Part of the result: other devices round differently."""
 
     device: Literal["auto", "cpu", "cuda"]
     """auto takes CUDA if it is there and the CPU otherwise; a forced device must exist."""
-    threads: Positive
-    """CPU threads of every stage."""
 
 
 class Prepare(Section):

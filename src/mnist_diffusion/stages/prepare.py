@@ -5,7 +5,8 @@ from typing import Any
 from mnist_diffusion import paths
 from mnist_diffusion.dataset import canonical
 from mnist_diffusion.dataset.idx import read_digits
-from mnist_diffusion.dataset.splits import SPLITS, save_split, split_digits, summarise
+from mnist_diffusion.dataset.partition import split_digits
+from mnist_diffusion.dataset.splits import SPLITS, save_split, summarise
 from mnist_diffusion.jsonfile import read_json, write_json
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.folders import MANIFEST, read_manifest

@@ -16,10 +16,11 @@ from mnist_diffusion.lifeline import die_with_parent
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.settings import Settings, load_settings
 from mnist_diffusion.stages.record import Record
+from mnist_diffusion.threads import count
 from mnist_diffusion.tracking import commit, flush, note, waited_seconds
 from mnist_diffusion.writers import only_writer
 
-FLUSH_AFTER_SECONDS = 120.0
+FLUSH_AFTER_SECONDS = 300.0
 """Opening MLflow costs 4 s: too much for each of many short stages, little now and then, so that
 whoever looks sees the pipeline go on. LAST_STAGE brings the others."""
 LAST_STAGE = "report"
@@ -90,6 +91,7 @@ def _sidecar(stage: str, name: str | None, record: Record, seconds: float) -> di
     published: Path | None = PUBLISHED[stage](name) if stage in PUBLISHED else None
     return {
         "seconds": round(seconds, 2),
+        "threads": count(),
         "images_per_second": round(record.images / seconds, 1) if record.images else None,
         "tags": dict(record.tags),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

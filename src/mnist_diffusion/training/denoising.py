@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mnist_diffusion.dataset.scaling import to_tensor
 from mnist_diffusion.diffusion.forward import add_noise
@@ -48,7 +49,7 @@ class Denoising:
         self.timesteps = sampler(schedule.timesteps, **samplings[run.timestep_sampling])
         self._order = lru_cache(maxsize=1)(self._permutation)
 
-    def __call__(self, network: nn.Module, step: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, network: Callable[..., Tensor], step: int) -> tuple[Tensor, Tensor]:
         """The loss of a step, and (t, eps-MSE) of each image: shape (batch, 2), on the CPU."""
         x0, labels = self.batch(step)
         t, unbias = self.timesteps.draw(self._batch_size, self._stream("timesteps", step))
@@ -72,7 +73,12 @@ class Denoising:
         return to_tensor(self._images[chosen]), self._labels[chosen].masked_fill(dropped, -1)
 
     def _velocity_error(
-        self, network: nn.Module, x0: Tensor, noise: Tensor, at: Level, labels: Tensor
+        self,
+        network: Callable[..., Tensor],
+        x0: Tensor,
+        noise: Tensor,
+        at: Level,
+        labels: Tensor,
     ) -> Tensor:
         """The mean squared error of v for each image, whatever the network puts out; (batch,)."""
         x_t = add_noise(x0, noise, at).to(self._device)

@@ -9,6 +9,7 @@ from torch.optim import Adam, Optimizer
 
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.settings import Recipe
+from mnist_diffusion.training.division import divided
 from mnist_diffusion.training.ema import ExponentialAverage
 from mnist_diffusion.training.muon import Muon
 
@@ -30,7 +31,7 @@ class Step:
     """What the objective has to say of each image of the batch."""
 
 
-Objective = Callable[[nn.Module, int], tuple[Tensor, Tensor]]
+Objective = Callable[[Callable[..., Tensor], int], tuple[Tensor, Tensor]]
 """(network, step counted from 0) → the loss to minimise, and details per image of the batch."""
 
 
@@ -50,12 +51,13 @@ def fit(
     base_rates = [group["lr"] for o in optimizers for group in o.param_groups]
     limit = recipe.gradient_clip or math.inf
     network.train()
+    shared = divided(network, recipe.parts)
     for step in range(start, recipe.steps):
         factor = rate_factor(step, recipe)
         groups = (group for o in optimizers for group in o.param_groups)
         for group, base in zip(groups, base_rates, strict=True):
             group["lr"] = base * factor
-        loss, details = objective(network, step)
+        loss, details = objective(shared, step)
         _require_finite("loss", loss, step)
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)

@@ -4,11 +4,15 @@ torch.optim.Muon takes matrices only and works in bfloat16, which is slow on CPU
 kernels to matrices and stays in float32. A test compares the two on a matrix.
 """
 
+from collections import deque
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+
+from mnist_diffusion.threads import in_order
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration, tuned for slope at zero (Jordan et al. 2024)."""
@@ -36,11 +40,14 @@ class Muon(Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update with Nesterov momentum, scaled by sqrt(max(1, rows / columns))."""
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, group["lr"], group["momentum"])
+            learned = [p for p in group["params"] if p.grad is not None]
+            update = partial(self._update, lr=group["lr"], momentum=group["momentum"])
+            deque(in_order(update, learned, group["params"][0].device), maxlen=0)
 
-    def _update(self, parameter: Tensor, gradient: Tensor, lr: float, momentum: float) -> None:
+    @torch.no_grad()
+    def _update(self, parameter: Tensor, *, lr: float, momentum: float) -> None:
+        gradient = parameter.grad
+        assert gradient is not None
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)

@@ -1,0 +1,61 @@
+"""A network whose batches are divided among threads: data parallelism within one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mnist_diffusion.threads import in_order
+
+
+def divided(network: nn.Module, parts: int) -> Callable[..., Tensor]:
+    """The network, given each of so many equal parts of a batch on its own.
+
+    Outputs come in the batch's order, and the parts' gradients are added in that order: the bits
+    depend on the number of parts, and not on that of the threads. The first dimension of all
+    arguments is the batch, which must be a multiple of `parts`.
+    """
+    if parts == 1:
+        return network
+    parameters = list(network.parameters())
+
+    def forward(*batch: Tensor) -> Tensor:
+        pieces = list(zip(*(argument.chunk(parts) for argument in batch), strict=True))
+        result: Tensor = _Divided.apply(network, pieces, *parameters)
+        return result
+
+    return forward
+
+
+class _Divided(torch.autograd.Function):
+    """Forward and backward of all parts; each has an autograd graph of its own."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, network: nn.Module, pieces: list[tuple[Tensor, ...]], *parameters: Tensor
+    ) -> Tensor:
+        device = parameters[0].device
+
+        def run(piece: tuple[Tensor, ...]) -> Tensor:
+            with torch.enable_grad():
+                output: Tensor = network(*piece)
+            return output
+
+        ctx.parameters, ctx.outputs = parameters, list(in_order(run, pieces, device))
+        return torch.cat([output.detach() for output in ctx.outputs])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+        def run(piece: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+            output, of_output = piece
+            return torch.autograd.grad(output, ctx.parameters, of_output)
+
+        pieces = list(zip(ctx.outputs, gradient.chunk(len(ctx.outputs)), strict=True))
+        first, *others = in_order(run, pieces, gradient.device)
+        total = list(first)
+        for gradients in others:
+            torch._foreach_add_(total, gradients)
+        return None, None, *total
