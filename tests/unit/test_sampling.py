@@ -15,6 +15,7 @@ from mnist_diffusion.randomness import PerImageNoise, derive_seed
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw, labels_for, redraw, trajectory_steps
 from mnist_diffusion.settings import Sample, WholeCell
+from mnist_diffusion.threads import VARIABLE, one_per_kernel
 
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
 CHOICES: dict[str, Any] = {
@@ -56,9 +57,10 @@ def test_images_do_not_depend_on_how_many_there_are(sampler: str) -> None:
 
 
 @pytest.fixture
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     usual = torch.get_num_threads()
-    torch.set_num_threads(request.param)
+    monkeypatch.setenv(VARIABLE, str(request.param))
+    one_per_kernel()
     yield request.param
     torch.set_num_threads(usual)
 

@@ -40,6 +40,7 @@ RECIPE = Recipe(
     gradient_clip=1.0,
     steps=5,
     batch_size=16,
+    parts=2,
     ema=0.9,
 )
 TRAIN = Train.model_validate(
