@@ -338,6 +338,30 @@ AROUND: dict[str, Mutant] = {
             "orthogonalise(direction).view_as",
             "direction.contiguous().view_as",
         ),
+        (
+            "gradients of the first part alone",
+            "training/division.py",
+            "torch._foreach_add_(total, gradients)",
+            "pass",
+        ),
+        (
+            "parts that get their neighbours' gradients",
+            "training/division.py",
+            "zip(ctx.outputs, gradient.chunk",
+            "zip(ctx.outputs[::-1], gradient.chunk",
+        ),
+        (
+            "kernels on as many threads as there are",
+            "threads.py",
+            "torch.set_num_threads(1)",
+            "pass",
+        ),
+        (
+            "a call of the network that counts twice",
+            "sampling/denoiser.py",
+            "self.calls += 1",
+            "self.calls += 2",
+        ),
     ]
 }
 RESUMING: dict[str, Mutant] = {
@@ -414,8 +438,8 @@ RESUMING: dict[str, Mutant] = {
         (
             "a batch that is drawn although it is there",
             "sampling/draw.py",
-            "if first in skip:",
-            "if False:",
+            "if k not in skip]",
+            "]",
         ),
         (
             "images drawn again at another place of the batch",

@@ -104,6 +104,7 @@ def test_a_divided_batch_teaches_what_a_whole_one_does(name: str, parts: int, so
 
 LEARN = """
 import hashlib, sys
+sys.path.insert(0, "src")
 import torch
 from mnist_diffusion.compute import configure
 from mnist_diffusion.settings import Compute
