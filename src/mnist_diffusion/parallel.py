@@ -57,7 +57,11 @@ def reproduce(jobs: int) -> None:
     running: Processes = {}
     try:
         if jobs > 1:
-            _side_by_side(plan(), jobs, running)
+            waiting = plan()
+            if not waiting:
+                _say("Data and pipelines are up to date.")
+                return
+            _side_by_side(waiting, jobs, running)
         running["all"] = _dvc("repro")
         if running["all"].wait():
             raise UserError("dvc repro: failed; mend what it tells above, and run this again")
@@ -89,6 +93,7 @@ def _side_by_side(waiting: Mapping[str, set[str]], jobs: int, running: Processes
     """Start each stage as soon as there is a place, and all that it waits for is done."""
     order = TopologicalSorter(waiting)
     order.prepare()
+    _say(f"{len(waiting)} stages, {jobs} at a time; what they say is in {LOGS}")
     ready: list[str] = []
     done = 0
     while order.is_active():

@@ -141,6 +141,7 @@ def test_independent_stages_overlap_and_the_lock_is_whole(tmp_path):
     assert project.spans("a.sample")[0][0] > a_end
     assert sorted(project.lock()) == sorted(started)
     assert (tmp_path / "b.sample").read_text() == "raw preparedb.modelb.sample"
+    assert project.reproduce() == []
     project.runs(a=6.0, b=6.0, c=0.0)
     assert project.reproduce() == ["train@c", "sample@c"]
 
