@@ -18,7 +18,7 @@ $(SETUP): requirements.lock pyproject.toml
 		{ echo 'error: PYTHON: "$(or $(PYTHON),python3)" is not python 3.11 or newer;' \
 		'install one, or name it: make setup PYTHON=/path/to/python3' >&2; exit 1; }
 	@echo 'Installing into .venv: some 6 GB, a few minutes the first time'
-	@"$(PYTHON)" -m venv .venv
+	@"$(PYTHON)" -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
