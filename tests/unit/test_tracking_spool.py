@@ -162,8 +162,8 @@ def test_how_long_the_oldest_has_waited(fresh_repository):
     ("stage", "seconds", "waited", "calls"),
     [
         ("prepare", 119, 119, ["note prepare laptop"]),
-        ("prepare", 121, 0, ["note prepare laptop", "flush"]),
-        ("prepare", 1, 121, ["note prepare laptop", "flush"]),
+        ("prepare", 301, 0, ["note prepare laptop", "flush"]),
+        ("prepare", 1, 301, ["note prepare laptop", "flush"]),
         ("report", 1, 0, ["note report laptop", "flush"]),
     ],
 )
