@@ -77,7 +77,10 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _check_parts(self) -> Recipe:
         if self.batch_size % self.parts:
-            raise ValueError(f"parts: {self.batch_size} images are not {self.parts} equal parts")
+            raise ValueError(
+                f"parts: {self.batch_size} images are not {self.parts} equal parts; "
+                f"give a divisor of {self.batch_size}"
+            )
         return self
 
     @model_validator(mode="after")
