@@ -34,7 +34,7 @@ CHANGES: dict[str, Change] = {
     "more digits than there are": ("train: 4000", "train: 60000", "prepare.train"),
     "a dropout of everything": ("label_dropout: 0.1", "label_dropout: 1.0", "label_dropout"),
     "no parts": ("parts: 2  ", "parts: 0  ", "train.recipes.fast.parts"),
-    "unequal parts": ("parts: 2  ", "parts: 3  ", "train.recipes.fast: parts"),
+    "unequal parts": ("parts: 2  ", "parts: 3  ", "train.recipes.fast.parts"),
     "a device of fancy": ("device: auto", "device: tpu", "compute.device"),
     "guidance NaN": (f"{CELL}eta: 0.0, guidance: 2.0", f"{CELL}eta: 0.0, guidance: .nan", "2.guid"),
     "guidance below 0": (f"{CELL}eta: 0.0, guidance: 2.0", f"{CELL}eta: 0.0, guidance: -2.0", "gu"),
