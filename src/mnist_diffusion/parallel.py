@@ -34,16 +34,15 @@ def parallel(jobs: int | None = None) -> None:
 
     Unless told, as many as there are cores; one where a GPU does the work.
     """
-    jobs = jobs or _usual_jobs(load_settings().compute.device)
+    jobs = jobs or _usual_jobs()
     require_cores(jobs, cores())
     reproduce(jobs)
 
 
-def _usual_jobs(device: str) -> int:
-    import torch  # here, since it takes a second
+def _usual_jobs() -> int:
+    from mnist_diffusion.compute import configure  # here, since torch takes a second
 
-    on_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    return 1 if on_gpu else cores()
+    return cores() if configure(load_settings().compute).type == "cpu" else 1
 
 
 def require_cores(jobs: int, there: int) -> None:
