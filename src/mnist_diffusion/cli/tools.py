@@ -1,148 +1,27 @@
-"""The command line: `mnist-diffusion STAGE [NAME]`, and what people use beside the pipeline."""
+"""`mnist-diffusion TOOL`: what people use beside the pipeline."""
 
-import os
-import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from safetensors import SafetensorError
 
-from mnist_diffusion import paths
-from mnist_diffusion.errors import UserError, of_the_disk
+from mnist_diffusion.errors import UserError
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.stages.runner import run_stage
 from mnist_diffusion.tracking import flush
 
-app = typer.Typer(
-    help="Compare diffusion models on MNIST. The stages are run by `dvc repro`.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer()
+PANEL = "Tools"
 
-INTERRUPTED = 130
-"""The exit code after Ctrl-C."""
-
-
-def _named_by_dvc() -> str:
-    """The run or cell that DVC is at, which it tells by a variable, as in train@cosine-class."""
-    name = os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[2]
-    if not name:
-        raise UserError(f"no run or cell given; name one of {paths.PARAMS}")
-    return name
-
-
-RunName = Annotated[
-    str,
-    typer.Argument(
-        help="An entry of `runs` in params.yaml.", default_factory=_named_by_dvc, show_default=False
-    ),
-]
-CellName = Annotated[
-    str,
-    typer.Argument(
-        help="An entry of `cells` in params.yaml.",
-        default_factory=_named_by_dvc,
-        show_default=False,
-    ),
-]
 OneCell = Annotated[str, typer.Argument(help="An entry of `cells` in params.yaml.")]
-STAGES = "Stages"
-TOOLS = "Tools"
 
 
-@app.command(rich_help_panel=STAGES)
-def fetch() -> None:
-    """Get the four MNIST files, and accept only the real ones."""
-    run_stage("fetch")
-
-
-@app.command(rich_help_panel=STAGES)
-def prepare() -> None:
-    """Split MNIST into training, validation and test digits."""
-    run_stage("prepare")
-
-
-@app.command(rich_help_panel=STAGES)
-def classifier() -> None:
-    """Train the judge."""
-    run_stage("classifier")
-
-
-@app.command(rich_help_panel=STAGES)
-def extractor() -> None:
-    """Train the second network to measure in."""
-    run_stage("extractor")
-
-
-@app.command(rich_help_panel=STAGES)
-def reference() -> None:
-    """Measure the real digits, and the floor that they set."""
-    run_stage("reference")
-
-
-@app.command(rich_help_panel=STAGES)
-def train(run: RunName) -> None:
-    """Train one denoiser."""
-    run_stage("train", run)
-
-
-@app.command(rich_help_panel=STAGES)
-def sample(cell: CellName) -> None:
-    """Draw one sample set."""
-    run_stage("sample", cell)
-
-
-@app.command(rich_help_panel=STAGES)
-def evaluate(cell: CellName) -> None:
-    """Judge one sample set."""
-    run_stage("evaluate", cell)
-
-
-@app.command(rich_help_panel=STAGES)
-def progress(run: RunName) -> None:
-    """Judge one run along its training."""
-    run_stage("progress", run)
-
-
-@app.command(rich_help_panel=STAGES)
-def compare() -> None:
-    """Compare the cells of each table, with verdicts."""
-    run_stage("compare")
-
-
-@app.command(rich_help_panel=STAGES)
-def ceiling() -> None:
-    """Train a classifier on as few real digits as are drawn."""
-    run_stage("ceiling")
-
-
-@app.command(rich_help_panel=STAGES)
-def tstr(cell: CellName) -> None:
-    """Train a classifier on one sample set, test it on real digits."""
-    run_stage("tstr", cell)
-
-
-@app.command(rich_help_panel=STAGES)
-def calibration() -> None:
-    """Put the metrics to the test on real digits."""
-    run_stage("calibration")
-
-
-@app.command(rich_help_panel=STAGES)
-def report() -> None:
-    """Render tables, pictures and pages."""
-    run_stage("report")
-
-
-@app.command(rich_help_panel=TOOLS)
+@app.command(rich_help_panel=PANEL)
 def check() -> None:
     """Check params.yaml; a typo is told here in a second, before anything runs."""
     load_settings()
 
 
-@app.command(rich_help_panel=TOOLS)
+@app.command(rich_help_panel=PANEL)
 def scale(
     name: Annotated[str, typer.Argument(help="A file of scales/, without .yaml.")],
     force: Annotated[bool, typer.Option(help="Overwrite edits of params.yaml.")] = False,
@@ -153,7 +32,7 @@ def scale(
     apply_scale(name, force)
 
 
-@app.command(rich_help_panel=TOOLS)
+@app.command(rich_help_panel=PANEL)
 def schedules(
     timesteps: Annotated[int, typer.Option(min=21, max=4000)] = 1000,
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 10,
@@ -166,7 +45,7 @@ def schedules(
     print(schedule_table(timesteps, steps).to_markdown(disable_numparse=True))
 
 
-@app.command(rich_help_panel=TOOLS)
+@app.command(rich_help_panel=PANEL)
 def parallel(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Stages at a time; else the cores, 1 with a GPU.")
@@ -178,7 +57,7 @@ def parallel(
     reproduce(jobs)
 
 
-@app.command(rich_help_panel=TOOLS)
+@app.command(rich_help_panel=PANEL)
 def audit(
     cells: Annotated[list[str] | None, typer.Argument(help="Cells; none: all.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All cells of params.yaml.")] = False,
@@ -193,7 +72,7 @@ def audit(
     raise typer.Exit(prove(cells or (), every or not cells, as_json, regenerate, deep, seed))
 
 
-@app.command(rich_help_panel=TOOLS)
+@app.command(rich_help_panel=PANEL)
 def show(cell: OneCell) -> None:
     """Tell on one screen what made a cell and how it scored."""
     from mnist_diffusion.audit.portrait import show as tell
@@ -201,7 +80,7 @@ def show(cell: OneCell) -> None:
     raise typer.Exit(tell(cell))
 
 
-@app.command(rich_help_panel=TOOLS)
+@app.command(rich_help_panel=PANEL)
 def diff(
     one: OneCell, other: Annotated[str, typer.Argument(help="The cell to compare it with.")]
 ) -> None:
@@ -211,7 +90,7 @@ def diff(
     raise typer.Exit(compare(one, other))
 
 
-@app.command(rich_help_panel=TOOLS)
+@app.command(rich_help_panel=PANEL)
 def generate(
     context: typer.Context,
     out: Annotated[Path, typer.Argument(help="A .png to write.")] = Path("digits.png"),
@@ -248,7 +127,7 @@ def generate(
     )
 
 
-@app.command(rich_help_panel=TOOLS)
+@app.command(rich_help_panel=PANEL)
 def track(
     sync: Annotated[bool, typer.Option(help="Make MLflow complete from the files.")] = False,
 ) -> None:
@@ -263,7 +142,7 @@ def track(
     raise typer.Exit(1 if counts.failed else 0)
 
 
-@app.command(rich_help_panel=TOOLS)
+@app.command(rich_help_panel=PANEL)
 def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is shown.")] = False,
 ) -> None:
@@ -273,41 +152,10 @@ def prune(
     remove(yes)
 
 
-@app.command(rich_help_panel=TOOLS)
+@app.command(rich_help_panel=PANEL)
 def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     """Open MLflow on what is there."""
     from mnist_diffusion.results import complete_mlflow
     from mnist_diffusion.tracking.ui import serve
 
     serve(port, complete=complete_mlflow)
-
-
-def main() -> NoReturn:
-    """Run a command at the repository's root; the user's mistakes end in one line."""
-    try:
-        here = Path.cwd()
-        os.chdir(_root())
-        # Without it cuBLAS is not deterministic; it is read when CUDA starts.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        app(obj=here)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
-    except (OSError, SafetensorError) as error:  # a full disk, a folder nobody may write to
-        print(f"error: {of_the_disk(error)}", file=sys.stderr)
-        raise SystemExit(1) from None
-    except SystemExit as ended:
-        if ended.code == INTERRUPTED:
-            sys.stderr.flush()
-            os._exit(INTERRUPTED)  # or Python would wait for the threads that share the work
-        raise
-    raise SystemExit(0)
-
-
-def _root() -> Path:
-    """The nearest folder upwards that holds params.yaml."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / paths.PARAMS).exists():
-            return folder
-    raise UserError(f"{paths.PARAMS}: not found here or above; go to the repository")

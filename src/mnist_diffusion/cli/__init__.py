@@ -1,0 +1,56 @@
+"""The command line: the stages of the pipeline, and what people use beside it."""
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+from safetensors import SafetensorError
+
+from mnist_diffusion import paths
+from mnist_diffusion.cli import stages, tools
+from mnist_diffusion.errors import UserError, of_the_disk
+
+app = typer.Typer(
+    help="Compare diffusion models on MNIST. The stages are run by `dvc repro`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(stages.app)
+app.add_typer(tools.app)
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
+
+def main() -> NoReturn:
+    """Run a command at the repository's root; the user's mistakes end in one line."""
+    try:
+        here = Path.cwd()
+        os.chdir(_root())
+        # Without it cuBLAS is not deterministic; it is read when CUDA starts.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        app(obj=here)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except (OSError, SafetensorError) as error:  # a full disk, a folder nobody may write to
+        print(f"error: {of_the_disk(error)}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)  # or Python would wait for the threads that share the work
+        raise
+    raise SystemExit(0)
+
+
+def _root() -> Path:
+    """The nearest folder upwards that holds params.yaml."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / paths.PARAMS).exists():
+            return folder
+    raise UserError(f"{paths.PARAMS}: not found here or above; go to the repository")
