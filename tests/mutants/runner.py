@@ -21,7 +21,7 @@ import scipy.stats  # noqa: F401
 
 UNIT = (
     *("schedules", "forward", "timesteps", "spacings", "guidance", "sampling", "training"),
-    *("training_state", "resumption", "threads"),
+    *("training_state", "resumption", "threads", "origin"),
 )
 CORE_TESTS = [
     [f"tests/unit/test_{name}.py" for name in UNIT],

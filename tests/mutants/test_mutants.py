@@ -449,7 +449,25 @@ RESUMING: dict[str, Mutant] = {
         ),
     ]
 }
-MUTANTS = SCHEDULES | FORWARD | TIMESTEPS | GUIDANCE | SAMPLERS | AROUND | RESUMING
+HASHING: dict[str, Mutant] = {
+    name: (f"provenance/{file}.py", right, wrong)
+    for name, file, right, wrong in [
+        ("inputs that are not hashed again at the end", "origin", "if changed:", "if False:"),
+        (
+            "a folder that is believed to be what its manifest says",
+            "origin",
+            'content_digests([Path(path) for path in manifest["files"]])',
+            'dict(manifest["files"])',
+        ),
+        (
+            "a key of resumption that forgets the code",
+            "origin",
+            "[self.inputs, self.parameters, self.code, more]",
+            "[self.inputs, self.parameters, more]",
+        ),
+    ]
+}
+MUTANTS = SCHEDULES | FORWARD | TIMESTEPS | GUIDANCE | SAMPLERS | AROUND | RESUMING | HASHING
 
 
 class Runner:
