@@ -374,6 +374,11 @@ def table_number(root: Path) -> None:
     _edit_row(root, "cells", "relative_fd_percent", "0.1")
 
 
+@tampering("an interval of a table", f"reports/tables/cells.csv: {CELL}, relative_fd_low")
+def table_interval(root: Path) -> None:
+    _edit_row(root, "cells", "relative_fd_low", "0.1")
+
+
 @tampering("a digest in a table", f"reports/tables/provenance.csv: {CELL}, weights")
 def table_digest(root: Path) -> None:
     _edit_row(root, "provenance", "weights", "0" * 64)
@@ -435,6 +440,26 @@ def params(root: Path) -> None:
 @tampering("a parameter of the run in params.yaml", f"params.yaml: runs.{RUN}")
 def run_params(root: Path) -> None:
     edit_yaml(root / "params.yaml", set_key(f"runs/{RUN}/seed", 1))
+
+
+@tampering("the headline of the report in params.yaml", "params.yaml: report.headline")
+def headline(root: Path) -> None:
+    edit_yaml(root / "params.yaml", set_key("report/headline", RUN))
+
+
+@tampering("how often scores are resampled, in params.yaml and dvc.lock", f"{METRICS}: resamples")
+def resamples(root: Path) -> None:
+    def change(lock: Any) -> None:
+        params = _stage(f"evaluate@{CELL}")(lock)["params"]["params.yaml"]
+        params["evaluate"]["resamples"] = 9999
+
+    edit_yaml(root / "params.yaml", set_key("evaluate/resamples", 9999))
+    edit_yaml(root / "dvc.lock", change)
+
+
+@tampering("another command in dvc.yaml", f"dvc.yaml: sample@{CELL}.cmd")
+def command(root: Path) -> None:
+    edit_text(root / "dvc.yaml", "cmd: mnist-diffusion sample", "cmd: mnist-diffusion sample --x")
 
 
 def _sql(root: Path, statement: str) -> None:

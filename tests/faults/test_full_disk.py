@@ -52,9 +52,11 @@ def test_a_disk_that_is_full_from_a_write_on(
     place = STAGES[stage]
     whole = command(clone.folder, *stage.split())
     assert whole.code == 0 and whole.writes > 3, whole.output
+    published = clone.contents(place)
     points = range(1, whole.writes + 1, STRIDES.get(stage, 1))
     record_property("points", len(points))
     assert not [line for at in points for line in faults(clone, command, stage, kind, at)]
     remove(clone.folder / place)
     assert command(clone.folder, *stage.split()).code == 0
-    assert clone.contents(place) == ran.contents(place)
+    assert clone.contents(place) == published
+    assert stage == "report" or published == ran.contents(place)  # a report tells seconds, too

@@ -4,9 +4,21 @@ import shutil
 
 import audited
 import pytest
+import torch
 from tamperings import copy_of
 
 from mnist_diffusion.tracking import store
+
+
+@pytest.fixture(autouse=True)
+def torch_as_it_was():
+    """What a test sets for its process, as `compute.configure` does, ends with it."""
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ def test_names_are_whole_and_lines_fit(published_copy):
         assert max(map(len, lines[:first])) <= width
         assert {line.split()[0] for line in lines[1:first] if line[0] != " "} == {*CELLS, "report"}
         assert not any(re.search("[0-9a-f]{13}", line) for line in lines)
-        assert lines[-1] == "3 cells: 2 proven, 1 failed"
+        assert lines[-1] == "3 cells: 2 proven, 1 failed; report failed"
 
 
 def test_images_are_drawn_again_bit_for_bit(published_copy):
@@ -162,7 +162,31 @@ def test_diff_of_a_cell_with_itself(published_copy, capsys):
 
 
 @pytest.mark.parametrize("command", [show, lambda cell: diff(cell, CELL)])
-def test_a_broken_manifest_is_refused_in_one_line(published_copy, command):
-    put(published_copy / f"data/samples/{CELL}/manifest.json", b"[]")
+@pytest.mark.parametrize("key", [None, "parameters", "code", "inputs", "environment"])
+def test_a_broken_manifest_is_refused_in_one_line(published_copy, command, key):
+    path = published_copy / f"data/samples/{CELL}/manifest.json"
+    content = json.loads(path.read_text())
+    put(path, json.dumps(content | {key: []} if key else []).encode())
     with pytest.raises(UserError, match="not a manifest"):
         command(CELL)
+
+
+@pytest.mark.parametrize("key", ["intervals", "second", "made_from"])
+def test_broken_metrics_are_told_in_one_line(published_copy, capsys, key):
+    path = published_copy / f"reports/metrics/{CELL}.json"
+    put(path, json.dumps(json.loads(path.read_text()) | {key: 3}).encode())
+    assert show(CELL) == 0
+    assert "not metrics of this version" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(UserError, match="not metrics of this version"):
+        diff(CELL, "cosine-class")
+
+
+def test_scores_of_other_images_are_not_shown_as_these(published_copy, capsys):
+    metrics = published_copy / "reports/metrics"
+    report = json.loads((metrics / f"{CELL}.json").read_text())
+    report["made_from"][f"sample@{CELL}"] = "0" * 64
+    put(metrics / f"{CELL}.json", json.dumps(report).encode())
+    assert show(CELL) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "tells of other images than are here" in told
+    assert f"{100 * report['relative_fd']:.4g} %" not in told

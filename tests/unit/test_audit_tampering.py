@@ -11,6 +11,7 @@ from tamperings import (
     COMPARISONS,
     MANIFEST,
     METRICS,
+    MODEL,
     RUN,
     SAMPLES,
     TAMPERINGS,
@@ -18,12 +19,14 @@ from tamperings import (
     edit_json,
     edit_yaml,
     one_pixel,
+    put,
     republish,
     set_key,
 )
 
 from mnist_diffusion.audit.auditor import Auditor
 from mnist_diffusion.audit.command import verdict
+from mnist_diffusion.audit.dvcfiles import folder_md5
 from mnist_diffusion.audit.findings import Severity
 from mnist_diffusion.audit.redrawing import Choice
 from mnist_diffusion.provenance.digests import content_digest
@@ -48,6 +51,8 @@ QUICK = {
     "a page of the report",
     "the MD5 of the set in dvc.lock",
     "a parameter in params.yaml",
+    "the headline of the report in params.yaml",
+    "another command in dvc.yaml",
     "a metric in MLflow",
 }
 """One of each kind; `make test-faults` does them all."""
@@ -101,17 +106,19 @@ def bless(root):
     (root / "mlflow.db").unlink()
 
 
-def relock(root):
-    from mnist_diffusion.audit.dvcfiles import folder_md5
-
-    shared = ("data/samples", "reports/tables")
+def relock(root, *paths):
+    """What `dvc commit` does: dvc.lock tells of what is here."""
 
     def change(lock):
         for stage in lock["stages"].values():
             for entry in [*stage.get("deps", []), *stage.get("outs", [])]:
-                if entry["path"] in (SAMPLES, METRICS, COMPARISONS, *shared):
+                if entry["path"] in paths:
                     entry["md5"] = folder_md5(root / entry["path"])
 
+    edit_yaml(root / "dvc.lock", change)
+
+
+def relock_all(root):
     digest = json.loads((root / METRICS).read_text())["samples_sha256"]
     table = root / "reports/tables/provenance.csv"
     lines = table.read_text().splitlines()
@@ -123,17 +130,72 @@ def relock(root):
             lines[k] = ",".join(cells)
     table.unlink()
     table.write_text("\n".join(lines) + "\n")
-    edit_yaml(root / "dvc.lock", change)
+    relock(root, SAMPLES, METRICS, COMPARISONS, "data/samples", "reports/tables")
 
 
 def test_who_rewrites_everything_is_told_by_drawing_again(published_copy):
     one_pixel(published_copy)
     bless(published_copy)
-    relock(published_copy)
+    relock_all(published_copy)
     assert found()[0] == 2  # no sidecar, so no commit; nothing else is wrong
     code, failures = found(auditor=Auditor(Choice(20)))
     assert code == 1
     assert [f.item for f in failures] == [f"{SAMPLES}/images.npy: image 17"]
+
+
+def test_a_page_that_was_edited_and_committed_to_dvc_is_told_by_rendering_it(published_copy):
+    page = published_copy / "reports/comparison.md"
+    assert [f.severity for f in Auditor(rendered=True).report().findings] == [Severity.NOTE]
+    put(page, page.read_bytes().replace(b"1", b"0"))
+    shutil.rmtree(published_copy / ".dvc/cache")
+    relock(published_copy, "reports/comparison.md")
+    assert Auditor().report().code == 0
+    checked = Auditor(rendered=True).report()
+    assert [(f.severity, f.item) for f in checked.findings] == [
+        (Severity.FAILED, "reports/comparison.md")
+    ]
+
+
+def test_pages_of_other_source_are_not_verified(published_copy):
+    path = published_copy / "src/mnist_diffusion/reporting/rows.py"
+    put(path, path.read_bytes() + b"\n")
+    report = Auditor().report()
+    assert report.code == 2
+    assert {f.item for f in report.findings} == {"src/mnist_diffusion/reporting"}
+
+
+@pytest.mark.parametrize(
+    ("address", "part", "item"),
+    [
+        ("report", "outs", "reports/index.html"),
+        (f"sample@{CELL}", "deps", MODEL),
+        (f"train@{RUN}", "params", f"runs.{RUN}"),
+        ("compare", None, "dvc.lock: compare"),
+    ],
+)
+def test_what_was_taken_out_of_the_lock_is_not_verified(published_copy, address, part, item):
+    def change(lock):
+        stage = lock["stages"]
+        del (stage[address] if part else stage)[part or address]
+
+    edit_yaml(published_copy / "dvc.lock", change)
+    told = found(Severity.UNVERIFIED)[1]
+    assert any(one.item.startswith("dvc.lock") and item in one.item for one in told), told
+
+
+def test_a_cell_that_is_not_declared_any_more_is_told_with_prune(published_copy):
+    def change(params):
+        del params["cells"][CELL]
+        params["report"] |= {key: [RUN] for key in params["report"]} | {"headline": RUN}
+
+    edit_yaml(published_copy / "params.yaml", change)
+    told = found(Severity.UNVERIFIED)[1]
+    assert any(f.item == f"dvc.yaml: sample@{CELL}" and "prune" in f.text for f in told), told
+
+
+def test_what_dvc_ignores_is_no_part_of_a_set(published_copy):
+    (published_copy / SAMPLES / ".DS_Store").write_bytes(b"a desktop's own")
+    assert found()[0] == 0
 
 
 @pytest.mark.faults

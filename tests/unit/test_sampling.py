@@ -1,6 +1,5 @@
 """Image k is the same whatever n is, and however the images are batched."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -57,12 +56,10 @@ def test_images_do_not_depend_on_how_many_there_are(sampler: str) -> None:
 
 
 @pytest.fixture
-def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    usual = torch.get_num_threads()
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setenv(VARIABLE, str(request.param))
     one_per_kernel()
-    yield request.param
-    torch.set_num_threads(usual)
+    return request.param
 
 
 @pytest.mark.parametrize("threads", [1, 2], indirect=True)

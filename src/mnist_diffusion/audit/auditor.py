@@ -15,7 +15,9 @@ from mnist_diffusion.audit import (
     details,
     locks,
     manifests,
+    pipeline,
     redrawing,
+    rendering,
     scores,
     tables,
 )
@@ -24,13 +26,14 @@ from mnist_diffusion.audit.evidence import LOCK, Evidence
 from mnist_diffusion.audit.findings import Checked, Finding, Findings, gather
 from mnist_diffusion.audit.tracked import STORE, Tracked
 from mnist_diffusion.paths import PARAMS, TABLES
+from mnist_diffusion.reporting.pages import PAGE
 
 Check = Callable[[Evidence, Member], Findings]
 Step = tuple[str, object, Check]
 """A check's name, what to name if it stumbles, and the check."""
 NAMES = (
-    "manifest", "files", "images", "chain", "details", "dvc.lock", "params", "commit", "metrics",
-    "tables", "report", "mlflow", "redrawn", "deep",
+    "manifest", "files", "images", "chain", "details", "dvc.yaml", "dvc.lock", "params", "commit",
+    "metrics", "tables", "report", "mlflow", "rendered", "redrawn", "deep",
 )  # fmt: skip
 """Every check, in the order of the columns that people see."""
 
@@ -38,11 +41,17 @@ NAMES = (
 class Auditor:
     """Audits cells of the repository that is the current folder."""
 
-    def __init__(self, choice: redrawing.Choice | None = None, whole: bool = False) -> None:
+    def __init__(
+        self,
+        choice: redrawing.Choice | None = None,
+        whole: bool = False,
+        rendered: bool = False,
+    ) -> None:
         self._evidence = Evidence()
         self._tracked = Tracked()
         self._choice = choice
         self._whole = whole
+        self._rendered = rendered
         self._done: dict[Member, tuple[list[Finding], Counter[str]]] = {}
 
     def audit(self, cell: str) -> Checked:
@@ -63,6 +72,10 @@ class Auditor:
             work = partial(claims.check, self._evidence, member)
             checked.findings.extend(gather(member.address, "report", LOCK, work))
             checked.checks["report"] += 1
+        if self._rendered:
+            work = partial(rendering.check, self._evidence)
+            checked.findings.extend(gather(chain.REPORT.address, "rendered", PAGE, work))
+            checked.checks["rendered"] = 1
         return checked
 
     def _member(self, member: Member) -> tuple[list[Finding], Counter[str]]:
@@ -78,6 +91,7 @@ class Auditor:
 
     def _steps(self, member: Member) -> Iterator[Step]:
         """The checks of a member; without a manifest only those that can tell so."""
+        yield "dvc.yaml", pipeline.FILE, locks.check_declared
         yield "dvc.lock", LOCK, locks.check
         if member == chain.FETCH:
             return

@@ -14,6 +14,7 @@ from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, unverified
 from mnist_diffusion.dataset import canonical
 from mnist_diffusion.provenance.folders import MANIFEST
+from mnist_diffusion.stages.runner import PUBLISHED
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 FOLDERS: dict[str, Callable[[str], Path]] = {
@@ -50,10 +51,8 @@ class Member:
 
     @property
     def manifest(self) -> Path:
-        """The file that says what it published."""
-        if self.stage == "evaluate":
-            return paths.metrics(self.name or "")
-        return self.folder / MANIFEST
+        """The file that says what it published; KeyError for a stage that has none."""
+        return PUBLISHED[self.stage](self.name)
 
     @property
     def timing(self) -> Path:

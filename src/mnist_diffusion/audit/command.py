@@ -27,7 +27,8 @@ def audit(
     seed: int | None = None,
 ) -> int:
     """Audit some cells, or all; 0 proven, 1 failed, 2 cannot verify. UserError for no such cell."""
-    auditor = Auditor(Choice(regenerate, seed) if regenerate else None, deep)
+    choice = Choice(regenerate, seed) if regenerate else None
+    auditor = Auditor(choice, whole=deep, rendered=all_ or deep)
     checked = [auditor.audit(cell) for cell in chosen(cells, all_)]
     report = auditor.report()
     code = verdict([*checked, report])

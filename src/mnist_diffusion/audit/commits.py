@@ -8,7 +8,7 @@ import subprocess
 
 from mnist_diffusion import paths
 from mnist_diffusion.audit import declared
-from mnist_diffusion.audit.chain import Member
+from mnist_diffusion.audit.chain import FOLDERS, REPORT, Member
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, note, some, unverified
 from mnist_diffusion.errors import UserError
@@ -19,7 +19,7 @@ SHOWN = 10
 
 
 def check(evidence: Evidence, member: Member) -> Findings:
-    """The commit has the params and the source that the manifest has."""
+    """The commit has the params, where it tells them, and the source that the manifest has."""
     timing = member.timing
     if not timing.is_file():
         yield unverified(timing, "not there, so that the commit is unknown")
@@ -43,8 +43,17 @@ def check(evidence: Evidence, member: Member) -> Findings:
         yield from _source(evidence, member, commit)
 
 
+def check_report(evidence: Evidence) -> Findings:
+    """Whether the pages were rendered by the source of a commit, which they cannot tell."""
+    timing = REPORT.timing
+    if not timing.is_file():
+        yield unverified(timing, "not there, so that the commit is unknown")
+    elif evidence.json(timing).get("git_dirty") is not False:
+        yield note(f"{timing}: git_dirty", "rendered with changes that are in no commit")
+
+
 def _params(evidence: Evidence, member: Member, commit: str) -> Findings:
-    if member.stage == "evaluate":
+    if member.stage not in FOLDERS:
         return
     source = f"{paths.PARAMS} at {commit[:SHOWN]}"
     text = _show(evidence, commit, str(paths.PARAMS)) or b""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_diffusion.audit.chain import Member
+from mnist_diffusion.audit.dvcfiles import ignored
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import NAMED, Findings, failed, in_words
 from mnist_diffusion.audit.manifests import confined
@@ -51,7 +52,7 @@ def _extras(member: Member, wanted: set[Path]) -> Iterator[Path]:
     folders = {parent for path in known for parent in path.parents}
     for path in sorted(member.folder.rglob("*")):
         a_folder = path.is_dir() and not path.is_symlink()
-        if path not in (folders if a_folder else known):
+        if path not in (folders if a_folder else known) and not ignored(path):
             yield path
 
 

@@ -47,6 +47,16 @@ def look_up(content: Any, dotted: str) -> Any:
     return content
 
 
+def within(key: str, expected: Any, found: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The innermost dotted keys in which two values differ, with both."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for name in sorted({*expected, *found}):
+            inner = expected.get(name, NOTHING), found.get(name, NOTHING)
+            yield from within(f"{key}.{name}", *inner)
+    elif not equal(expected, found):
+        yield key, expected, found
+
+
 def overlaid(content: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """All of params.yaml, with other values at some dotted keys."""
     whole = copy.deepcopy(content)

@@ -33,9 +33,18 @@ def folder_md5(path: Path) -> str:
 def members(folder: Path) -> Iterator[tuple[str, str]]:
     """The files of a folder by their path in it, with their MD5."""
     whole = folder.absolute()
-    for file in DvcIgnoreFilter(localfs, str(Path.cwd())).find(localfs, str(whole)):
+    for file in _ignore().find(localfs, str(whole)):
         place = regular(Path(file))
         yield place.relative_to(whole).as_posix(), str(file_md5(file, localfs))
+
+
+def ignored(path: Path) -> bool:
+    """Whether .dvcignore says that DVC has no business with a file, such as a desktop's own."""
+    return bool(_ignore().is_ignored(localfs, str(path.absolute())))
+
+
+def _ignore() -> DvcIgnoreFilter:
+    return DvcIgnoreFilter(localfs, str(Path.cwd()))
 
 
 def cache_object(cache: Path, md5: str) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from mnist_diffusion import paths
+from mnist_diffusion.audit import pipeline
 from mnist_diffusion.audit.dvcfiles import cache_folder, folder_md5
 from mnist_diffusion.audit.plainfiles import regular
 from mnist_diffusion.errors import UserError
@@ -34,6 +35,7 @@ class Evidence:
         self._yaml: Callable[[Path], dict[str, Any]] = cache(lambda p: read_yaml(regular(p)))
         self._lock: Callable[[Path], dict[str, Any]] = cache(_stages)
         self._parsed: Callable[[bytes], Any] = cache(YAML(typ="safe", pure=True).load)
+        self._pipeline: dict[str, pipeline.Declared] | UserError | None = None
 
     @property
     def params(self) -> dict[str, Any]:
@@ -44,6 +46,18 @@ class Evidence:
     def lock(self) -> dict[str, Any]:
         """The stages of dvc.lock, none if it is not there; UserError if it is no lock."""
         return self._lock(LOCK)
+
+    @property
+    def pipeline(self) -> dict[str, pipeline.Declared]:
+        """The stages that dvc.yaml declares; UserError if DVC cannot read them, asked once."""
+        if self._pipeline is None:
+            try:
+                self._pipeline = pipeline.declared()
+            except UserError as error:
+                self._pipeline = error
+        if isinstance(self._pipeline, UserError):
+            raise self._pipeline
+        return self._pipeline
 
     def params_at(self, text: bytes) -> Any:
         """A params.yaml of another time."""

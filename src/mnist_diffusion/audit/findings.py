@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from mnist_diffusion.errors import UserError
+
 LONGEST = 90
 NAMED = 10
 """How many places of one kind are named before the rest is counted."""
@@ -91,6 +93,8 @@ def gather(address: str, check: str, item: object, findings: Callable[[], Findin
 def in_words(error: Exception) -> str:
     """An error in one line."""
     text = " ".join(str(error).split())
+    if isinstance(error, UserError):  # it names the file, and what to do, by itself
+        return text
     return _short(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 

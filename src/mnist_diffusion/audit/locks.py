@@ -8,17 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from mnist_diffusion import paths
-from mnist_diffusion.audit import declared
+from mnist_diffusion.audit import declared, pipeline
 from mnist_diffusion.audit.chain import Member
 from mnist_diffusion.audit.dvcfiles import FOLDER, cache_object, listed, members
 from mnist_diffusion.audit.evidence import LOCK, Evidence
-from mnist_diffusion.audit.findings import Findings, equal, failed, unverified
+from mnist_diffusion.audit.findings import Findings, failed, unverified
 
 SOURCE = Path("src")
 
 
 def check(evidence: Evidence, member: Member) -> Findings:
     """What the lock says went in and came out of a stage is what is here."""
+    yield from check_outs(evidence, member)
+    for entry in evidence.lock.get(member.address, {}).get("deps", []):
+        yield from _dep(evidence, member, Path(entry["path"]), entry["md5"])
+
+
+def check_outs(evidence: Evidence, member: Member) -> Findings:
+    """The lock has the stage, and what it left is here, and whole in DVC's cache."""
     if not LOCK.is_file():
         yield unverified(LOCK, "not there; `dvc repro` writes it")
         return
@@ -29,26 +36,49 @@ def check(evidence: Evidence, member: Member) -> Findings:
     command = f"mnist-diffusion {member.stage}"
     if stage["cmd"] != command:
         yield failed(f"{LOCK}: {member.address}.cmd", "another command", command, stage["cmd"])
-    yield from check_outs(evidence, member)
-    for entry in stage.get("deps", []):
-        yield from _dep(evidence, member, Path(entry["path"]), entry["md5"])
-
-
-def check_outs(evidence: Evidence, member: Member) -> Findings:
-    """What a stage left is here, and whole in DVC's cache."""
-    for entry in evidence.lock[member.address].get("outs", []):
+    for entry in stage.get("outs", []):
         yield from _out(evidence, member, Path(entry["path"]), entry["md5"])
+
+
+def check_source(evidence: Evidence, member: Member) -> Findings:
+    """The source that a stage ran, says the lock, is the source here."""
+    for entry in evidence.lock.get(member.address, {}).get("deps", []):
+        path = Path(entry["path"])
+        if path.is_relative_to(SOURCE):
+            yield from _dep(evidence, member, path, entry["md5"])
+
+
+def check_declared(evidence: Evidence, member: Member) -> Findings:
+    """The stage is one of dvc.yaml, and the lock has all that it runs, needs and leaves.
+
+    What the lock leaves out would be looked at by nobody.
+    """
+    stage = evidence.pipeline.get(member.address)
+    if stage is None:
+        text = "not declared; `mnist-diffusion prune` shows what nothing declares any more"
+        yield unverified(f"{pipeline.FILE}: {member.address}", text)
+        return
+    command = f"mnist-diffusion {member.stage}"
+    if stage.command != command:
+        item = f"{pipeline.FILE}: {member.address}.cmd"
+        yield failed(item, "another command", command, stage.command)
+    if member.address not in evidence.lock:
+        return
+    there = pipeline.recorded(evidence.lock[member.address])
+    for part, due in stage.parts.items():
+        for name in sorted(due - there[part]):
+            item = f"{LOCK}: {member.address}.{part}: {name}"
+            yield unverified(item, f"in {pipeline.FILE}, and not recorded; run `dvc repro`")
+        for name in sorted(there[part] - due):
+            item = f"{LOCK}: {member.address}.{part}: {name}"
+            yield unverified(item, f"not in {pipeline.FILE} any more; run `dvc repro`")
 
 
 def check_params(evidence: Evidence, member: Member) -> Findings:
     """The params that the lock has are those of params.yaml, and those of the manifest."""
+    yield from check_recorded(evidence, member)
     stages = evidence.lock
     values = declared.recorded(stages.get(member.address, {}))
-    for key, value in values.items():
-        now = declared.look_up(evidence.params, key)
-        if not equal(now, value):
-            text = f"no longer what {member.address} was made with; run `dvc repro`"
-            yield failed(f"{paths.PARAMS}: {key}", text, value, now)
     if member.address in stages and member.stage != "evaluate":
         whole = declared.overlaid(evidence.params, values)
         recorded = declared.parameters(whole, f"{LOCK}: {member.address}", member)
@@ -56,6 +86,15 @@ def check_params(evidence: Evidence, member: Member) -> Findings:
         for key, expected, found in declared.differences(recorded, said):
             item = f"{member.manifest}: parameters.{key}"
             yield failed(item, f"not what {LOCK} recorded", expected, found)
+
+
+def check_recorded(evidence: Evidence, member: Member) -> Findings:
+    """The params that the lock has are those of params.yaml."""
+    for key, value in declared.recorded(evidence.lock.get(member.address, {})).items():
+        now = declared.look_up(evidence.params, key)
+        for inner, then, here in declared.within(key, value, now):
+            text = f"no longer what {member.address} was made with; run `dvc repro`"
+            yield failed(f"{paths.PARAMS}: {inner}", text, then, here)
 
 
 def _out(evidence: Evidence, member: Member, path: Path, md5: str) -> Findings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -16,11 +17,16 @@ from mnist_diffusion.audit.declared import NOTHING, differences
 from mnist_diffusion.audit.findings import in_words
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.jsonfile import read_json
+from mnist_diffusion.provenance.digests import json_digest
+from mnist_diffusion.provenance.manifest import Manifest
 from mnist_diffusion.settings import Sample, WholeCell
 from mnist_diffusion.tracking.lookup import latest
 from mnist_diffusion.tracking.store import tracking_uri
 
-PERCENT = ("relative_fd", "relative_fd_floor", "accuracy", "confidence")
+PERCENT = (
+    *("relative_fd", "relative_fd_floor", "second_relative_fd", "second_relative_fd_floor"),
+    *("accuracy", "confidence"),
+)
 SCORES = (*PERCENT, "fd", "kid", "precision", "recall", "density", "coverage", "n")
 DRAWING = {*WholeCell.model_fields, *Sample.model_fields, "sample_seed", "last_step"}
 """Parameters of the drawing; all others are of the training before it."""
@@ -60,7 +66,7 @@ def _facts(cell: str, content: Mapping[str, Any]) -> dict[str, str]:
     drawing = {key: value for key, value in parameters.items() if key in DRAWING}
     return {
         "cell": f"{cell}: {parameters['count']} images in {paths.samples(cell)}",
-        "scores": ", ".join(_measured(cell)) or UNKNOWN,
+        "scores": _judged(cell),
         "drawn with": _listed(drawing),
         "trained with": _listed({k: v for k, v in parameters.items() if k not in DRAWING}),
         "network calls": f"{content['network_evaluations']} for each image",
@@ -81,10 +87,14 @@ def _manifest(cell: str) -> dict[str, Any]:
     """The cell's manifest; UserError if it is not one."""
     path = Member("sample", cell).manifest
     content = read_json(path)
-    parts = {"parameters", "inputs", "outputs", "code", "environment", "network_evaluations"}
-    if not isinstance(content, dict) or not parts <= content.keys():
-        raise UserError(f"{path}: not a manifest of this version; delete it and run `dvc repro`")
-    return content
+    try:
+        Manifest.model_validate(content)
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        text = f"{path}: {key}: not a manifest of this version; run `dvc repro`"
+        raise UserError(text) from None
+    whole: dict[str, Any] = content
+    return whole
 
 
 def _json(path: Any) -> dict[str, Any]:
@@ -102,13 +112,46 @@ def _made_with(cell: str) -> dict[str, Any]:
 
 
 def _scores(cell: str) -> dict[str, Any]:
-    report = _json(paths.metrics(cell))
-    return {key: report[key] for key in SCORES if report.get(key) is not None}
+    report = _report(cell)
+    second = {f"second_{key}": value for key, value in report.get("second", {}).items()}
+    known = {**report, **second}
+    return {key: known[key] for key in SCORES if known.get(key) is not None}
+
+
+def _report(cell: str) -> dict[str, Any]:
+    """What the judges said of these images; nothing if they have not, or of others."""
+    path = paths.metrics(cell)
+    report = _json(path)
+    if not report:
+        return {}
+    try:
+        images = report["made_from"][f"sample@{cell}"]
+        whole = all(isinstance(report[part], dict) for part in ("intervals", "second"))
+    except (KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise UserError(f"{path}: not metrics of this version; run `dvc repro`")
+    if images != json_digest(_manifest(cell)):
+        raise UserError(f"{path}: tells of other images than are here; run `dvc repro`")
+    return report
+
+
+def _judged(cell: str) -> str:
+    """The scores and who gave them, or why there are none."""
+    try:
+        report = _report(cell)
+        scores = ", ".join(_measured(cell))
+    except UserError as error:
+        return str(error)
+    if not report:
+        return UNKNOWN
+    judges = (report["classifier_sha256"], report["second"]["extractor_sha256"])
+    return f"{scores}; by the networks {' and '.join(map(_short, judges))}"
 
 
 def _measured(cell: str) -> Iterator[str]:
     """The scores, with the intervals of those that have one."""
-    intervals = _json(paths.metrics(cell)).get("intervals", {})
+    intervals = _report(cell).get("intervals", {})
     for key, value in _scores(cell).items():
         ends = [_text(key, end) for end in intervals.get(key) or ()]
         interval = f" ({' to '.join(ends)})" if ends else ""

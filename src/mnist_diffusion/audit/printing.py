@@ -43,7 +43,7 @@ def show(checked: Sequence[Checked], report: Checked, console: Console) -> None:
             line = f"{some(told.items)}: {text}{values}{_whose(told, len(checked))}"
             console.print(f"[{STYLES[severity]}]{severity}[/] {escape(line)}", soft_wrap=True)
     console.print(_looked_at(everything), soft_wrap=True)
-    console.print(_summary(checked), soft_wrap=True)
+    console.print(_summary(checked, report), soft_wrap=True)
 
 
 def _one_as_json(one: Checked) -> dict[str, Any]:
@@ -126,7 +126,8 @@ def _looked_at(checked: Sequence[Checked]) -> str:
     return f"checked: {', '.join(made)}{more}"
 
 
-def _summary(checked: Sequence[Checked]) -> str:
+def _summary(checked: Sequence[Checked], report: Checked) -> str:
     counts = [(verdict, sum(VERDICTS[c.code] == verdict for c in checked)) for verdict in VERDICTS]
     shown = ", ".join(f"{count} {verdict}" for verdict, count in counts if count)
-    return f"{len(checked)} {'cell' if len(checked) == 1 else 'cells'}: {shown}"
+    beside = f"; {report.cell} {VERDICTS[report.code]}" if report.code else ""
+    return f"{len(checked)} {'cell' if len(checked) == 1 else 'cells'}: {shown}{beside}"

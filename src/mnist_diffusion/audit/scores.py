@@ -55,6 +55,7 @@ def _named(evidence: Evidence, cell: str) -> dict[str, Any]:
         "cell": cell,
         "run": run_of(evidence, cell),
         "n": parameters["count"],
+        **{key: evidence.params["evaluate"][key] for key in ("resamples", "level")},
         "samples_sha256": evidence.content(sample.folder / "images.npy"),
         "classifier_sha256": evidence.content(paths.CLASSIFIER / checkpoint.WEIGHTS),
         "second.extractor_sha256": evidence.content(paths.EXTRACTOR / checkpoint.WEIGHTS),

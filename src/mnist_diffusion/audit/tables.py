@@ -44,9 +44,12 @@ def _due(evidence: Evidence, cell: str) -> dict[str, str]:
     report = evidence.json(paths.metrics(cell))
     manifest = evidence.json(Member("sample", cell).manifest)
     parameters, inputs = manifest["parameters"], manifest["inputs"]
+    low, high = report["intervals"]["relative_fd"] or (None, None)
     per_class = report["accuracy_per_class"] or {}
     values = {
         **{column: _times(report[key], factor) for column, (key, factor) in SCORES.items()},
+        "relative_fd_low": _times(low, 100),
+        "relative_fd_high": _times(high, 100),
         **{digit: _times(value, 100) for digit, value in per_class.items()},
         **{key: parameters[key] for key in ("run", "sampler", "steps", "eta", "spacing")},
         "n": report["n"],
