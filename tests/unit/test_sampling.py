@@ -162,6 +162,12 @@ def test_noise_belongs_to_its_image() -> None:
     )
 
 
+def test_no_two_images_and_no_two_draws_share_their_noise() -> None:
+    noise = PerImageNoise(0, "p", range(6), (2, 2))
+    drawn = torch.cat([noise() for _ in range(3)])
+    assert len({tuple(image.flatten().tolist()) for image in drawn}) == 18
+
+
 def test_seeds_are_what_they_were() -> None:
     """Every published number hangs on these; sha256("0/train/order/1")[:8] >> 1."""
     assert derive_seed(0, "train/order", 1) == GOLDEN_SEED

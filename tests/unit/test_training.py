@@ -241,6 +241,16 @@ def test_a_gradient_that_is_not_finite_stops_the_training_before_the_weights_mov
     assert float(network.value.detach()) == 0.0
 
 
+def test_importance_sampling_sees_the_loss_of_every_image() -> None:
+    task = objective(RUN.model_copy(update={"timestep_sampling": "importance"}))
+    expected = torch.zeros(1000, dtype=torch.float64)
+    for step in range(3):
+        for t, loss in task(Constant(0.5), step)[1].tolist():
+            expected[int(t)] = loss  # of the weighting that is MSE of epsilon
+    assert (expected > 0).sum() > 30
+    torch.testing.assert_close(task.timesteps.state()["losses"][:, 0], expected)
+
+
 def test_the_average_is_the_recurrence_with_warm_up() -> None:
     network = nn.Linear(1, 1, bias=False)
     average = ExponentialAverage(network, 0.5)
@@ -251,6 +261,7 @@ def test_the_average_is_the_recurrence_with_warm_up() -> None:
         average.update()
         decay = min(0.5, (1 + update) / (10 + update))
         expected = decay * expected + (1 - decay) * update
+        assert float(average.copies()[0]) == pytest.approx(expected, rel=1e-5)  # it forgets soon
     average.copy_to(network)
     assert float(network.weight) == pytest.approx(expected, rel=1e-5)
 
