@@ -483,6 +483,26 @@ def mlflow_tag(root: Path) -> None:
     _sql(root, "update tags set value = 'ab' where key = 'weights_sha256'")
 
 
+@tampering("a metric of the second network in MLflow", "metric second_relative_fd")
+def mlflow_second(root: Path) -> None:
+    _sql(root, "update latest_metrics set value = 0.001 where key = 'second_relative_fd'")
+
+
+@tampering("a param of the training in MLflow", "param learning_rate")
+def mlflow_training(root: Path) -> None:
+    _sql(root, "update params set value = '0.5' where key = 'learning_rate'")
+
+
+@tampering("the last loss of the training in MLflow", "metric loss")
+def mlflow_loss(root: Path) -> None:
+    _sql(root, "update latest_metrics set value = 0.001 where key = 'loss'")
+
+
+@tampering("a param taken out of MLflow", "param guidance")
+def mlflow_param_gone(root: Path) -> None:
+    _sql(root, "delete from params where key = 'guidance'")
+
+
 def copy_of(root: Path, target: Path) -> Path:
     """A copy of a repository in no time: hard links, but of what is written in place."""
     written_in_place = {"mlflow.db", "dvc.lock", "params.yaml"}

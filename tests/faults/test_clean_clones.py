@@ -4,9 +4,11 @@ The other one has another path, with a space, and another time zone, language, h
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clones import Clone, new_clone
+from ruamel.yaml import YAML
 
 pytestmark = pytest.mark.faults
 STAGES = {
@@ -42,6 +44,13 @@ def test_a_stage_gives_the_same(stage: str, ran: Clone, other: Clone) -> None:
     assert other.contents(STAGES[stage]) == there
 
 
+def stages(clone: Clone) -> dict[str, Any]:
+    """What DVC has recorded, by address; not of the report's own files, which tell seconds, too."""
+    found: dict[str, Any] = YAML(typ="safe").load(clone.folder / "dvc.lock")["stages"]
+    del found["report"]["outs"]
+    return found
+
+
 def test_dvc_finds_the_same_in_both(ran: Clone, other: Clone) -> None:
     """By its own MD5 of the files' bytes, of outs and of what they depend on."""
-    assert (other.folder / "dvc.lock").read_bytes() == (ran.folder / "dvc.lock").read_bytes()
+    assert stages(other) == stages(ran)

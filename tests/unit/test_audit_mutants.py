@@ -42,7 +42,7 @@ MUTANTS = {
     "no look at the tables": (tables, "check", "a number of a table"),
     "no look at the report": (claims, "check", "a page of the report"),
     "no look at what claims rest on": (claims, "check_link", f"{TSTR}, made_from/sample@{RUN}"),
-    "no look at MLflow": (tracked, "_contradictions", "a metric in MLflow"),
+    "no look at MLflow": (tracked, "contradictions", "a metric in MLflow"),
 }
 
 

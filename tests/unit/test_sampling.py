@@ -11,6 +11,7 @@ from mnist_diffusion.diffusion.samplers import SAMPLERS
 from mnist_diffusion.diffusion.schedules import SCHEDULES
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.randomness import PerImageNoise, derive_seed
+from mnist_diffusion.sampling import draw as drawing
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw, labels_for, redraw, trajectory_steps
 from mnist_diffusion.settings import Sample, WholeCell
@@ -75,6 +76,22 @@ def test_images_drawn_again_are_bit_equal(
     shuffled = torch.randperm(17, generator=torch.Generator().manual_seed(0)).tolist()
     for indices in ([16], [3, 10, 3], shuffled[:5], shuffled):
         assert torch.equal(redraw(trained, of, sample, indices), drawn[indices])
+
+
+def test_images_are_drawn_again_at_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a batch of the full shape: bits depend on both, if not with every kernel."""
+    batches: list[list[int]] = []
+    walk = drawing._walk
+
+    def seen(*given: Any) -> Any:
+        batches.append(list(given[3]))
+        return walk(*given)
+
+    monkeypatch.setattr(drawing, "_walk", seen)
+    redraw(denoiser(), cell(count=17), SAMPLE, [16, 3, 10, 7])
+    assert {len(batch) for batch in batches} == {SAMPLE.micro_batch}
+    for index in (16, 3, 10, 7):
+        assert any(batch[index % SAMPLE.micro_batch] == index for batch in batches)
 
 
 def test_batches_that_are_there_are_skipped_and_leave_the_others_as_they_are() -> None:

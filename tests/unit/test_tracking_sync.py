@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -161,6 +162,30 @@ def test_a_run_of_which_the_tags_were_changed_by_hand_is_mended(repository):
     assert sync.sync(ALL) == Counts(already=4)
     [run] = runs_of(store.CELLS)
     assert is_latest(run)
+
+
+FALSEHOODS = {
+    "a metric": "update latest_metrics set value = 0.001 where key = 'relative_fd'",
+    "the last value of a history": "update latest_metrics set value = 9 where key = 'final_loss'",
+    "a param": "update params set value = '1' where key = 'lr'",
+    "no param": "delete from params where key = 'lr'",
+    "a digest": "update tags set value = 'ab' where key = 'weights_sha256'",
+}
+
+
+@pytest.mark.parametrize("statement", FALSEHOODS.values(), ids=FALSEHOODS)
+def test_a_run_that_says_something_else_than_its_files_is_made_anew(repository, statement):
+    sync.sync(ALL)
+    with sqlite3.connect(repository / "mlflow.db") as database:
+        assert database.execute(statement).rowcount
+    told = sync.sync(ALL)
+    assert told.logged and told.logged + told.already == len(ALL)
+    assert sync.sync(ALL) == Counts(already=4)
+    [trained] = runs_of(store.TRAINING)
+    assert trained.data.params == {"lr": "0.0003"}
+    assert trained.data.metrics["final_loss"] == 0.1
+    assert trained.data.tags["weights_sha256"] == "cd" * 32
+    assert all(metrics["relative_fd"] != 0.001 for metrics in shown().values())
 
 
 def test_a_deleted_experiment_comes_back_whole(repository):

@@ -107,6 +107,8 @@ class Auditor:
         yield "files", member.manifest, contents.check
         if member.stage in ("train", "sample"):
             yield "details", member.manifest, details.check
+        if member.stage == "train":
+            yield "mlflow", STORE, self._tracked.check_training
         if member.stage == "sample":
             yield from self._images(member)
 

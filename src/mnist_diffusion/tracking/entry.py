@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from mnist_diffusion.tracking.agreement import Said
 from mnist_diffusion.tracking.record import Record, text
 from mnist_diffusion.tracking.store import git
 
@@ -47,9 +48,16 @@ class Entry:
         return title(self.stage, self.name)
 
     @property
+    def said(self) -> Said:
+        """What a run of it says in MLflow, but for what differs between two times."""
+        last = {metric: value for metric, value, _ in self.history}
+        tags = dict(filter(_is_content, self.tags.items()))
+        return Said(self.params, {**self.metrics, **last}, tags)
+
+    @property
     def content(self) -> str:
         """A digest of what was made, from what and how it scored; not of when, nor of how long."""
-        what = asdict(self) | {"tags": dict(filter(_is_content, self.tags.items()))}
+        what = asdict(self) | {"tags": self.said.tags}
         for circumstance in ("scale", "seconds", "end_ms", "images"):
             del what[circumstance]
         # NaN is fine here: a diverged run is a result too.

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mnist_diffusion.tracking.store import CELLS, configure, database_file, tracking_uri
+from mnist_diffusion.tracking.agreement import Said
+from mnist_diffusion.tracking.store import CELLS, TRAINING, configure, database_file, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 NAME = re.compile(r"[a-z0-9-]+")
 
@@ -19,33 +23,41 @@ class Seen:
     """Its id."""
     experiment_name: str
     run: str
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
+    said: Said
 
 
 def latest(cell: str, images: str) -> Seen | None:
-    """The latest finished run of a cell's judgement, of these images by their digest.
+    """The latest finished run of a cell's judgement, of these images by their digest; see below."""
+    return _latest(CELLS, cell=cell, samples_sha256=images)
+
+
+def latest_training(run: str, weights: str) -> Seen | None:
+    """The same of a run's training, which gave these weights."""
+    return _latest(TRAINING, run=run, weights_sha256=weights)
+
+
+def _latest(experiment_name: str, **tags: str) -> Seen | None:
+    """The latest finished run that has these tags.
 
     None if there is no such run, or no store. Other errors are the store's.
     """
-    if not _exists() or not (NAME.fullmatch(cell) and NAME.fullmatch(images)):
+    if not _exists() or not all(map(NAME.fullmatch, tags.values())):
         return None
     configure()
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=tracking_uri())
-    experiment = client.get_experiment_by_name(CELLS)
+    experiment = client.get_experiment_by_name(experiment_name)
     if experiment is None:
         return None
-    wanted = f"tags.cell = '{cell}' and tags.samples_sha256 = '{images}'"
+    wanted = " and ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
     found = client.search_runs(
         [experiment.experiment_id],
         f"attributes.status = 'FINISHED' and {wanted}",
         max_results=1,
         order_by=["tags.latest DESC", "attributes.end_time DESC"],
     )
-    return next((_seen(run) for run in found), None)
+    return next((_seen(run, experiment_name) for run in found), None)
 
 
 def _exists() -> bool:
@@ -54,6 +66,6 @@ def _exists() -> bool:
     return database is None or (database.is_file() and database.stat().st_size > 0)
 
 
-def _seen(run: object) -> Seen:
-    info, data = run.info, run.data  # type: ignore[attr-defined]
-    return Seen(info.experiment_id, CELLS, info.run_id, data.params, data.metrics, data.tags)
+def _seen(run: Run, experiment_name: str) -> Seen:
+    said = Said(run.data.params, run.data.metrics, run.data.tags)
+    return Seen(run.info.experiment_id, experiment_name, run.info.run_id, said)

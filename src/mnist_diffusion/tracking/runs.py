@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mnist_diffusion.tracking import datasets
+from mnist_diffusion.tracking.agreement import Said
 from mnist_diffusion.tracking.entry import NAME_TAG, Entry, UnusableEntryError
 from mnist_diffusion.tracking.record import legal_name
 from mnist_diffusion.tracking.store import CELLS, PIPELINE, TRAINING, open_experiment
@@ -63,6 +64,17 @@ def latest(client: MlflowClient, experiment: str) -> list[Run]:
         found += some
         page = some.token or ""
     return found
+
+
+def says(run: Run) -> Said:
+    """What a run says."""
+    return Said(run.data.params, run.data.metrics, run.data.tags)
+
+
+def discard(entry: Entry, run: Run) -> None:
+    """Delete a run of an entry that says something else than the entry."""
+    client, _ = open_experiment(EXPERIMENT_OF.get(entry.stage, PIPELINE))
+    client.delete_run(run.info.run_id)
 
 
 def retire(client: MlflowClient, run: Run) -> None:

@@ -11,8 +11,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mnist_diffusion.tracking import runs, spool
+from mnist_diffusion.tracking.agreement import contradictions
 from mnist_diffusion.tracking.entry import Entry, UnusableEntryError, address_of, make_entry
 from mnist_diffusion.tracking.flushing import (
     LIMIT_SECONDS,
@@ -23,6 +25,9 @@ from mnist_diffusion.tracking.flushing import (
 )
 from mnist_diffusion.tracking.record import Record
 from mnist_diffusion.tracking.store import EXPERIMENTS, database_file, open_experiment, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ class Counts:
 def sync(results: Iterable[Result], declared: Collection[str] | None = None) -> Counts:
     """Log what MLflow lacks of the results, after what waits in the spool, which is older.
 
+    A run that says something else than the files it came from is deleted, and made anew.
+
     Runs of addresses that are not `declared`, such as `sample@removed`, lose the tag `latest`;
     those that were killed half-way are deleted.
     Nothing here raises: where the store fails, one line on stderr tells so, and the rest counts as
@@ -79,9 +86,12 @@ def _log(results: Sequence[Result], counts: Counts) -> None:
     for result in results:
         try:
             entry = _entry(result)
-            if shown.get(entry.address) == [entry.content]:
-                counts.already += 1
-                continue
+            there = shown.get(entry.address, [])
+            if _contents(there) == [entry.content]:
+                if not any(contradictions(entry.said, runs.says(there[0]))):
+                    counts.already += 1
+                    continue
+                within(LIMIT_SECONDS, partial(runs.discard, entry, there[0]))
             files = [file for file in result.record.artifacts if file.is_file()]
             made = within(LIMIT_SECONDS, partial(runs.log, entry, files))
         except UnusableEntryError as error:
@@ -92,15 +102,21 @@ def _log(results: Sequence[Result], counts: Counts) -> None:
             counts.already += not made
 
 
-def _shown() -> dict[str | None, list[str | None]]:
-    """The contents of the finished runs that are the latest of each address."""
-    found: dict[str | None, list[str | None]] = {}
+def _shown() -> dict[str | None, list[Run]]:
+    """The runs that are the latest of each address."""
+    found: dict[str | None, list[Run]] = {}
     for name in EXPERIMENTS:
         for run in runs.latest(*open_experiment(name)):
-            whole = run.info.status == "FINISHED"
-            content = run.data.tags.get(runs.CONTENT_TAG) if whole else None
-            found.setdefault(address_of(run.data.tags), []).append(content)
+            found.setdefault(address_of(run.data.tags), []).append(run)
     return found
+
+
+def _contents(there: Iterable[Run]) -> list[str | None]:
+    """By their tags; None for one that has not ended."""
+    return [
+        run.data.tags.get(runs.CONTENT_TAG) if run.info.status == "FINISHED" else None
+        for run in there
+    ]
 
 
 def _tidy(declared: Collection[str] | None) -> None:
