@@ -7,9 +7,9 @@ from tamperings import CELL, METRICS, MODEL, SAMPLES, put
 
 from mnist_diffusion.audit.auditor import Auditor
 
+READ_BY_DVC = ["dvc.yaml", "dvc.lock", "params.yaml"]
 FILES = [
-    "dvc.lock",
-    "params.yaml",
+    *READ_BY_DVC,
     METRICS,
     "reports/reference.json",
     "reports/comparisons.json",
@@ -66,6 +66,11 @@ QUICK = ("noise", "a list", "a pipe")
 @pytest.mark.parametrize("harms", [QUICK, pytest.param(tuple(HARMS), marks=pytest.mark.faults)])
 def test_a_harmed_manifest_is_a_finding(published_copy, harms):
     harm_and_look(published_copy / SAMPLES / "manifest.json", harms)
+
+
+@pytest.mark.parametrize("name", READ_BY_DVC)
+def test_a_harmed_file_that_dvc_reads_is_a_finding(published_copy, name):
+    harm_and_look(published_copy / name, ("deep", "a pipe"))
 
 
 @pytest.mark.faults

@@ -35,7 +35,7 @@ class Evidence:
         self._yaml: Callable[[Path], dict[str, Any]] = cache(lambda p: read_yaml(regular(p)))
         self._lock: Callable[[Path], dict[str, Any]] = cache(_stages)
         self._parsed: Callable[[bytes], Any] = cache(YAML(typ="safe", pure=True).load)
-        self._pipeline: dict[str, pipeline.Declared] | UserError | None = None
+        self._pipeline: dict[str, pipeline.Declared] | Exception | None = None
 
     @property
     def params(self) -> dict[str, Any]:
@@ -49,15 +49,24 @@ class Evidence:
 
     @property
     def pipeline(self) -> dict[str, pipeline.Declared]:
-        """The stages that dvc.yaml declares; UserError if DVC cannot read them, asked once."""
+        """The stages that dvc.yaml declares; DVC, and what keeps it from reading, is asked once."""
         if self._pipeline is None:
             try:
+                self._require_readable()
                 self._pipeline = pipeline.declared()
-            except UserError as error:
+            except Exception as error:
                 self._pipeline = error
-        if isinstance(self._pipeline, UserError):
+        if isinstance(self._pipeline, Exception):
             raise self._pipeline
         return self._pipeline
+
+    def _require_readable(self) -> None:
+        """Of what DVC reads: it would wait at a pipe, and die with us of what is nested deeply."""
+        for path in (pipeline.FILE, paths.PARAMS):
+            self._yaml(path)
+        if LOCK.exists():
+            regular(LOCK)
+        _ = self.lock
 
     def params_at(self, text: bytes) -> Any:
         """A params.yaml of another time."""

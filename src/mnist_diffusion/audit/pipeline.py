@@ -27,8 +27,7 @@ class Declared:
 
 
 def declared() -> dict[str, Declared]:
-    """Every stage by its address; FileNotFoundError or UserError if DVC cannot read them."""
-    FILE.lstat()
+    """Every stage by its address; UserError if DVC cannot read them."""
     try:
         with Repo() as repo:
             return {stage.addressing: _declared(stage) for stage in repo.index.stages}

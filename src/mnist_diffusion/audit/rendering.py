@@ -20,6 +20,7 @@ FOLDERS = (paths.TABLES, paths.FIGURES, SCORES)
 
 def check(evidence: Evidence) -> Findings:
     """Every page, table and picture is, byte for byte, what is rendered from what is here."""
+    regular(paths.PARAMS)
     files = render(load_results(load_settings()))
     _, foreign = surroundings(evidence.json(paths.COMPARISONS)["environment"])
     tell, where = (unverified, f" on another {some(foreign)}") if foreign else (failed, "")

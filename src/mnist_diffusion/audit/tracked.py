@@ -41,7 +41,8 @@ class Tracked:
     def check_training(self, evidence: Evidence, member: Member) -> Findings:
         """The run's training has the params, digests and last losses that its folder has."""
         run = str(member.name)
-        regular(member.folder / "history.csv")
+        for path in (member.folder / "history.csv", paths.PARAMS):
+            regular(path)
         weights = evidence.json(member.manifest)["outputs"]["weights_sha256"]
         seen = self._asked(partial(latest_training, run, weights))
         yield from self._compared(seen, run, "these weights", _trained(run))
