@@ -9,7 +9,8 @@ from mnist_diffusion.audit.auditor import Auditor
 
 READ_BY_DVC = ["dvc.yaml", "dvc.lock", "params.yaml"]
 FILES = [
-    *READ_BY_DVC,
+    "dvc.lock",
+    "params.yaml",
     METRICS,
     "reports/reference.json",
     "reports/comparisons.json",
