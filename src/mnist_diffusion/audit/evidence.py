@@ -16,6 +16,7 @@ from mnist_diffusion.audit.dvcfiles import cache_folder, folder_md5
 from mnist_diffusion.audit.plainfiles import regular
 from mnist_diffusion.errors import UserError
 from mnist_diffusion.provenance.digests import content_digest
+from mnist_diffusion.settings import Settings, parse_settings
 from mnist_diffusion.yamlfile import read_yaml
 
 LOCK = Path("dvc.lock")
@@ -41,6 +42,11 @@ class Evidence:
     def params(self) -> dict[str, Any]:
         """All of params.yaml, unchecked."""
         return self._yaml(paths.PARAMS)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The same, checked; UserError if these are no settings."""
+        return parse_settings(self.params, str(paths.PARAMS))
 
     @property
     def lock(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def check_declared(evidence: Evidence, member: Member) -> Findings:
         yield failed(item, "another command", command, stage.command)
     if member.address not in evidence.lock:
         return
-    there = pipeline.recorded(evidence.lock[member.address])
+    there = _parts(evidence.lock[member.address])
     for part, due in stage.parts.items():
         for name in sorted(due - there[part]):
             item = f"{LOCK}: {member.address}.{part}: {name}"
@@ -95,6 +95,13 @@ def check_recorded(evidence: Evidence, member: Member) -> Findings:
         for inner, then, here in declared.within(key, value, now):
             text = f"no longer what {member.address} was made with; run `dvc repro`"
             yield failed(f"{paths.PARAMS}: {inner}", text, then, here)
+
+
+def _parts(stage: Mapping[str, Any]) -> dict[str, set[str]]:
+    """What the lock has of a stage: paths of deps and outs, dotted keys of params."""
+    entries = {part: stage.get(part) or () for part in ("deps", "outs")}
+    paths_of = {part: {str(one["path"]) for one in every} for part, every in entries.items()}
+    return {**paths_of, "params": {*declared.recorded(stage)}}
 
 
 def _out(evidence: Evidence, member: Member, path: Path, md5: str) -> Findings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,30 +34,17 @@ def declared() -> dict[str, Declared]:
         raise UserError(f"DVC cannot read it: {' '.join(str(error).split())}") from None
 
 
-def recorded(stage: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    """The same parts of a stage of dvc.lock."""
-    params = stage.get("params") or {}
-    return {
-        **{
-            part: frozenset(str(entry["path"]) for entry in stage.get(part) or ())
-            for part in ("deps", "outs")
-        },
-        "params": frozenset(key for values in params.values() for key in values),
-    }
-
-
 def _declared(stage: Any) -> Declared:
     params = [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
-    files = partial(_paths, without=params)
     return Declared(
         str(stage.cmd),
         {
-            "deps": files(stage.deps),
-            "outs": files(stage.outs),
+            "deps": _paths(dep for dep in stage.deps if dep not in params),
+            "outs": _paths(stage.outs),
             "params": frozenset(str(key) for dep in params for key in dep.params),
         },
     )
 
 
-def _paths(entries: Iterable[Any], without: list[Any]) -> frozenset[str]:
-    return frozenset(str(entry.def_path) for entry in entries if entry not in without)
+def _paths(entries: Iterable[Any]) -> frozenset[str]:
+    return frozenset(str(entry.def_path) for entry in entries)

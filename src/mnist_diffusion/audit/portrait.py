@@ -112,7 +112,10 @@ def _made_with(cell: str) -> dict[str, Any]:
 
 
 def _scores(cell: str) -> dict[str, Any]:
-    report = _report(cell)
+    return _known(_report(cell))
+
+
+def _known(report: Mapping[str, Any]) -> dict[str, Any]:
     second = {f"second_{key}": value for key, value in report.get("second", {}).items()}
     known = {**report, **second}
     return {key: known[key] for key in SCORES if known.get(key) is not None}
@@ -140,7 +143,7 @@ def _judged(cell: str) -> str:
     """The scores and who gave them, or why there are none."""
     try:
         report = _report(cell)
-        scores = ", ".join(_measured(cell))
+        scores = ", ".join(_measured(report))
     except UserError as error:
         return str(error)
     if not report:
@@ -149,10 +152,10 @@ def _judged(cell: str) -> str:
     return f"{scores}; by the networks {' and '.join(map(_short, judges))}"
 
 
-def _measured(cell: str) -> Iterator[str]:
+def _measured(report: Mapping[str, Any]) -> Iterator[str]:
     """The scores, with the intervals of those that have one."""
-    intervals = _report(cell).get("intervals", {})
-    for key, value in _scores(cell).items():
+    intervals = report.get("intervals", {})
+    for key, value in _known(report).items():
         ends = [_text(key, end) for end in intervals.get(key) or ()]
         interval = f" ({' to '.join(ends)})" if ends else ""
         yield f"{key} {_text(key, value)}{interval}"

@@ -12,7 +12,6 @@ from mnist_diffusion.audit.plainfiles import regular
 from mnist_diffusion.audit.redrawing import surroundings
 from mnist_diffusion.reporting.pages import SCORES, render
 from mnist_diffusion.reporting.results import load_results
-from mnist_diffusion.settings import load_settings
 
 FOLDERS = (paths.TABLES, paths.FIGURES, SCORES)
 """What holds nothing but parts of the report."""
@@ -20,8 +19,7 @@ FOLDERS = (paths.TABLES, paths.FIGURES, SCORES)
 
 def check(evidence: Evidence) -> Findings:
     """Every page, table and picture is, byte for byte, what is rendered from what is here."""
-    regular(paths.PARAMS)
-    files = render(load_results(load_settings()))
+    files = render(load_results(evidence.settings))
     _, foreign = surroundings(evidence.json(paths.COMPARISONS)["environment"])
     tell, where = (unverified, f" on another {some(foreign)}") if foreign else (failed, "")
     others = [

@@ -11,10 +11,10 @@ from mnist_diffusion.audit.chain import Member
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, in_words, note
 from mnist_diffusion.audit.plainfiles import regular
-from mnist_diffusion.settings import load_settings
 from mnist_diffusion.stages import train
 from mnist_diffusion.stages.evaluate import SCORES
 from mnist_diffusion.tracking.agreement import Said, contradictions
+from mnist_diffusion.tracking.entry import make_entry
 from mnist_diffusion.tracking.lookup import Seen, latest, latest_training
 from mnist_diffusion.tracking.record import text
 
@@ -41,11 +41,10 @@ class Tracked:
     def check_training(self, evidence: Evidence, member: Member) -> Findings:
         """The run's training has the params, digests and last losses that its folder has."""
         run = str(member.name)
-        for path in (member.folder / "history.csv", paths.PARAMS):
-            regular(path)
+        regular(member.folder / "history.csv")
         weights = evidence.json(member.manifest)["outputs"]["weights_sha256"]
         seen = self._asked(partial(latest_training, run, weights))
-        yield from self._compared(seen, run, "these weights", _trained(run))
+        yield from self._compared(seen, run, "these weights", _trained(evidence, run))
 
     def _compared(self, seen: Seen | None, name: str, what: str, due: Said) -> Findings:
         if self._trouble:
@@ -95,12 +94,7 @@ def _numbers(report: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
         yield from zip((f"{key}_low", f"{key}_high"), ends or (None, None), strict=True)
 
 
-def _trained(run: str) -> Said:
-    """What a training's run has to say."""
-    record = train.record(load_settings(), run)
-    last = {point.metric: point.value for point in record.history}
-    return Said(
-        {key: text(value) for key, value in record.params.items()},
-        {**record.metrics, **last},
-        dict(record.tags),
-    )
+def _trained(evidence: Evidence, run: str) -> Said:
+    """What a training's run has to say, whenever it was made."""
+    record = train.record(evidence.settings, run)
+    return make_entry("train", run, record, scale=None, seconds=None, end_ms=0, commit={}).said

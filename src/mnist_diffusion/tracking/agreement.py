@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mnist_diffusion.tracking.record import legal_name
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 ABSENT = "nothing"
 
@@ -18,6 +22,11 @@ class Said:
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def said_by(run: Run) -> Said:
+    """What a run says."""
+    return Said(run.data.params, run.data.metrics, run.data.tags)
 
 
 def contradictions(due: Said, seen: Said) -> Iterator[tuple[str, str, object, object]]:

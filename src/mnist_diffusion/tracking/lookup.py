@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mnist_diffusion.tracking.agreement import Said
+from mnist_diffusion.tracking.agreement import Said, said_by
 from mnist_diffusion.tracking.store import CELLS, TRAINING, configure, database_file, tracking_uri
 
 if TYPE_CHECKING:
@@ -67,5 +67,4 @@ def _exists() -> bool:
 
 
 def _seen(run: Run, experiment_name: str) -> Seen:
-    said = Said(run.data.params, run.data.metrics, run.data.tags)
-    return Seen(run.info.experiment_id, experiment_name, run.info.run_id, said)
+    return Seen(run.info.experiment_id, experiment_name, run.info.run_id, said_by(run))

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mnist_diffusion.tracking import datasets
-from mnist_diffusion.tracking.agreement import Said
 from mnist_diffusion.tracking.entry import NAME_TAG, Entry, UnusableEntryError
 from mnist_diffusion.tracking.record import legal_name
 from mnist_diffusion.tracking.store import CELLS, PIPELINE, TRAINING, open_experiment
@@ -64,11 +63,6 @@ def latest(client: MlflowClient, experiment: str) -> list[Run]:
         found += some
         page = some.token or ""
     return found
-
-
-def says(run: Run) -> Said:
-    """What a run says."""
-    return Said(run.data.params, run.data.metrics, run.data.tags)
 
 
 def discard(entry: Entry, run: Run) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mnist_diffusion.tracking import runs, spool
-from mnist_diffusion.tracking.agreement import contradictions
+from mnist_diffusion.tracking.agreement import contradictions, said_by
 from mnist_diffusion.tracking.entry import Entry, UnusableEntryError, address_of, make_entry
 from mnist_diffusion.tracking.flushing import (
     LIMIT_SECONDS,
@@ -88,7 +88,7 @@ def _log(results: Sequence[Result], counts: Counts) -> None:
             entry = _entry(result)
             there = shown.get(entry.address, [])
             if _contents(there) == [entry.content]:
-                if not any(contradictions(entry.said, runs.says(there[0]))):
+                if not any(contradictions(entry.said, said_by(there[0]))):
                     counts.already += 1
                     continue
                 within(LIMIT_SECONDS, partial(runs.discard, entry, there[0]))
