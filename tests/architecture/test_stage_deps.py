@@ -10,8 +10,8 @@ from typing import Any
 import grimp
 import pytest
 
+from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.provenance.imports import is_untracked
-from mnist_diffusion.yamlfile import read_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 SOURCE = Path("src/mnist_diffusion")

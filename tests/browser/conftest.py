@@ -6,7 +6,7 @@ import chromium
 import fake_results
 import pytest
 
-from mnist_diffusion import paths
+from mnist_diffusion.files import paths
 from mnist_diffusion.reporting.pages import publish, render
 from mnist_diffusion.reporting.results import load_results
 

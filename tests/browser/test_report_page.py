@@ -8,7 +8,7 @@ from pathlib import Path
 import chromium
 import pytest
 
-from mnist_diffusion import paths
+from mnist_diffusion.files import paths
 
 pytestmark = pytest.mark.browser
 REPOSITORY = Path(__file__).parents[2]

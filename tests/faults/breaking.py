@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clones import Clone
 
-from mnist_diffusion.jsonfile import to_text
+from mnist_diffusion.files.jsonfile import to_text
 from mnist_diffusion.provenance.digests import content_digest
 
 

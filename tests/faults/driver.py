@@ -23,9 +23,10 @@ from typing import Any, NoReturn
 
 import torch._inductor  # noqa: F401  what asking for deterministic algorithms imports
 
-from mnist_diffusion import paths, resumption
+from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.resumption import Resumption
+from mnist_diffusion.runtime import resumption
+from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.settings import load_settings
 from mnist_diffusion.training import state

@@ -21,8 +21,8 @@ import torch._inductor  # noqa: F401  what asking for deterministic algorithms i
 import mnist_diffusion.cli
 
 STAGES = (
-    *("fetch", "prepare", "classifier", "extractor", "reference", "train", "sample"),
-    *("evaluate", "progress", "compare", "ceiling", "tstr", "calibration", "report"),
+    *("fetch", "prepare", "classifier", "autoencoder", "reference", "train", "sample"),
+    *("evaluate", "fd_curve", "compare", "trtr", "tstr", "calibration", "report"),
 )
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 CHANGES = ("os.mkdir", "os.rename", "os.truncate")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_diffusion import cli
-from mnist_diffusion.resumption import Resumption
+from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.training import state
 
 PAUSED, GO = Path(".work/paused"), Path(".work/go")

@@ -19,7 +19,7 @@ import numpy as np
 from ruamel.yaml import YAML
 from safetensors.numpy import load_file, save_file
 
-from mnist_diffusion.jsonfile import to_text
+from mnist_diffusion.files.jsonfile import to_text
 from mnist_diffusion.provenance.digests import content_digest, image_digests
 
 CELL = "cosine-class-g2"
@@ -222,9 +222,9 @@ def classifier(root: Path) -> None:
     flip_bit(root / "models/classifier/weights.safetensors")
 
 
-@tampering("the extractor, by one bit", "models/extractor/weights.safetensors")
-def extractor(root: Path) -> None:
-    flip_bit(root / "models/extractor/weights.safetensors")
+@tampering("the autoencoder, by one bit", "models/autoencoder/weights.safetensors")
+def autoencoder(root: Path) -> None:
+    flip_bit(root / "models/autoencoder/weights.safetensors")
 
 
 @tampering("the reference statistics, by one bit", "data/reference/statistics.safetensors")

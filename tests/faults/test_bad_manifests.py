@@ -12,7 +12,7 @@ import torch
 from breaking import replaced
 from clones import Clone
 
-from mnist_diffusion.jsonfile import to_text
+from mnist_diffusion.files.jsonfile import to_text
 
 pytestmark = pytest.mark.faults
 Bytes = Callable[[bytes], bytes]

@@ -11,7 +11,7 @@ from breaking import fitting, replaced
 from clones import Clone
 from safetensors.torch import load_file, save
 
-from mnist_diffusion.jsonfile import to_text
+from mnist_diffusion.files.jsonfile import to_text
 
 pytestmark = pytest.mark.faults
 MODEL = "models/cosine-class"

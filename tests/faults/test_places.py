@@ -10,8 +10,8 @@ import pytest
 import torch
 from clones import Clone
 
-from mnist_diffusion import threads as sharing
-from mnist_diffusion.compute import configure
+from mnist_diffusion.runtime import threads as sharing
+from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw, redraw
 from mnist_diffusion.settings import Compute, Sample, WholeCell, load_settings

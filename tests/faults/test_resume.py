@@ -149,7 +149,7 @@ def write_params(folder: Path, **changes: Any) -> None:
     params["report"] = {"headline": "drawn", **{table: ["drawn"] for table in tables}}
     params["compare"]["baselines"] = {table: ["drawn"] for table in tables}
     params["tstr"]["cells"] = ["drawn"]
-    params["progress"]["count"] = 11
+    params["fd_curve"]["count"] = 11
     params["reference"]["counts"] = [11]
     params["calibration"].update(counts=[10, 11], count=10)
     yaml.dump(params, folder / "params.yaml")

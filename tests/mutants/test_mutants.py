@@ -274,13 +274,13 @@ AROUND: dict[str, Mutant] = {
     for name, file, right, wrong in [
         (
             "one generator for all images",
-            "randomness.py",
+            "runtime/seeds.py",
             "generator(root, purpose, index) for index",
             "generator(root, purpose) for index",
         ),
         (
             "streams that share a seed",
-            "randomness.py",
+            "runtime/seeds.py",
             "{root}/{purpose}/{index}",
             "{root}/{index}",
         ),
@@ -352,7 +352,7 @@ AROUND: dict[str, Mutant] = {
         ),
         (
             "kernels on as many threads as there are",
-            "threads.py",
+            "runtime/threads.py",
             "torch.set_num_threads(1)",
             "pass",
         ),
@@ -421,17 +421,17 @@ RESUMING: dict[str, Mutant] = {
             'return generator(self._seed, f"train/{purpose}", index)',
             "return torch.default_generator",
         ),
-        ("a state that is not synced", "resumption.py", "os.fsync(file.fileno())", "pass"),
-        ("a name that is not synced", "resumption.py", "os.fsync(folder)", "pass"),
+        ("a state that is not synced", "runtime/resumption.py", "os.fsync(file.fileno())", "pass"),
+        ("a name that is not synced", "runtime/resumption.py", "os.fsync(folder)", "pass"),
         (
             "a state written in place",
-            "resumption.py",
+            "runtime/resumption.py",
             'temporary = path.with_name(f".{path.name}")',
             "temporary = path",
         ),
         (
             "a state that is not checked",
-            "resumption.py",
+            "runtime/resumption.py",
             'if metadata.get("digest") != _digest(tensors, self._key, text):',
             "if False:",
         ),

@@ -38,10 +38,10 @@ def ran(clone: Clone) -> list[str]:
 def declared(clone: Clone) -> set[str]:
     """The stages that the clone's params.yaml asks for."""
     params = YAML(typ="safe").load(clone.folder / "params.yaml")
-    single = {"fetch", "prepare", "classifier", "extractor", "reference", "report"}
-    single |= {"compare", "ceiling", "calibration"}
+    single = {"fetch", "prepare", "classifier", "autoencoder", "reference", "report"}
+    single |= {"compare", "trtr", "calibration"}
     cells = {f"{stage}@{cell}" for stage in ("sample", "evaluate") for cell in params["cells"]}
-    runs = {f"{stage}@{run}" for stage in ("train", "progress") for run in params["runs"]}
+    runs = {f"{stage}@{run}" for stage in ("train", "fd_curve") for run in params["runs"]}
     cells |= {f"tstr@{cell}" for cell in params["tstr"]["cells"]}
     return single | runs | cells
 
@@ -70,7 +70,7 @@ def test_every_cell_is_published_and_judged(clone: Clone, ran: list[str]) -> Non
 def test_every_run_is_judged_along_its_training(clone: Clone, ran: list[str]) -> None:
     params = YAML(typ="safe").load(clone.folder / "params.yaml")
     for name, run in params["runs"].items():
-        report = json.loads((clone.folder / f"reports/progress/{name}.json").read_text())
+        report = json.loads((clone.folder / f"reports/fd_curve/{name}.json").read_text())
         steps = params["train"]["recipes"][run["recipe"]]["steps"]
         assert [point["step"] for point in report["points"]] == [steps // 2, steps]
         assert all(point["relative_fd"] > report["relative_fd_floor"] for point in report["points"])

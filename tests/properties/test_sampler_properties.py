@@ -23,7 +23,7 @@ from mnist_diffusion.diffusion.guidance import Denoiser
 from mnist_diffusion.diffusion.samplers import SAMPLERS
 from mnist_diffusion.diffusion.schedules import CLEAN, SCHEDULES, Level, Schedule, zero_terminal_snr
 from mnist_diffusion.diffusion.spacings import SPACINGS, levels
-from mnist_diffusion.randomness import PerImageNoise
+from mnist_diffusion.runtime.seeds import PerImageNoise
 
 
 class TestSpacings:

@@ -14,7 +14,7 @@ CELLS = ("linear-uncond", "cosine-class", "cosine-class-g2")
 RUNS = ("linear-uncond", "cosine-class")
 COUNT = 20
 RUN_ALL = """
-from mnist_diffusion.parallel import plan
+from mnist_diffusion.distribution.parallel import plan
 from mnist_diffusion.stages.runner import run_stage
 for address in plan():
     run_stage(*address.split("@"))
@@ -59,7 +59,7 @@ def _write_params(path: Path) -> None:
     params["report"] = {"headline": CELLS[-1]} | {table: list(CELLS[1:]) for table in tables}
     params["compare"]["baselines"] = {table: [CELLS[1]] for table in tables}
     params["evaluate"]["resamples"] = 20
-    params["progress"].update(count=COUNT, steps=2)
+    params["fd_curve"].update(count=COUNT, steps=2)
     params["tstr"].update(cells=[CELLS[1]], epochs=1)
     params["calibration"].update(counts=[COUNT // 2, COUNT], count=COUNT, repeats=2)
     yaml.dump(params, path)

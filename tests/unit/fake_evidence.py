@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mnist_diffusion import paths
-from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.settings import Settings
 
 LIKENESS = {"kid": 0.001, "precision": 0.9, "recall": 0.92, "density": 1.0, "coverage": 0.95}
@@ -36,7 +36,7 @@ def metrics(relative: float, accuracy: float | None, guidance: float) -> dict[st
     return values | {
         "calibration_error": None if accuracy is None else 0.01,
         "fd_per_class": None if accuracy is None else {str(d): 2 * relative for d in range(10)},
-        "second": {"extractor_sha256": "e" * 64, "fd": 1.0, "fd_floor": 0.1}
+        "second": {"autoencoder_sha256": "e" * 64, "fd": 1.0, "fd_floor": 0.1}
         | {"relative_fd": relative, "relative_fd_floor": 0.001},
         "memorisation": {"median_distance": 6.1, "median_distance_test": 6.4, "share_closer": 0.01},
         "pixels": {
@@ -64,7 +64,7 @@ def write(root: Path, settings: Settings) -> None:
         trained = {"cell": name, "n": 60, "accuracy": 0.97, "interval": [0.96, 0.98]}
         write_json(root / paths.tstr(name), trained | {"real_accuracy": 0.975})
     for name in settings.runs:
-        write_json(root / paths.progress(name), progress(name))
+        write_json(root / paths.fd_curve(name), progress(name))
     write_json(root / paths.CALIBRATION, _calibration())
 
 

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from mnist_diffusion import paths
-from mnist_diffusion.jsonfile import write_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import write_json
+from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.reporting.results import Results, load_results
 from mnist_diffusion.settings import Run, Settings, WholeCell, parse_settings
-from mnist_diffusion.yamlfile import read_yaml
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 CELLS = [
@@ -50,7 +50,7 @@ def small_content(count: int = 60) -> dict[str, Any]:
     """The real params.yaml with a few of its cells and the runs they draw."""
     content = read_yaml(PARAMS)
     content["sample"]["count"] = count
-    content["reference"]["counts"] = sorted({count, content["progress"]["count"]})
+    content["reference"]["counts"] = sorted({count, content["fd_curve"]["count"]})
     content["cells"] = {name: content["cells"][name] for name in CELLS}
     drawn = {cell["run"] for cell in content["cells"].values()}
     content["runs"] = {name: run for name, run in content["runs"].items() if name in drawn}

@@ -17,7 +17,7 @@ from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Severity
 from mnist_diffusion.audit.portrait import diff, show
 from mnist_diffusion.audit.redrawing import Choice
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 
 
 def test_no_false_alarm_on_any_cell(published_copy):

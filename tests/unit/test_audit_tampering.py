@@ -292,7 +292,7 @@ def test_source_of_the_wrong_commit_is_told(published_copy):
     assert "mnist_diffusion/sampling/draw.py" in found()[1][0].text
 
 
-@pytest.mark.parametrize("path", [SAMPLES, f"models/{RUN}", "data/prepared", "models/extractor"])
+@pytest.mark.parametrize("path", [SAMPLES, f"models/{RUN}", "data/prepared", "models/autoencoder"])
 def test_what_is_not_there_at_all_is_not_verified(published_copy, path):
     shutil.rmtree(published_copy / path)
     code, told = found(Severity.UNVERIFIED)

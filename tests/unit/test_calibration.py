@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from mnist_diffusion.dataset.idx import read_digits
 from mnist_diffusion.dataset.scaling import to_tensor
-from mnist_diffusion.errors import UserError
 from mnist_diffusion.evaluation.corruptions import CORRUPTIONS, Pool
 from mnist_diffusion.evaluation.distances import ReferenceStatistics
 from mnist_diffusion.evaluation.ladder import (
@@ -25,6 +24,7 @@ from mnist_diffusion.evaluation.ladder import (
 )
 from mnist_diffusion.evaluation.panel import Panel
 from mnist_diffusion.evaluation.real import Real
+from mnist_diffusion.runtime.errors import UserError
 
 N = 250
 LADDER = {

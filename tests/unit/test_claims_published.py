@@ -7,7 +7,7 @@ import pytest
 
 from mnist_diffusion.evaluation.corruptions import CORRUPTIONS
 from mnist_diffusion.evaluation.ladder import METRICS
-from mnist_diffusion.yamlfile import read_yaml
+from mnist_diffusion.files.yamlfile import read_yaml
 
 
 @pytest.fixture
@@ -50,14 +50,14 @@ def test_every_table_is_compared(reports, published):
 
 
 def test_tstr_stands_beside_its_ceiling(reports, published):
-    ceiling = reports("ceiling.json")
+    ceiling = reports("trtr.json")
     for cell in read_yaml(published / "params.yaml")["tstr"]["cells"]:
         report = reports(f"tstr/{cell}.json")
         real = ceiling["by_n"][str(report["n"])]
         assert report["real_accuracy"] == real["accuracy"]
         for accuracy, interval in (("accuracy", "interval"), ("real_accuracy", "real_interval")):
             assert report[interval][0] <= report[accuracy] <= report[interval][1]
-        assert {f"sample@{cell}", "prepare", "reports/ceiling.json"} == set(report["made_from"])
+        assert {f"sample@{cell}", "prepare", "reports/trtr.json"} == set(report["made_from"])
 
 
 def test_calibration_has_every_rung(reports, published):

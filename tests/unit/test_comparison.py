@@ -295,7 +295,7 @@ def test_each_network_measures_with_features_and_reference_of_its_own() -> None:
     same, near = torch.randn(200, 3, generator=generator), torch.randn(200, 5, generator=generator)
     labels = torch.arange(200) % 10
     cells = {"a": judged(same, labels, second=near + 1), "b": judged(same, labels, second=near)}
-    widths = {"classifier": 3, "extractor": 5}
+    widths = {"classifier": 3, "autoencoder": 5}
     references = {
         network: ReferenceStatistics(
             torch.zeros(width, dtype=torch.float64), torch.eye(width, dtype=torch.float64), 1000

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mnist_diffusion.jsonfile import write_json
+from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.provenance import digests, environment, imports
 
 GOLDEN_ARRAY = "d7508f5baf4d31d407f77342f217fce00dc7fc3f93840bead99ad709bdb42b50"

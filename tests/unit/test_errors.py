@@ -7,7 +7,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from mnist_diffusion.errors import of_the_disk
+from mnist_diffusion.runtime.errors import of_the_disk
 
 ROOM = "; make room, or mend its permissions, and run this again"
 

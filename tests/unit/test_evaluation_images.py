@@ -9,7 +9,7 @@ from mnist_diffusion.evaluation.embedding import embed
 from mnist_diffusion.evaluation.extremes import extremes
 from mnist_diffusion.evaluation.memorisation import memorisation, nearest_distances
 from mnist_diffusion.evaluation.pixels import pixel_statistics
-from mnist_diffusion.networks.extractor import Extractor
+from mnist_diffusion.networks.autoencoder import Autoencoder
 
 
 def noise(n: int, seed: int) -> np.ndarray:
@@ -50,7 +50,7 @@ def test_empty_images_have_no_ink() -> None:
 @pytest.mark.parametrize("count", [1, 501])
 def test_the_second_network_keeps_order_and_count(count: int) -> None:
     torch.manual_seed(0)
-    network = Extractor().eval()
+    network = Autoencoder().eval()
     images = torch.randn(count, 1, 28, 28)
     found = embed(network, images, torch.device("cpu"))
     assert found.shape == (count, 64)

@@ -6,13 +6,13 @@ import torch
 from prdc import compute_prdc
 from torch import Tensor
 
-from mnist_diffusion.errors import UserError
 from mnist_diffusion.evaluation.bootstrap import counts
 from mnist_diffusion.evaluation.distances import ReferenceStatistics
 from mnist_diffusion.evaluation.kernel import kernel_distance, resampled_kernel_distances
 from mnist_diffusion.evaluation.neighbours import decisions, influences
 from mnist_diffusion.evaluation.real import Real, compared
 from mnist_diffusion.evaluation.scores import likeness, likeness_intervals, per_class, scores
+from mnist_diffusion.runtime.errors import UserError
 
 
 def normal(n: int, width: int, seed: int, shift: float = 0.0) -> Tensor:

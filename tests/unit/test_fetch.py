@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mnist_diffusion.dataset import canonical, fetch
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 
 CONTENT = {
     "train-images-idx3-ubyte": b"training images",

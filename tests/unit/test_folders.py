@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.jsonfile import write_json
+from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.provenance.folders import read_manifest
+from mnist_diffusion.runtime.errors import UserError
 
 FOLDERS = {
     "data/prepared": ("prepare", None),

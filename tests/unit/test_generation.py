@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 from tamperings import put
 
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.generation import pictures
 from mnist_diffusion.generation.command import generate
-from mnist_diffusion.jsonfile import read_json
 from mnist_diffusion.provenance.digests import array_digest
+from mnist_diffusion.runtime.errors import UserError
 
 RUN, CELL, UNLABELLED = "cosine-class", "cosine-class-g2", "linear-uncond"
 """The cell is the headline of the repository that `published` makes, with 20 images."""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mnist_diffusion.errors import UserError
 from mnist_diffusion.generation.drawing import parts
 from mnist_diffusion.generation.request import MICRO_BATCH, request
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import load_settings
 
 SETTINGS = load_settings(Path(__file__).parents[2] / "params.yaml")

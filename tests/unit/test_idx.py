@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_strategies
 
 from mnist_diffusion.dataset.idx import parse_images, parse_labels, read_digits
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 
 PARSERS = [parse_images, parse_labels]
 

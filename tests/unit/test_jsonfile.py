@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.jsonfile import read_json, to_text, write_json
+from mnist_diffusion.files.jsonfile import read_json, to_text, write_json
+from mnist_diffusion.runtime.errors import UserError
 
 BAD = {
     "empty": b"",

@@ -16,7 +16,7 @@ from mnist_diffusion.evaluation.real import load_classes, load_real
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.stages import evaluate, extractor, reference
+from mnist_diffusion.stages import autoencoder, evaluate, reference
 
 LIKENESS = {"kid", "precision", "recall", "density", "coverage"}
 
@@ -31,20 +31,20 @@ def told(path: str) -> Any:
     return json.loads(Path(path).read_text())
 
 
-def test_the_extractor_says_what_it_is(here: Path) -> None:
-    report = told("reports/extractor.json")
-    network, _ = checkpoint.load(Path("models/extractor"))
-    assert report["extractor_sha256"] == arrays_digest(checkpoint.weights(network))
+def test_the_autoencoder_says_what_it_is(here: Path) -> None:
+    report = told("reports/autoencoder.json")
+    network, _ = checkpoint.load(Path("models/autoencoder"))
+    assert report["autoencoder_sha256"] == arrays_digest(checkpoint.weights(network))
     assert report["n"] == 100
     assert report["reconstruction_error"] > 0
-    logged = extractor.record(load_settings())
+    logged = autoencoder.record(load_settings())
     assert logged.metrics["reconstruction_error"] == report["reconstruction_error"]
 
 
 def test_the_reference_has_a_floor_for_every_n(here: Path) -> None:
     report = told("reports/reference.json")
     settings = load_settings()
-    assert set(report["floors"]) == {str(COUNT), str(settings.progress.count)}
+    assert set(report["floors"]) == {str(COUNT), str(settings.fd_curve.count)}
     for floor in report["floors"].values():
         assert LIKENESS | {"fd", "relative_fd", "accuracy", "second_fd"} < set(floor)
         spreads = [spread for key, spread in floor.items() if key != "fd_per_class"]
@@ -68,7 +68,7 @@ def test_the_features_of_the_reference_have_its_statistics(here: Path) -> None:
     assert sorted(order.tolist()) == list(range(100))
     second = load_file("data/reference/second-features.safetensors")["train"]
     assert torch.equal(
-        load_real(COUNT, "extractor").statistics.mean, ReferenceStatistics.of(second).mean
+        load_real(COUNT, "autoencoder").statistics.mean, ReferenceStatistics.of(second).mean
     )
 
 
@@ -88,7 +88,7 @@ def test_a_judgement_is_whole(here: Path, cell: str) -> None:
     floor = told("reports/reference.json")["floors"][str(COUNT)]
     assert report["second"]["relative_fd_floor"] == floor["second_relative_fd"]["mean"]
     assert set(report["made_from"]) == {
-        *(f"sample@{cell}", "prepare", "classifier", "extractor", "reference")
+        *(f"sample@{cell}", "prepare", "classifier", "autoencoder", "reference")
     }
 
 
@@ -111,7 +111,7 @@ def test_mlflow_is_told_plain_numbers(here: Path, cell: str) -> None:
     assert LIKENESS | {"second_relative_fd", "relative_fd_low", "relative_fd_high"} < set(logged)
     assert {"memorisation_share_closer", "pixels_saturated_real"} < set(logged)
     assert all(isinstance(value, int | float) for value in logged.values())
-    assert "extractor_sha256" in evaluate.record(load_settings(), cell).tags
+    assert "autoencoder_sha256" in evaluate.record(load_settings(), cell).tags
 
 
 def test_judging_again_gives_the_same_bytes(published_copy: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mnist_diffusion import lifeline
+from mnist_diffusion.runtime import parent_watch as lifeline
 
 DVC = """
 import os, subprocess, sys
@@ -20,7 +20,7 @@ subprocess.Popen([*sys.argv[2:], sys.argv[1]], env=stage).communicate()
 STAGE = """
 import os, sys, time
 from pathlib import Path
-from mnist_diffusion import lifeline
+from mnist_diffusion.runtime import parent_watch as lifeline
 if len(sys.argv) > 2:
     del os.pidfd_open
     lifeline.SECONDS_BETWEEN_LOOKS = 0.1

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from mnist_diffusion.jsonfile import to_text
+from mnist_diffusion.files.jsonfile import to_text
 from mnist_diffusion.provenance.manifest import json_schema
 
 SCHEMA = Path(__file__).parents[2] / "docs/manifest.schema.json"
-STAGES = {"prepare", "classifier", "extractor", "reference", "train", "sample"}
+STAGES = {"prepare", "classifier", "autoencoder", "reference", "train", "sample"}
 
 
 @pytest.fixture(scope="module")

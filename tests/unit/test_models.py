@@ -17,12 +17,12 @@ import pytest
 from PIL import Image
 from tracked import assert_one_warning, closed_port
 
-from mnist_diffusion import results
+from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.generation import drawing
 from mnist_diffusion.generation.request import request
-from mnist_diffusion.jsonfile import read_json, write_json
 from mnist_diffusion.serving import registration
 from mnist_diffusion.settings import load_settings
+from mnist_diffusion.tracking import published as results
 from mnist_diffusion.tracking import store
 from mnist_diffusion.tracking.models import MODEL
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from mnist_diffusion.errors import UserError
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.runtime.errors import UserError
 
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.jsonfile import read_json
+from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.digests import array_digest, json_digest
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import load_settings
 
 REPOSITORY = Path(__file__).parents[2]

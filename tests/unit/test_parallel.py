@@ -11,8 +11,8 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.parallel import require_cores
+from mnist_diffusion.distribution.parallel import require_cores
+from mnist_diffusion.runtime.errors import UserError
 
 STAGE = """
 import sys, time
@@ -52,7 +52,7 @@ stages:
 REPRODUCE = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from mnist_diffusion.parallel import reproduce
+from mnist_diffusion.distribution.parallel import reproduce
 reproduce(2)
 """
 PATIENCE = 600

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.pruning import prune
+from mnist_diffusion.cli.prune import prune
+from mnist_diffusion.runtime.errors import UserError
 
 REPOSITORY = Path(__file__).parents[2]
 DECLARED = [
@@ -143,7 +143,7 @@ def test_what_is_behind_a_link_out_of_the_repository_is_left_alone(tmp_path, cap
 
 
 HOLD = """
-from mnist_diffusion.writers import only_writer
+from mnist_diffusion.runtime.locks import only_writer
 with only_writer("train@gone"):
     print("held", flush=True)
     input()

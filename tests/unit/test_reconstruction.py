@@ -1,15 +1,15 @@
-"""Training the extractor."""
+"""Training the autoencoder."""
 
 import pytest
 import torch
 from torch import Tensor
 
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.randomness import generator, seeded
-from mnist_diffusion.settings import Extractor
-from mnist_diffusion.training.reconstruction import BLACK, spoiled, train_extractor
+from mnist_diffusion.runtime.seeds import generator, seeded
+from mnist_diffusion.settings import Autoencoder
+from mnist_diffusion.training.reconstruction import BLACK, spoiled, train_autoencoder
 
-SETTINGS = Extractor(
+SETTINGS = Autoencoder(
     epochs=6, batch_size=16, learning_rate=4e-3, weight_decay=0.01, mask=8, noise=0.2, seed=0
 )
 
@@ -24,9 +24,9 @@ def squares(n: int) -> Tensor:
 
 
 def train(seed: int = 0) -> tuple[list[float], dict[str, Tensor]]:
-    network = seeded(lambda: checkpoint.build("extractor", {}), seed=0)
+    network = seeded(lambda: checkpoint.build("autoencoder", {}), seed=0)
     settings = SETTINGS.model_copy(update={"seed": seed})
-    batches = train_extractor(network, squares(160), settings, torch.device("cpu"))
+    batches = train_autoencoder(network, squares(160), settings, torch.device("cpu"))
     return [batch.loss for batch in batches], checkpoint.weights(network)
 
 
@@ -39,7 +39,7 @@ def test_training_restores_what_was_hidden() -> None:
 
 def test_the_loss_is_of_the_clean_image() -> None:
     losses, _ = train()
-    network = seeded(lambda: checkpoint.build("extractor", {}), seed=0)
+    network = seeded(lambda: checkpoint.build("autoencoder", {}), seed=0)
     randomness = generator(0, "extractor/epoch", 0)
     clean = squares(160)[torch.randperm(160, generator=randomness)[:16]]
     _, restored = network(spoiled(clean, SETTINGS.mask, SETTINGS.noise, randomness))

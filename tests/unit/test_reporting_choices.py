@@ -6,11 +6,11 @@ from typing import Any
 import fake_results
 import pytest
 
+from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.reporting import choices, comparisons, records, ways
 from mnist_diffusion.reporting.results import Results
 from mnist_diffusion.reporting.table import Table
 from mnist_diffusion.settings import parse_settings
-from mnist_diffusion.yamlfile import read_yaml
 
 ABLATIONS = [
     "cosine-class",

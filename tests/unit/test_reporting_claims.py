@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mnist_diffusion import paths
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files import paths
 from mnist_diffusion.reporting.claims.claim import Claim, Outcome, Verdict, judge
 from mnist_diffusion.reporting.claims.contrast import versus
 from mnist_diffusion.reporting.claims.convergence import images_to, savings
@@ -20,8 +19,9 @@ from mnist_diffusion.reporting.claims.forward import chain_deviation
 from mnist_diffusion.reporting.claims.register import CLAIMS
 from mnist_diffusion.reporting.claims.sampling import settled
 from mnist_diffusion.reporting.claims.training import p2_by_thirds, ratio_of_spreads
-from mnist_diffusion.reporting.measures import Progress
+from mnist_diffusion.reporting.measures import FdCurve
 from mnist_diffusion.reporting.results import load_results
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import P2, parse_settings
 
 
@@ -180,16 +180,16 @@ def test_importance_is_judged_by_images_to_an_fd(
     here: Path, pace: float, expected: Verdict
 ) -> None:
     """At 1.4 times the pace 1 − 1/1.4 = 29 % of the images are saved, at 1.1 times 9 %."""
-    path = paths.progress("cosine-class-importance")
-    path.write_text(json.dumps(fake_evidence.progress("cosine-class-importance", pace)))
+    path = paths.fd_curve("cosine-class-importance")
+    path.write_text(json.dumps(fake_evidence.fd_curves("cosine-class-importance", pace)))
     assert verdict("importance-sampling") is expected
 
 
 def test_images_to_an_fd_are_log_linear_between_points() -> None:
-    run = Progress.model_validate(fake_evidence.progress("run"))
+    run = FdCurve.model_validate(fake_evidence.fd_curves("run"))
     assert images_to(run, 2**-2.5) == pytest.approx(2.5 * 400 * 64)
     assert images_to(run, 2.0**-8) is None
-    twice = Progress.model_validate(fake_evidence.progress("run", 2.0))
+    twice = FdCurve.model_validate(fake_evidence.fd_curves("run", 2.0))
     assert [s.share for s in savings(twice, run)] == pytest.approx([0.5] * 4)
 
 
@@ -338,7 +338,7 @@ def test_every_figure_of_a_cell_names_a_cell_there_is(here: Path) -> None:
         paths.COMPARISONS,
         paths.CALIBRATION,
         paths.tstr("g16"),
-        paths.progress("cosine-class-p2"),
+        paths.fd_curve("cosine-class-p2"),
     ],
     ids=str,
 )

@@ -7,12 +7,12 @@ from pathlib import Path
 import fake_results
 import pytest
 
-from mnist_diffusion import paths
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.reporting.charts.bundle import dvc_page
 from mnist_diffusion.reporting.pages import scores
 from mnist_diffusion.reporting.results import Results
 from mnist_diffusion.reporting.tables import all_tables
-from mnist_diffusion.yamlfile import read_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 PIPELINE = read_yaml(REPOSITORY / "dvc.yaml")

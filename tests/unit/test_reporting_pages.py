@@ -9,7 +9,7 @@ import fake_results
 import pytest
 from PIL import Image
 
-from mnist_diffusion import paths
+from mnist_diffusion.files import paths
 from mnist_diffusion.reporting.pages import PAGE, TEXT, gallery, publish, render
 from mnist_diffusion.reporting.results import load_results
 from mnist_diffusion.reporting.words import COMPARISONS

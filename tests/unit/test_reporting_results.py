@@ -7,10 +7,10 @@ import fake_results
 import numpy as np
 import pytest
 
-from mnist_diffusion import paths
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files import paths
 from mnist_diffusion.reporting.claims.register import CLAIMS
 from mnist_diffusion.reporting.results import load_results, stray_metrics
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.stages import report
 
 SETTINGS = fake_results.small_settings()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mnist_diffusion import paths
+from mnist_diffusion.files import paths
 from mnist_diffusion.reporting import baseline, comparisons, records
 from mnist_diffusion.reporting.pictures import by_class
 from mnist_diffusion.reporting.results import Results, load_results

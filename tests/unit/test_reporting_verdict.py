@@ -7,7 +7,7 @@ from typing import Any
 import fake_results
 import pytest
 
-from mnist_diffusion import paths
+from mnist_diffusion.files import paths
 from mnist_diffusion.reporting import findings, verdict
 from mnist_diffusion.reporting.results import Results, load_results
 

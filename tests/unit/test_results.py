@@ -8,13 +8,14 @@ import pytest
 from ruamel.yaml import YAML
 from tracked import assert_one_warning, logged
 
-from mnist_diffusion import paths, results
-from mnist_diffusion.jsonfile import write_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import write_json
+from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.settings import load_settings
+from mnist_diffusion.tracking import published as results
 from mnist_diffusion.tracking import store
 from mnist_diffusion.tracking.sync import Counts
-from mnist_diffusion.yamlfile import read_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 CELL, RUN = "linear-uncond", "linear-uncond"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.resumption import FOLDER, Resumption, State
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.resumption import FOLDER, Resumption, State
 
 ADDRESS = "train@cosine-class"
 KEY, OTHER = "a" * 64, "b" * 64

@@ -10,12 +10,12 @@ from mnist_diffusion.dataset.scaling import to_uint8
 from mnist_diffusion.diffusion.samplers import SAMPLERS
 from mnist_diffusion.diffusion.schedules import SCHEDULES
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.randomness import PerImageNoise, derive_seed
+from mnist_diffusion.runtime.seeds import PerImageNoise, derive_seed
+from mnist_diffusion.runtime.threads import VARIABLE, one_per_kernel
 from mnist_diffusion.sampling import draw as drawing
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw, labels_for, redraw, trajectory_steps
 from mnist_diffusion.settings import Sample, WholeCell
-from mnist_diffusion.threads import VARIABLE, one_per_kernel
 
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
 CHOICES: dict[str, Any] = {

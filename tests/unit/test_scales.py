@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.scales import apply_scale, overlaid, scale_names
+from mnist_diffusion.files.yamlfile import read_yaml
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import load_settings, parse_settings
-from mnist_diffusion.yamlfile import read_yaml
+from mnist_diffusion.settings.scales import apply_scale, overlaid, scale_names
 
 REPOSITORY = Path(__file__).parents[2]
 SCALES = sorted((REPOSITORY / "scales").glob("*.yaml"))

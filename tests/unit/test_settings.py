@@ -14,8 +14,9 @@ from mnist_diffusion.diffusion.schedules import SCHEDULES
 from mnist_diffusion.diffusion.spacings import SPACINGS
 from mnist_diffusion.diffusion.timesteps import TIMESTEP_SAMPLERS
 from mnist_diffusion.diffusion.weightings import WEIGHTINGS
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.networks.checkpoint import NETWORKS
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import (
     Cell,
     Choices,
@@ -25,7 +26,6 @@ from mnist_diffusion.settings import (
     load_settings,
     parse_settings,
 )
-from mnist_diffusion.yamlfile import read_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 PARAMS = REPOSITORY / "params.yaml"
@@ -326,7 +326,7 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
         ),
         ("tstr/cells", ["cosine-class"], "tstr.cells: there is no cell 'cosine-class'; did you"),
         ("cells/cosine-class-g2/guidance", 0.0, "tstr.cells: cosine-class-g2 was asked for no"),
-        ("progress/count", 301, "progress.count: there is no floor for 301 images; add 301 to"),
+        ("fd_curve/count", 301, "fd_curve.count: there is no floor for 301 images; add 301 to"),
         ("cells/cosine-class-g2/count", 499, "cells.cosine-class-g2.count: there is no floor"),
         ("cells/cosine-class-g2/count", 500, "tstr.cells: cosine-class-g2 has a count of its own"),
         ("calibration/count", 777, "calibration.count: 777 is none of counts"),

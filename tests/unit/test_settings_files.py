@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files.yamlfile import read_yaml
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.yamlfile import read_yaml
 
 
 def complaint_of(path: Path) -> str:

@@ -10,7 +10,7 @@ from mnist_diffusion.dataset.idx import Digits, read_digits
 from mnist_diffusion.dataset.partition import split_digits
 from mnist_diffusion.dataset.scaling import to_tensor, to_uint8
 from mnist_diffusion.dataset.splits import SPLITS, load_split, save_split, summarise
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 
 
 def numbered(count: int) -> Digits:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from mnist_diffusion import threads
 from mnist_diffusion.networks.simple import SimpleDenoiser
 from mnist_diffusion.networks.unet import UNet
-from mnist_diffusion.threads import VARIABLE, in_order
+from mnist_diffusion.runtime import threads
+from mnist_diffusion.runtime.threads import VARIABLE, in_order
 from mnist_diffusion.training.division import divided
 
 CPU = torch.device("cpu")
@@ -102,7 +102,7 @@ LEARN = """
 import hashlib, sys
 sys.path.insert(0, "src")
 import torch
-from mnist_diffusion.compute import configure
+from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.settings import Compute
 configure(Compute(device="cpu"))
 sys.path.insert(0, "tests/unit")

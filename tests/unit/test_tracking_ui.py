@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tracked import RECORD, closed_port, log, logged
 
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.tracking import note, store, ui, views
 
 SERVE = "import sys; from mnist_diffusion.tracking.ui import serve; serve(int(sys.argv[1]))"

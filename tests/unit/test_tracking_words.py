@@ -8,7 +8,7 @@ from mnist_diffusion.tracking.record import legal_name, text
 
 def test_the_root_is_gits_where_dvc_says_nothing(tmp_path, monkeypatch):
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setenv("GIT_TRTR_DIRECTORIES", str(tmp_path.parent))
     (tmp_path / "sub").mkdir()
     monkeypatch.chdir(tmp_path / "sub")
     assert store.root() == tmp_path / "sub"

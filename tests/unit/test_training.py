@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mnist_diffusion.diffusion.schedules import SCHEDULES, zero_terminal_snr
-from mnist_diffusion.errors import UserError
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.randomness import seeded
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.seeds import seeded
 from mnist_diffusion.settings import Recipe, Run, Train
 from mnist_diffusion.training.denoising import Denoising
 from mnist_diffusion.training.ema import ExponentialAverage

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import array_digest
-from mnist_diffusion.randomness import seeded
-from mnist_diffusion.resumption import Resumption
+from mnist_diffusion.runtime.resumption import Resumption
+from mnist_diffusion.runtime.seeds import seeded
 from mnist_diffusion.settings import Recipe
 from mnist_diffusion.training import state
 from mnist_diffusion.training.denoising import Denoising

@@ -7,10 +7,10 @@ import torch
 from mnist_diffusion.dataset.idx import Digits, read_digits
 from mnist_diffusion.dataset.scaling import to_tensor
 from mnist_diffusion.dataset.splits import save_split
-from mnist_diffusion.errors import UserError
 from mnist_diffusion.evaluation.features import judge
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Classifier
-from mnist_diffusion.stages.ceiling import real_digits
+from mnist_diffusion.stages.trtr import real_digits
 from mnist_diffusion.training.transfer import trained_on
 
 RECIPE = Classifier(

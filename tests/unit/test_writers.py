@@ -8,13 +8,13 @@ import time
 
 import pytest
 
-from mnist_diffusion import writers
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.writers import LOCKS, discard_lock, only_writer
+from mnist_diffusion.runtime import locks as writers
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.locks import LOCKS, discard_lock, only_writer
 
 HOLD = """
 import sys, time
-from mnist_diffusion.writers import only_writer
+from mnist_diffusion.runtime.locks import only_writer
 with only_writer("train@a"):
     print("held", flush=True)
     time.sleep(60)

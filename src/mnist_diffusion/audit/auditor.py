@@ -25,7 +25,7 @@ from mnist_diffusion.audit.chain import Member
 from mnist_diffusion.audit.evidence import LOCK, Evidence
 from mnist_diffusion.audit.findings import Checked, Finding, Findings, gather
 from mnist_diffusion.audit.tracked import STORE, Tracked
-from mnist_diffusion.paths import PARAMS, TABLES
+from mnist_diffusion.files.paths import PARAMS, TABLES
 from mnist_diffusion.reporting.pages import PAGE
 
 Check = Callable[[Evidence, Member], Findings]

@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnist_diffusion import paths
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, unverified
 from mnist_diffusion.dataset import canonical
-from mnist_diffusion.provenance.folders import MANIFEST
-from mnist_diffusion.stages.runner import PUBLISHED
+from mnist_diffusion.files import paths
+from mnist_diffusion.pipeline import MANIFEST
+from mnist_diffusion.pipeline import STAGES
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 FOLDERS: dict[str, Callable[[str], Path]] = {
     "prepare": lambda _: paths.PREPARED,
     "classifier": lambda _: paths.CLASSIFIER,
-    "extractor": lambda _: paths.EXTRACTOR,
+    "autoencoder": lambda _: paths.AUTOENCODER,
     "reference": lambda _: paths.REFERENCE,
     "train": paths.model,
     "sample": paths.samples,
 }
 REPORTS = {
     "classifier": paths.CLASSIFIER_REPORT,
-    "extractor": paths.EXTRACTOR_REPORT,
+    "autoencoder": paths.AUTOENCODER_REPORT,
     "reference": paths.REFERENCE_REPORT,
 }
 """What a stage publishes beside its folder."""
@@ -52,7 +52,7 @@ class Member:
     @property
     def manifest(self) -> Path:
         """The file that says what it published; KeyError for a stage that has none."""
-        return PUBLISHED[self.stage](self.name)
+        return STAGES[self.stage].published(self.name)
 
     @property
     def timing(self) -> Path:
@@ -80,7 +80,7 @@ def members(evidence: Evidence, cell: str) -> list[Member]:
     sample = Member("sample", cell)
     run = run_of(evidence, cell)
     trained = [Member("train", run)] if run else []
-    judged = [Member("classifier"), Member("extractor"), Member("reference")]
+    judged = [Member("classifier"), Member("autoencoder"), Member("reference")]
     return [sample, *trained, *judged, Member("prepare"), FETCH, Member("evaluate", cell)]
 
 
@@ -126,9 +126,9 @@ def _made_from(member: Member, content: Mapping[str, Any]) -> set[str]:
         "prepare": raw,
         "classifier": {"prepare"},
         "train": {"prepare"},
-        "extractor": {"prepare"},
-        "reference": {"prepare", "classifier", "extractor"},
-        "evaluate": {f"sample@{member.name}", "prepare", "classifier", "extractor", "reference"},
+        "autoencoder": {"prepare"},
+        "reference": {"prepare", "classifier", "autoencoder"},
+        "evaluate": {f"sample@{member.name}", "prepare", "classifier", "autoencoder", "reference"},
     }[member.stage]
 
 

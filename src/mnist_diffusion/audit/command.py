@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from mnist_diffusion import jsonfile, paths
 from mnist_diffusion.audit import printing
 from mnist_diffusion.audit.auditor import Auditor
 from mnist_diffusion.audit.chain import NAME
 from mnist_diffusion.audit.findings import Checked
 from mnist_diffusion.audit.redrawing import Choice
-from mnist_diffusion.complaints import suggest
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.yamlfile import read_yaml
+from mnist_diffusion.files import jsonfile, paths
+from mnist_diffusion.files.yamlfile import read_yaml
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.settings.messages import suggest
 
 
 def audit(

@@ -6,12 +6,12 @@ import hashlib
 import re
 import subprocess
 
-from mnist_diffusion import paths
 from mnist_diffusion.audit import declared
 from mnist_diffusion.audit.chain import FOLDERS, REPORT, Member
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, note, some, unverified
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files import paths
+from mnist_diffusion.runtime.errors import UserError
 
 COMMIT = re.compile("[0-9a-f]{7,64}")
 SHOWN = 10

@@ -7,10 +7,10 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mnist_diffusion import paths
 from mnist_diffusion.audit.chain import Member
 from mnist_diffusion.audit.findings import equal
 from mnist_diffusion.audit.plainfiles import regular
+from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.settings import Settings, parse_settings
 

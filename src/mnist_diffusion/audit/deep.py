@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mnist_diffusion import paths
 from mnist_diffusion.audit.chain import Member
 from mnist_diffusion.audit.declared import differences
 from mnist_diffusion.audit.evidence import Evidence
@@ -24,8 +23,9 @@ from mnist_diffusion.evaluation.features import judge
 from mnist_diffusion.evaluation.pixels import pixel_statistics
 from mnist_diffusion.evaluation.real import load_real
 from mnist_diffusion.evaluation.scores import distances, scores
+from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.networks.extractor import Extractor
+from mnist_diffusion.networks.autoencoder import Autoencoder
 from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.sampling.draw import draw, labels_for
 
@@ -78,11 +78,11 @@ def check_metrics(evidence: Evidence, member: Member) -> Findings:
 def _scored(images: NDArray[np.uint8], labels: Tensor, device: torch.device) -> dict[str, Any]:
     """Both networks' scores, by their dotted keys; not the intervals, which follow from them."""
     classifier, _ = checkpoint.load(paths.CLASSIFIER)
-    extractor = cast(Extractor, checkpoint.load(paths.EXTRACTOR)[0])
+    autoencoder = cast(Autoencoder, checkpoint.load(paths.AUTOENCODER)[0])
     pixels, n = to_tensor(images), len(images)
     judged = judge(classifier.to(device), pixels, device)
-    second = embed(extractor.to(device), pixels, device)
-    also = distances(second, load_real(n, "extractor").statistics)
+    second = embed(autoencoder.to(device), pixels, device)
+    also = distances(second, load_real(n, "autoencoder").statistics)
     return {
         **scores(judged.features, load_real(n)),
         **{f"second.{key}": value for key, value in also.items()},

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from mnist_diffusion import paths
 from mnist_diffusion.audit.chain import Member
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, equal, failed
 from mnist_diffusion.audit.plainfiles import regular
 from mnist_diffusion.diffusion.schedules import Schedule
 from mnist_diffusion.diffusion.spacings import levels
+from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.card import card
 from mnist_diffusion.sampling.draw import trajectory_steps

@@ -10,14 +10,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from mnist_diffusion import paths
 from mnist_diffusion.audit import pipeline
 from mnist_diffusion.audit.dvcfiles import cache_folder, folder_md5
 from mnist_diffusion.audit.plainfiles import regular
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.provenance.digests import content_digest
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings, parse_settings
-from mnist_diffusion.yamlfile import read_yaml
 
 LOCK = Path("dvc.lock")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 
 LONGEST = 90
 NAMED = 10

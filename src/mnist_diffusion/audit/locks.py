@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mnist_diffusion import paths
 from mnist_diffusion.audit import declared, pipeline
 from mnist_diffusion.audit.chain import Member
 from mnist_diffusion.audit.dvcfiles import FOLDER, cache_object, listed, members
 from mnist_diffusion.audit.evidence import LOCK, Evidence
 from mnist_diffusion.audit.findings import Findings, failed, unverified
+from mnist_diffusion.files import paths
 
 SOURCE = Path("src")
 

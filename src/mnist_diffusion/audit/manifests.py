@@ -12,7 +12,7 @@ from mnist_diffusion.audit.chain import REPORTS, Member
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, some, unverified
 from mnist_diffusion.audit.plainfiles import links
-from mnist_diffusion.jsonfile import to_text
+from mnist_diffusion.files.jsonfile import to_text
 from mnist_diffusion.provenance.digests import SOURCE_ROOT, json_digest
 from mnist_diffusion.provenance.manifest import Manifest
 

@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mnist_diffusion import paths
 from mnist_diffusion.audit.chain import Member
 from mnist_diffusion.audit.command import chosen
 from mnist_diffusion.audit.declared import NOTHING, differences
 from mnist_diffusion.audit.findings import in_words
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.jsonfile import read_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.provenance.manifest import Manifest
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Sample, WholeCell
 from mnist_diffusion.tracking.lookup import latest
 from mnist_diffusion.tracking.store import tracking_uri
@@ -148,7 +148,7 @@ def _judged(cell: str) -> str:
         return str(error)
     if not report:
         return UNKNOWN
-    judges = (report["classifier_sha256"], report["second"]["extractor_sha256"])
+    judges = (report["classifier_sha256"], report["second"]["autoencoder_sha256"])
     return f"{scores}; by the networks {' and '.join(map(_short, judges))}"
 
 

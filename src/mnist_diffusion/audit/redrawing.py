@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mnist_diffusion import paths
 from mnist_diffusion.audit.chain import Member
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import NAMED, Findings, failed, note, some, unverified
 from mnist_diffusion.audit.plainfiles import regular
-from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.scaling import to_uint8
+from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.environment import environment
+from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import redraw
 from mnist_diffusion.settings import Choices, Compute, Sample, WholeCell

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from mnist_diffusion import paths
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, note, some, unverified
 from mnist_diffusion.audit.plainfiles import regular
 from mnist_diffusion.audit.redrawing import surroundings
+from mnist_diffusion.files import paths
 from mnist_diffusion.reporting.pages import SCORES, render
 from mnist_diffusion.reporting.results import load_results
 

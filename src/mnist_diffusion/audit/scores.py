@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from mnist_diffusion import paths
 from mnist_diffusion.audit.chain import Member, run_of
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, equal, failed
+from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.stages.evaluate import LIKENESS
 from mnist_diffusion.stages.reference import STATISTICS
@@ -58,7 +58,7 @@ def _named(evidence: Evidence, cell: str) -> dict[str, Any]:
         **{key: evidence.params["evaluate"][key] for key in ("resamples", "level")},
         "samples_sha256": evidence.content(sample.folder / "images.npy"),
         "classifier_sha256": evidence.content(paths.CLASSIFIER / checkpoint.WEIGHTS),
-        "second.extractor_sha256": evidence.content(paths.EXTRACTOR / checkpoint.WEIGHTS),
+        "second.autoencoder_sha256": evidence.content(paths.AUTOENCODER / checkpoint.WEIGHTS),
         "reference_sha256": evidence.content(paths.REFERENCE / STATISTICS),
     }
 

@@ -6,11 +6,11 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from mnist_diffusion import paths
 from mnist_diffusion.audit.chain import Member
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, unverified
 from mnist_diffusion.audit.plainfiles import regular
+from mnist_diffusion.files import paths
 
 ALWAYS = ("cells", "provenance")
 """The tables that have every cell."""

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from mnist_diffusion import paths
 from mnist_diffusion.audit.chain import Member
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, in_words, note
 from mnist_diffusion.audit.plainfiles import regular
+from mnist_diffusion.files import paths
 from mnist_diffusion.stages import train
 from mnist_diffusion.stages.evaluate import SCORES
 from mnist_diffusion.tracking.agreement import Said, contradictions

@@ -8,9 +8,9 @@ from typing import NoReturn
 import typer
 from safetensors import SafetensorError
 
-from mnist_diffusion import paths
 from mnist_diffusion.cli import stages, tools
-from mnist_diffusion.errors import UserError, of_the_disk
+from mnist_diffusion.files import paths
+from mnist_diffusion.runtime.errors import UserError, of_the_disk
 
 app = typer.Typer(
     help="Compare diffusion models on MNIST. The stages are run by `dvc repro`.",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import load_settings
 from mnist_diffusion.tracking import flush
 
@@ -27,7 +27,7 @@ def scale(
     force: Annotated[bool, typer.Option(help="Overwrite edits of params.yaml.")] = False,
 ) -> None:
     """Put another scale into params.yaml; `git restore params.yaml` goes back."""
-    from mnist_diffusion.scales import apply_scale
+    from mnist_diffusion.settings.scales import apply_scale
 
     apply_scale(name, force)
 
@@ -52,7 +52,7 @@ def parallel(
     ] = None,
 ) -> None:
     """Do what `dvc repro` does, with independent stages side by side."""
-    from mnist_diffusion.parallel import parallel as reproduce
+    from mnist_diffusion.distribution.parallel import parallel as reproduce
 
     reproduce(jobs)
 
@@ -132,7 +132,7 @@ def track(
     sync: Annotated[bool, typer.Option(help="Make MLflow complete from the files.")] = False,
 ) -> None:
     """Log the stages that wait for MLflow; with --sync, all that was ever published here."""
-    from mnist_diffusion.results import complete_mlflow
+    from mnist_diffusion.tracking.published import complete_mlflow
 
     if not sync:
         flush()
@@ -147,7 +147,7 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is shown.")] = False,
 ) -> None:
     """Show what no run or cell of params.yaml declares any more, and remove it."""
-    from mnist_diffusion.pruning import prune as remove
+    from mnist_diffusion.cli.prune import prune as remove
 
     remove(yes)
 
@@ -155,7 +155,7 @@ def prune(
 @app.command(rich_help_panel=PANEL)
 def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     """Open MLflow on what is there."""
-    from mnist_diffusion.results import complete_mlflow
+    from mnist_diffusion.tracking.published import complete_mlflow
     from mnist_diffusion.tracking.ui import serve
 
     serve(port, complete=complete_mlflow)

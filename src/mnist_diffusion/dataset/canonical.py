@@ -7,7 +7,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 
 SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",

@@ -20,8 +20,8 @@ from functools import partial
 from pathlib import Path
 
 from mnist_diffusion.dataset import canonical
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.progress import track
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.progress_bar import track
 
 Source = Callable[[Sequence[str]], Iterator[tuple[str, bytes]]]
 

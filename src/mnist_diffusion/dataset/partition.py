@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from mnist_diffusion.dataset.idx import CLASSES, Digits
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 
 
 def split_digits(

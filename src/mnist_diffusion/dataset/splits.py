@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_diffusion import paths
 from mnist_diffusion.dataset.idx import CLASSES, SIDE, Digits
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files import paths
+from mnist_diffusion.runtime.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 

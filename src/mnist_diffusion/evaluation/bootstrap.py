@@ -14,7 +14,7 @@ import torch
 from scipy.stats import binomtest, norm
 from torch import Tensor
 
-from mnist_diffusion.randomness import generator
+from mnist_diffusion.runtime.seeds import generator
 
 Interval = tuple[float, float]
 

@@ -15,7 +15,7 @@ from mnist_diffusion.evaluation.distances import (
 )
 from mnist_diffusion.evaluation.pairing import Judged, Pair
 
-NETWORKS = {"relative_fd": "classifier", "second_relative_fd": "extractor"}
+NETWORKS = {"relative_fd": "classifier", "second_relative_fd": "autoencoder"}
 """Metrics that are distances, by the network that they are measured with."""
 LOWER_IS_BETTER = {**dict.fromkeys(NETWORKS, True), "accuracy": False}
 """The metrics compared."""

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from mnist_diffusion.errors import UserError
 from mnist_diffusion.evaluation.bootstrap import resampled
+from mnist_diffusion.runtime.errors import UserError
 
 
 class _Features(nn.Identity):

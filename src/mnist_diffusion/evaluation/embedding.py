@@ -4,17 +4,17 @@ import torch
 from torch import Tensor
 
 from mnist_diffusion.evaluation.features import BATCH
-from mnist_diffusion.networks.extractor import Extractor
-from mnist_diffusion.threads import in_order
+from mnist_diffusion.networks.autoencoder import Autoencoder
+from mnist_diffusion.runtime.threads import in_order
 
 
-def embed(extractor: Extractor, images: Tensor, device: torch.device) -> Tensor:
+def embed(autoencoder: Autoencoder, images: Tensor, device: torch.device) -> Tensor:
     """Features (n, 64) of images (n, 1, 28, 28) in [-1, 1], in batches of one fixed shape."""
 
     @torch.inference_mode()
     def run(batch: Tensor) -> Tensor:
         batch = batch.contiguous(memory_format=torch.channels_last)
-        return extractor.encode(batch.to(device)).cpu()
+        return autoencoder.encode(batch.to(device)).cpu()
 
     padded = torch.cat([images, torch.zeros(-len(images) % BATCH, *images.shape[1:])])
     return torch.cat(list(in_order(run, padded.split(BATCH), device)))[: len(images)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mnist_diffusion.threads import in_order
+from mnist_diffusion.runtime.threads import in_order
 
 BATCH = 500
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from mnist_diffusion.evaluation.distances import ReferenceStatistics
 from mnist_diffusion.evaluation.real import compared
 from mnist_diffusion.evaluation.scores import distances, likeness, per_class
-from mnist_diffusion.randomness import generator
+from mnist_diffusion.runtime.seeds import generator
 
 CLASSES = 10
 Spread = dict[str, float]

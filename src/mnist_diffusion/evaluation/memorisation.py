@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mnist_diffusion.threads import in_order
+from mnist_diffusion.runtime.threads import in_order
 
 CLOSE = 0.01
 AT_A_TIME = 250

@@ -23,7 +23,7 @@ class Judged:
     """Of the training of its run."""
 
     def features(self, network: str) -> Tensor:
-        """(n, d) of "classifier" or "extractor"."""
+        """(n, d) of "classifier" or "autoencoder"."""
         return self.judgement.features if network == "classifier" else self.second
 
     @property

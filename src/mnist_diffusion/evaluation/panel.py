@@ -11,7 +11,7 @@ from mnist_diffusion.evaluation.embedding import embed
 from mnist_diffusion.evaluation.features import judge
 from mnist_diffusion.evaluation.real import Real
 from mnist_diffusion.evaluation.scores import distances, scores
-from mnist_diffusion.networks.extractor import Extractor
+from mnist_diffusion.networks.autoencoder import Autoencoder
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class Panel:
     """The judge and the second network."""
 
     classifier: nn.Module
-    extractor: Extractor
+    autoencoder: Autoencoder
     device: torch.device
 
     def scores(self, digits: Pool, real: Real, second: Real) -> dict[str, float]:
         """Of digits, against real ones in the eyes of each network."""
         images, labels = to_tensor(digits.images), torch.from_numpy(digits.labels)
         judged = judge(self.classifier, images, self.device)
-        embedded = embed(self.extractor, images, self.device)
+        embedded = embed(self.autoencoder, images, self.device)
         right = judged.probabilities.argmax(dim=1) == labels
         return {
             **scores(judged.features, real),

@@ -8,11 +8,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mnist_diffusion import paths
 from mnist_diffusion.evaluation.distances import ReferenceStatistics
-from mnist_diffusion.jsonfile import read_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
 
-PREFIX = {"classifier": "", "extractor": "second-"}
+PREFIX = {"classifier": "", "autoencoder": "second-"}
 """Before the names of files in data/reference, by the network that the features are of."""
 STATISTICS = "statistics.safetensors"
 """mean (d,) and covariance (d, d) of the training digits' features."""

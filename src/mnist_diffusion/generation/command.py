@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from mnist_diffusion import paths
-from mnist_diffusion.complaints import suggest
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files import paths
 from mnist_diffusion.generation import drawing, pictures
 from mnist_diffusion.generation.request import Request, request
-from mnist_diffusion.progress import track
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.settings import Settings, load_settings
+from mnist_diffusion.settings.messages import suggest
 
 
 def generate(out: Path, animation: Path | None, run: str | None, **asked: Any) -> str:

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from mnist_diffusion import paths
-from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.scaling import to_uint8
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.generation.request import Request
-from mnist_diffusion.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest
 from mnist_diffusion.provenance.environment import environment
+from mnist_diffusion.runtime.compute import configure
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw, redraw
 from mnist_diffusion.settings import Compute

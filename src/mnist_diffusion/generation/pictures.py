@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 
 KEY = "mnist-diffusion"
 """Of a PNG's text; a GIF has one comment, which is the same."""

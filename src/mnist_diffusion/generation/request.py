@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mnist_diffusion.complaints import explain
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import FIXED_ETA, Sample, WholeCell
+from mnist_diffusion.settings.messages import explain
 
 MICRO_BATCH = 21
 """Images per network call. Prime to 10, so that consecutive images of one digit, which are ten

@@ -10,12 +10,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.files.jsonfile import read_json, write_json
+from mnist_diffusion.networks.autoencoder import Autoencoder
 from mnist_diffusion.networks.classifier import CLASSES, Classifier
-from mnist_diffusion.networks.extractor import Extractor
 from mnist_diffusion.networks.simple import SimpleDenoiser
 from mnist_diffusion.networks.unet import UNet
+from mnist_diffusion.runtime.errors import UserError
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
@@ -24,7 +24,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "unet": lambda **sizes: UNet(classes=CLASSES, **sizes),
     "simple": SimpleDenoiser,
     "classifier": Classifier,
-    "extractor": Extractor,
+    "autoencoder": Autoencoder,
 }
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from mnist_diffusion import jsonfile
+from mnist_diffusion.files import jsonfile
 
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the package, so that a digest does not depend on where it is installed."""

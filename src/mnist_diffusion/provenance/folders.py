@@ -8,20 +8,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mnist_diffusion import paths
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.jsonfile import read_json
+from mnist_diffusion.files.jsonfile import read_json
+from mnist_diffusion.pipeline import MANIFEST, STAGES
 from mnist_diffusion.provenance.digests import content_digest
-
-MANIFEST = "manifest.json"
-SINGLE = {
-    paths.PREPARED: "prepare",
-    paths.CLASSIFIER: "classifier",
-    paths.EXTRACTOR: "extractor",
-    paths.REFERENCE: "reference",
-}
-"""Folders of stages that are one; the others' are named as their run or cell."""
-MANY = {paths.model(""): "train", paths.samples(""): "sample"}
+from mnist_diffusion.runtime.errors import UserError
 
 
 class Head(BaseModel):
@@ -63,7 +53,10 @@ def _require_its_config(folder: Path, content: Mapping[str, Any]) -> None:
 
 def address_of(folder: Path) -> str:
     """The stage that publishes a folder, as DVC calls it; KeyError if none does."""
-    return SINGLE.get(folder) or f"{MANY[folder.parent]}@{folder.name}"
+    for stage in STAGES.values():
+        if stage.folder and stage.folder(folder.name if stage.per else "") == folder:
+            return stage.address(folder.name if stage.per else None)
+    raise KeyError(folder)
 
 
 def address(manifest: Mapping[str, Any]) -> str:

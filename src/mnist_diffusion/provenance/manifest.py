@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
 
-from mnist_diffusion.jsonfile import write_json
-from mnist_diffusion.provenance.folders import MANIFEST, content_digests, listing
+from mnist_diffusion.files.jsonfile import write_json
+from mnist_diffusion.pipeline import MANIFEST
+from mnist_diffusion.provenance.folders import content_digests, listing
 from mnist_diffusion.provenance.origin import Origin, code_card
 
 SCHEMA = 2
@@ -59,10 +60,10 @@ class ClassifierManifest(Common):
     name: None
 
 
-class ExtractorManifest(Common):
-    """models/extractor"""
+class AutoencoderManifest(Common):
+    """models/autoencoder"""
 
-    stage: Literal["extractor"]
+    stage: Literal["autoencoder"]
     name: None
 
 
@@ -133,7 +134,7 @@ class Manifest(
         Annotated[
             PrepareManifest
             | ClassifierManifest
-            | ExtractorManifest
+            | AutoencoderManifest
             | ReferenceManifest
             | TrainManifest
             | SampleManifest,

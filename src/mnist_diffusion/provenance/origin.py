@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnist_diffusion.errors import UserError
 from mnist_diffusion.provenance.digests import SOURCE_ROOT, file_digest, json_digest
-from mnist_diffusion.provenance.folders import MANIFEST, address, content_digests, read_manifest
+from mnist_diffusion.pipeline import MANIFEST
+from mnist_diffusion.provenance.folders import address, content_digests, read_manifest
 from mnist_diffusion.provenance.imports import tracked_files
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings, load_settings
 
 LOCKFILE = Path("requirements.lock")

@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnist_diffusion import paths
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files import paths
 from mnist_diffusion.reporting.files import read_file
 from mnist_diffusion.reporting.measures import (
     Calibration,
     Comparison,
     Comparisons,
-    Progress,
+    FdCurve,
     Tstr,
 )
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings
 
 
@@ -27,7 +27,7 @@ class Evidence:
     comparisons: list[Comparison]
     tstr: dict[str, Tstr]
     """By cell."""
-    progress: dict[str, Progress]
+    fd_curves: dict[str, FdCurve]
     """By run."""
     calibration: Calibration
 
@@ -41,7 +41,7 @@ def load_evidence(settings: Settings) -> Evidence:
         level=compared.level,
         comparisons=compared.comparisons,
         tstr={name: _read_tstr(name) for name in tstr_cells(settings)},
-        progress={name: _read_progress(name) for name in progress_runs(settings)},
+        fd_curves={name: _read_progress(name) for name in progress_runs(settings)},
         calibration=read_file(paths.CALIBRATION, Calibration),
     )
 
@@ -63,9 +63,9 @@ def _read_tstr(name: str) -> Tstr:
     return found
 
 
-def _read_progress(name: str) -> Progress:
-    path = paths.progress(name)
-    found = read_file(path, Progress)
+def _read_progress(name: str) -> FdCurve:
+    path = paths.fd_curve(name)
+    found = read_file(path, FdCurve)
     _agree(path, "run", found.run, name)
     return found
 

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.jsonfile import read_json
+from mnist_diffusion.files.jsonfile import read_json
+from mnist_diffusion.runtime.errors import UserError
 
 
 class File(BaseModel):

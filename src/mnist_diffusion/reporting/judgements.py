@@ -25,7 +25,7 @@ def metrics(results: Results) -> Table:
         [
             Column("name", "cell", cell="cell"),
             Column("n", "n", "{:,}"),
-            Column("second", "relative FD, second extractor, %"),
+            Column("second", "relative FD, second autoencoder, %"),
             *(Column(key, f"{METRICS[key]}{_unit(key)}") for key in WITH_INTERVALS),
             Column("tstr", "TSTR, %"),
             Column("closer", "closer to a training digit than 99 % of real ones, %", "{:.2f}"),

@@ -15,7 +15,7 @@ Judged = Literal["better", "worse", "not distinguishable"]
 
 
 class Second(File):
-    """FD in the eyes of the second extractor."""
+    """FD in the eyes of the second autoencoder."""
 
     relative_fd: float
     relative_fd_floor: float
@@ -93,7 +93,7 @@ class CellMetrics(File):
 
     @property
     def second_relative_fd(self) -> float:
-        """Relative FD in the eyes of the second extractor."""
+        """Relative FD in the eyes of the second autoencoder."""
         return self.second.relative_fd
 
 
@@ -183,8 +183,8 @@ class Point(File):
     relative_fd: float
 
 
-class Progress(File):
-    """reports/progress/<run>.json: a run judged along its training."""
+class FdCurve(File):
+    """reports/fd_curve/<run>.json: a run judged along its training."""
 
     run: str
     count: int

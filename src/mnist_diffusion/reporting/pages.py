@@ -11,8 +11,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mnist_diffusion import paths
-from mnist_diffusion.jsonfile import to_text
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import to_text
 from mnist_diffusion.reporting import findings, verdict
 from mnist_diffusion.reporting.charts import bundle
 from mnist_diffusion.reporting.charts.register import all_charts

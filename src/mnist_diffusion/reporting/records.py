@@ -89,7 +89,7 @@ def progress(results: Results) -> Table:
             "images": point.images,
             "relative_fd_percent": 100 * point.relative_fd,
         }
-        for name, one in results.evidence.progress.items()
+        for name, one in results.evidence.fd_curves.items()
         for point in one.points
     ]
     return Table(

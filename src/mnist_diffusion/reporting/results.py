@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mnist_diffusion import paths
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files import paths
 from mnist_diffusion.reporting import ways
 from mnist_diffusion.reporting.evidence import Evidence, load_evidence
 from mnist_diffusion.reporting.files import read_array, read_file, read_table
@@ -27,6 +26,7 @@ from mnist_diffusion.reporting.shapes import (
     SampleManifest,
     Timing,
 )
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Run, Settings, WholeCell
 
 Images = NDArray[np.uint8]

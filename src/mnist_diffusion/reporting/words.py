@@ -28,7 +28,7 @@ LOSSES = {"epsilon": "ε-MSE", "v": "v-MSE", "p2": "P2", "min-snr": "min-SNR"}
 METRICS = {
     "fd": "FD",
     "relative_fd": "relative FD",
-    "second_relative_fd": "relative FD, second extractor",
+    "second_relative_fd": "relative FD, second autoencoder",
     "kid": "KID",
     "precision": "precision",
     "recall": "recall",

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from mnist_diffusion.diffusion.samplers import SAMPLERS
 from mnist_diffusion.diffusion.spacings import levels
-from mnist_diffusion.randomness import PerImageNoise
+from mnist_diffusion.runtime.seeds import PerImageNoise
+from mnist_diffusion.runtime.threads import in_order
 from mnist_diffusion.sampling.denoiser import NO_LABEL, TrainedDenoiser
 from mnist_diffusion.settings import Sample, WholeCell
-from mnist_diffusion.threads import in_order
 
 IMAGE = (1, 28, 28)
 FRAMES = 21

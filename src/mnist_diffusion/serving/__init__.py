@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.serving.digits import Digits
 from mnist_diffusion.tracking.models import bad_request
 

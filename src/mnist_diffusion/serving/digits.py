@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.generation import drawing
 from mnist_diffusion.generation.request import Request, request
-from mnist_diffusion.jsonfile import read_json
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Compute, Sample, WholeCell
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mnist_diffusion import paths
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.generation.drawing import FILES
-from mnist_diffusion.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import SOURCE_ROOT, content_digest
 from mnist_diffusion.provenance.imports import source_files
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.serving.digits import DEFAULTS, WISHES
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.tracking.models import Candidate, Counts, Package, register

@@ -4,7 +4,7 @@ There are no defaults here: every number of a run stands in params.yaml, where D
 is why the pipeline need not depend on these files.
 """
 
-from mnist_diffusion.settings.judging import Classifier, Evaluate, Extractor
+from mnist_diffusion.settings.judging import Autoencoder, Classifier, Evaluate
 from mnist_diffusion.settings.sampling import FIXED_ETA, Cell, Choices, Sample, Sampling, WholeCell
 from mnist_diffusion.settings.section import Section
 from mnist_diffusion.settings.training import P2, Networks, Recipe, Run, Train
@@ -13,12 +13,12 @@ from mnist_diffusion.settings.whole import Compute, Settings, load_settings, par
 __all__ = [
     "FIXED_ETA",
     "P2",
+    "Autoencoder",
     "Cell",
     "Choices",
     "Classifier",
     "Compute",
     "Evaluate",
-    "Extractor",
     "Networks",
     "Recipe",
     "Run",

@@ -30,7 +30,7 @@ class Classifier(Section):
     seed: NonNegative
 
 
-class Extractor(Section):
+class Autoencoder(Section):
     """The second network: its features bear out, or do not, what the judge's features say."""
 
     epochs: Positive
@@ -63,7 +63,7 @@ class Evaluate(Section):
     seed: NonNegative
 
 
-class Progress(Section):
+class FdCurve(Section):
     """How the snapshots of every run are drawn to be judged: quickly, for there are many."""
 
     count: Count

@@ -7,25 +7,25 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from mnist_diffusion import paths
-from mnist_diffusion.complaints import explain, require
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.yamlfile import read_yaml
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings.judging import (
+    Autoencoder,
     Calibration,
     Classifier,
     Compare,
     Evaluate,
-    Extractor,
-    Progress,
+    FdCurve,
     Reference,
     Tstr,
 )
+from mnist_diffusion.settings.messages import explain, require
 from mnist_diffusion.settings.sampling import FIXED_ETA, Cell, Choices, Sample, WholeCell
 from mnist_diffusion.settings.section import Name, Names, NonNegative, Positive, Section
 from mnist_diffusion.settings.training import Networks, Run, Train
-from mnist_diffusion.yamlfile import read_yaml
 
-RESERVED_RUNS = {"classifier", "extractor"}
+RESERVED_RUNS = {"classifier", "autoencoder"}
 
 
 class Compute(Section):
@@ -76,7 +76,7 @@ class Settings(Section):
     compute: Compute
     prepare: Prepare
     classifier: Classifier
-    extractor: Extractor
+    autoencoder: Autoencoder
     reference: Reference
     networks: Networks
     train: Train
@@ -84,7 +84,7 @@ class Settings(Section):
     sample: Sample
     cells: Annotated[dict[Name, Cell], Field(min_length=1)]
     evaluate: Evaluate
-    progress: Progress
+    fd_curve: FdCurve
     compare: Compare
     tstr: Tstr
     calibration: Calibration
@@ -110,7 +110,7 @@ class Settings(Section):
                 require(cell_name, self.cells, f"report.{table}", "cell")
         require(self.report.headline, self.cells, "report.headline", "cell")
         self._check_count("sample", self.sample.count)
-        self._check_count("progress", self.progress.count)
+        self._check_count("fd_curve", self.fd_curve.count)
         for name in self.cells:
             self._check_count(f"cells.{name}", self.cell(name).count)
         self._check_claims()

@@ -6,20 +6,20 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_diffusion import paths
-from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation.corruptions import CORRUPTIONS, Pool
 from mnist_diffusion.evaluation.ladder import METRICS, spread, verdict, worse_by
 from mnist_diffusion.evaluation.panel import Panel
 from mnist_diffusion.evaluation.real import ORDER, compared, load_real
-from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.networks.extractor import Extractor
-from mnist_diffusion.progress import track
+from mnist_diffusion.networks.autoencoder import Autoencoder
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.origin import code_card, origin
-from mnist_diffusion.randomness import derive_seed
+from mnist_diffusion.runtime.compute import configure
+from mnist_diffusion.runtime.progress_bar import track
+from mnist_diffusion.runtime.seeds import derive_seed
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import Record
 
@@ -29,11 +29,11 @@ Floors = Mapping[int, Mapping[str, Mapping[str, float]]]
 def run(settings: Settings) -> None:
     """Every metric at every n, and at every rung of the ladder."""
     device = configure(settings.compute)
-    inputs = [paths.PREPARED, paths.CLASSIFIER, paths.EXTRACTOR, paths.REFERENCE]
+    inputs = [paths.PREPARED, paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
     taken = origin(__name__, None, settings, parameters, inputs)
     classifier, _ = checkpoint.load(paths.CLASSIFIER)
-    extractor, _ = checkpoint.load(paths.EXTRACTOR)
-    panel = Panel(classifier.to(device), cast(Extractor, extractor.to(device)), device)
+    autoencoder, _ = checkpoint.load(paths.AUTOENCODER)
+    panel = Panel(classifier.to(device), cast(Autoencoder, autoencoder.to(device)), device)
     chosen = settings.calibration
     floors = {n: _floor(panel, n, settings) for n in chosen.counts}
     ladder = _ladder(panel, floors[chosen.count], settings)
@@ -87,7 +87,7 @@ def _pool(n: int, settings: Settings, repeat: int = 0) -> Pool:
 
 def _floor(panel: Panel, n: int, settings: Settings) -> dict[str, dict[str, float]]:
     """Each metric over random sets of n real digits."""
-    real, second = load_real(n), load_real(n, "extractor")
+    real, second = load_real(n), load_real(n, "autoencoder")
     repeats = settings.calibration.repeats
     sets = (_pool(n, settings, repeat) for repeat in range(repeats))
     found = [
@@ -102,7 +102,7 @@ def _ladder(
 ) -> list[dict[str, Any]]:
     """Each metric at each severity of each corruption, all of one set of real digits."""
     n = settings.calibration.count
-    pool, real, second = _pool(n, settings), load_real(n), load_real(n, "extractor")
+    pool, real, second = _pool(n, settings), load_real(n), load_real(n, "autoencoder")
     steps = settings.calibration.ladder.model_dump(by_alias=True)
     rungs = [(name, severity) for name in CORRUPTIONS for severity in steps[name]]
     rows = []

@@ -6,25 +6,26 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from mnist_diffusion import paths
-from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.scaling import to_tensor
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, reliability
 from mnist_diffusion.evaluation.features import Judgement, judge
-from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.progress import track
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.folders import MANIFEST, read_manifest
+from mnist_diffusion.pipeline import MANIFEST
+from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
-from mnist_diffusion.randomness import derive_seed, seeded
+from mnist_diffusion.runtime.compute import configure
+from mnist_diffusion.runtime.locks import emptied
+from mnist_diffusion.runtime.progress_bar import track
+from mnist_diffusion.runtime.seeds import derive_seed, seeded
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import HistoryPoint, Record
 from mnist_diffusion.training.classification import train_classifier
-from mnist_diffusion.writers import emptied
 
 HISTORY = paths.CLASSIFIER / "history.csv"
 NETWORK = {"name": "classifier", "sizes": {}}

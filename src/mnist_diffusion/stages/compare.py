@@ -7,8 +7,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from mnist_diffusion import paths
-from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.scaling import to_tensor
 from mnist_diffusion.evaluation.comparison import (
     LOWER_IS_BETTER,
@@ -21,14 +19,16 @@ from mnist_diffusion.evaluation.embedding import embed
 from mnist_diffusion.evaluation.features import judge
 from mnist_diffusion.evaluation.pairing import Judged, Pair, pairs, unmatched
 from mnist_diffusion.evaluation.real import load_statistics
-from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.networks.extractor import Extractor
-from mnist_diffusion.progress import track
+from mnist_diffusion.networks.autoencoder import Autoencoder
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.runtime.compute import configure
+from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import Record
 
@@ -40,11 +40,11 @@ def run(settings: Settings) -> None:
     device = configure(settings.compute)
     tables = _tables(settings)
     cells = list(dict.fromkeys(cell for names in tables.values() for cell in names))
-    inputs = [*map(paths.samples, cells), paths.CLASSIFIER, paths.EXTRACTOR, paths.REFERENCE]
+    inputs = [*map(paths.samples, cells), paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
     taken = origin(__name__, None, settings, parameters, inputs)
     classifier = checkpoint.load(paths.CLASSIFIER)[0].to(device)
-    extractor = cast(Extractor, checkpoint.load(paths.EXTRACTOR)[0]).to(device)
-    judged = {cell: _judged(cell, classifier, extractor, device) for cell in cells}
+    autoencoder = cast(Autoencoder, checkpoint.load(paths.AUTOENCODER)[0]).to(device)
+    judged = {cell: _judged(cell, classifier, autoencoder, device) for cell in cells}
     references = {network: load_statistics(network) for network in NETWORKS.values()}
     arena = Arena(judged, references, **settings.evaluate.model_dump())
     baselines = settings.compare.baselines.model_dump()
@@ -59,7 +59,7 @@ def run(settings: Settings) -> None:
             for cell in unmatched(names, baselines[table], judged)
         ],
         "classifier_sha256": arrays_digest(checkpoint.weights(classifier)),
-        "extractor_sha256": arrays_digest(checkpoint.weights(extractor)),
+        "autoencoder_sha256": arrays_digest(checkpoint.weights(autoencoder)),
         "reference_sha256": read_json(paths.REFERENCE_REPORT)["reference_sha256"],
         "made_from": taken.made_from,
         "code": code_card(taken),
@@ -95,7 +95,9 @@ def _tables(settings: Settings) -> dict[str, list[str]]:
     return {table: list(getattr(settings.report, table)) for table, _ in settings.compare.baselines}
 
 
-def _judged(cell: str, classifier: nn.Module, extractor: Extractor, device: torch.device) -> Judged:
+def _judged(
+    cell: str, classifier: nn.Module, autoencoder: Autoencoder, device: torch.device
+) -> Judged:
     folder = paths.samples(cell)
     images = np.load(folder / "images.npy", allow_pickle=False)
     labels = np.load(folder / "labels.npy", allow_pickle=False)
@@ -103,7 +105,7 @@ def _judged(cell: str, classifier: nn.Module, extractor: Extractor, device: torc
     manifest = read_manifest(folder)
     return Judged(
         judge(classifier, pixels, device),
-        embed(extractor, pixels, device),
+        embed(autoencoder, pixels, device),
         torch.from_numpy(labels),
         guidance=manifest["parameters"]["guidance"],
         seed=manifest["training"]["run"]["seed"],

@@ -10,8 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mnist_diffusion import paths
-from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.scaling import to_tensor
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation import bootstrap, real, scores
@@ -23,12 +21,14 @@ from mnist_diffusion.evaluation.features import Judgement, judge
 from mnist_diffusion.evaluation.grid import save_grid
 from mnist_diffusion.evaluation.memorisation import memorisation, nearest_distances
 from mnist_diffusion.evaluation.pixels import pixel_statistics
-from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.networks.extractor import Extractor
+from mnist_diffusion.networks.autoencoder import Autoencoder
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.settings import Evaluate, Settings
 from mnist_diffusion.stages.record import Record
 
@@ -59,10 +59,10 @@ def run(settings: Settings, name: str) -> None:
     """Judge the cell's images."""
     device = configure(settings.compute)
     folder = paths.samples(name)
-    inputs = [folder, paths.PREPARED, paths.CLASSIFIER, paths.EXTRACTOR, paths.REFERENCE]
+    inputs = [folder, paths.PREPARED, paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
     taken = origin(__name__, name, settings, partial(parameters, name=name), inputs)
     classifier, _ = checkpoint.load(paths.CLASSIFIER)
-    extractor = cast(Extractor, checkpoint.load(paths.EXTRACTOR)[0])
+    autoencoder = cast(Autoencoder, checkpoint.load(paths.AUTOENCODER)[0])
     images = np.load(folder / "images.npy", allow_pickle=False)
     labels = np.load(folder / "labels.npy", allow_pickle=False)
     pixels = to_tensor(images)
@@ -70,7 +70,7 @@ def run(settings: Settings, name: str) -> None:
         images,
         torch.from_numpy(labels),
         judge(classifier.to(device), pixels, device),
-        embed(extractor.to(device), pixels, device),
+        embed(autoencoder.to(device), pixels, device),
     )
     report = {
         "cell": name,
@@ -110,7 +110,7 @@ def record(settings: Settings, name: str) -> Record:
         },
         tags={
             **{key: report[key] for key in report if key.endswith("_sha256")},
-            "extractor_sha256": report["second"]["extractor_sha256"],
+            "autoencoder_sha256": report["second"]["autoencoder_sha256"],
             **manifest["inputs"],
         },
         artifacts=[_picture(folder, name), paths.metrics(name)],
@@ -148,7 +148,7 @@ def _judgement(sample: Sample, chosen: Evaluate) -> dict[str, Any]:
     described = read_json(paths.REFERENCE_REPORT)
     floor = described["floors"][str(n)]
     here = real.load_real(n)
-    second = real.load_statistics("extractor")
+    second = real.load_statistics("autoencoder")
     pixels = pixel_statistics(sample.images)
     return {
         **scores.scores(sample.judged.features, here),
@@ -157,7 +157,7 @@ def _judgement(sample: Sample, chosen: Evaluate) -> dict[str, Any]:
         "reference_sha256": described["reference_sha256"],
         **_agreement(sample),
         "second": {
-            "extractor_sha256": described["second"]["extractor_sha256"],
+            "autoencoder_sha256": described["second"]["autoencoder_sha256"],
             **scores.distances(sample.second, second),
             "fd_floor": floor["second_fd"]["mean"],
             "relative_fd_floor": floor["second_relative_fd"]["mean"],

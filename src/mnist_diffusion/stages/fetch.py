@@ -1,8 +1,8 @@
 """Get the four MNIST files."""
 
-from mnist_diffusion import paths
 from mnist_diffusion.dataset.canonical import SHA256
 from mnist_diffusion.dataset.fetch import fetch
+from mnist_diffusion.files import paths
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import Record
 

@@ -2,19 +2,20 @@
 
 from typing import Any
 
-from mnist_diffusion import paths
 from mnist_diffusion.dataset import canonical
 from mnist_diffusion.dataset.idx import read_digits
 from mnist_diffusion.dataset.partition import split_digits
 from mnist_diffusion.dataset.splits import SPLITS, save_split, summarise
-from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.folders import MANIFEST, read_manifest
+from mnist_diffusion.pipeline import MANIFEST
+from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
+from mnist_diffusion.runtime.locks import emptied
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import Record
-from mnist_diffusion.writers import emptied
 
 SUMMARY = paths.PREPARED / "summary.json"
 

@@ -7,8 +7,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mnist_diffusion import paths
-from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.scaling import to_tensor
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation import floors, real
@@ -18,20 +16,23 @@ from mnist_diffusion.evaluation.features import judge
 from mnist_diffusion.evaluation.memorisation import nearest_distances
 from mnist_diffusion.evaluation.pixels import pixel_statistics
 from mnist_diffusion.evaluation.real import STATISTICS as STATISTICS
-from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.networks.extractor import Extractor
-from mnist_diffusion.progress import track
+from mnist_diffusion.networks.autoencoder import Autoencoder
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.folders import MANIFEST, read_manifest
+from mnist_diffusion.pipeline import MANIFEST
+from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
+from mnist_diffusion.runtime.compute import configure
+from mnist_diffusion.runtime.locks import emptied
+from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import Record
-from mnist_diffusion.writers import emptied
 
-INPUTS = [paths.PREPARED, paths.CLASSIFIER, paths.EXTRACTOR]
+INPUTS = [paths.PREPARED, paths.CLASSIFIER, paths.AUTOENCODER]
 
 
 def run(settings: Settings) -> None:
@@ -46,14 +47,14 @@ def run(settings: Settings) -> None:
     classifier.to(device)
     judged = {name: judge(classifier, batch, device) for name, batch in images.items()}
     features = {name: one.features for name, one in judged.items()}
-    extractor = cast(Extractor, checkpoint.load(paths.EXTRACTOR)[0]).to(device)
-    second = {name: embed(extractor, batch, device) for name, batch in images.items()}
+    autoencoder = cast(Autoencoder, checkpoint.load(paths.AUTOENCODER)[0]).to(device)
+    second = {name: embed(autoencoder, batch, device) for name, batch in images.items()}
 
     emptied(paths.REFERENCE)
     training = floors.Training(
         _write("classifier", features),
         _write_classes(features["train"], labels["train"]),
-        _write("extractor", second),
+        _write("autoencoder", second),
     )
     tests = floors.Tests(
         features["test"],
@@ -72,7 +73,7 @@ def run(settings: Settings) -> None:
         "classifier_sha256": arrays_digest(checkpoint.weights(classifier)),
         "second": {
             **_described(training.second),
-            "extractor_sha256": arrays_digest(checkpoint.weights(extractor)),
+            "autoencoder_sha256": arrays_digest(checkpoint.weights(autoencoder)),
         },
         "memorisation": {"median_distance": float(np.median(nearest))},
         "pixels": pixel_statistics(splits["test"].images),
@@ -101,7 +102,7 @@ def record(settings: Settings) -> Record:
         },
         tags={
             **{key: report[key] for key in ("classifier_sha256", "reference_sha256")},
-            "extractor_sha256": report["second"]["extractor_sha256"],
+            "autoencoder_sha256": report["second"]["autoencoder_sha256"],
         },
         artifacts=[paths.REFERENCE_REPORT, paths.REFERENCE / MANIFEST],
         images=report["n"] + report["n_test"],

@@ -2,7 +2,7 @@
 
 import sys
 
-from mnist_diffusion import paths
+from mnist_diffusion.files import paths
 from mnist_diffusion.reporting.claims.register import judged, tally
 from mnist_diffusion.reporting.pages import CLAIMS, PAGE, TEXT, publish, render
 from mnist_diffusion.reporting.results import load_results, stray_metrics

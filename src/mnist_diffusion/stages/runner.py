@@ -4,44 +4,24 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from mnist_diffusion import paths
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.jsonfile import read_json, write_json
-from mnist_diffusion.lifeline import die_with_parent
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json, write_json
+from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.provenance.digests import json_digest
+from mnist_diffusion.runtime.locks import only_writer
+from mnist_diffusion.runtime.parent_watch import die_with_parent
+from mnist_diffusion.runtime.threads import count
 from mnist_diffusion.settings import Settings, load_settings
 from mnist_diffusion.stages.record import Record
-from mnist_diffusion.threads import count
 from mnist_diffusion.tracking import commit, flush, note, waited_seconds
-from mnist_diffusion.writers import only_writer
 
 FLUSH_AFTER_SECONDS = 300.0
 """Opening MLflow costs 4 s: too much for each of many short stages, little now and then, so that
 whoever looks sees the pipeline go on. LAST_STAGE brings the others."""
 LAST_STAGE = "report"
-PUBLISHED = {
-    "prepare": lambda _: paths.PREPARED / "manifest.json",
-    "classifier": lambda _: paths.CLASSIFIER / "manifest.json",
-    "extractor": lambda _: paths.EXTRACTOR / "manifest.json",
-    "reference": lambda _: paths.REFERENCE / "manifest.json",
-    "train": lambda run: paths.model(run) / "manifest.json",
-    "sample": lambda cell: paths.samples(cell) / "manifest.json",
-    "evaluate": paths.metrics,
-    "compare": lambda _: paths.COMPARISONS,
-    "ceiling": lambda _: paths.CEILING,
-    "tstr": paths.tstr,
-    "calibration": lambda _: paths.CALIBRATION,
-    "progress": paths.progress,
-}
-"""The file that says what a stage has made, by stage, for a run or cell."""
-
-OF_RUNS = ("train", "progress")
-"""Stages with one for each run; all others that are many have one for each cell."""
 
 
 def run_stage(stage: str, name: str | None = None) -> None:
@@ -50,8 +30,8 @@ def run_stage(stage: str, name: str | None = None) -> None:
     UserError if another process is at it. A stage whose DVC is killed dies with it.
     """
     settings = load_settings()
-    check_name(settings, stage, name)
-    address = f"{stage}@{name}" if name else stage
+    STAGES[stage].check_name(settings, name)
+    address = STAGES[stage].address(name)
     die_with_parent()
     with only_writer(address):
         started = time.perf_counter()
@@ -70,14 +50,6 @@ def record_of(settings: Settings, stage: str, name: str | None = None) -> Record
     return record
 
 
-def check_name(settings: Settings, stage: str, name: str | None) -> None:
-    """UserError for a run or cell that params.yaml does not have."""
-    known: Iterable[str] = settings.runs if stage in OF_RUNS else settings.cells
-    known = settings.tstr.cells if stage == "tstr" else known
-    if name is not None and name not in known:
-        raise UserError(f"{stage}: {name!r} is not in {paths.PARAMS}; known: {', '.join(known)}")
-
-
 def _module(stage: str) -> Any:
     return importlib.import_module(f"mnist_diffusion.stages.{stage}")
 
@@ -88,7 +60,7 @@ def _names(name: str | None) -> list[str]:
 
 def _sidecar(stage: str, name: str | None, record: Record, seconds: float) -> dict[str, Any]:
     """What no DVC out may hold, since no two runs agree on it."""
-    published: Path | None = PUBLISHED[stage](name) if stage in PUBLISHED else None
+    published = STAGES[stage].published(name)
     return {
         "seconds": round(seconds, 2),
         "threads": count(),

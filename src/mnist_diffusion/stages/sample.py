@@ -8,26 +8,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from mnist_diffusion import paths
-from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.scaling import to_uint8
 from mnist_diffusion.diffusion.schedules import Schedule
 from mnist_diffusion.diffusion.spacings import levels
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.jsonfile import read_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.progress import track
 from mnist_diffusion.provenance.card import card
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest, image_digests
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
-from mnist_diffusion.resumption import Resumption
+from mnist_diffusion.runtime.compute import configure
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.locks import emptied
+from mnist_diffusion.runtime.progress_bar import track
+from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import MicroBatch, draw, labels_for, trajectory_steps
 from mnist_diffusion.settings import Choices, Sample, Settings, WholeCell
 from mnist_diffusion.stages.record import Record
-from mnist_diffusion.writers import emptied
 
 DIGESTS = "digests.txt"
 

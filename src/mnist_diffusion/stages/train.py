@@ -10,22 +10,23 @@ import pandas as pd
 import torch
 from torch import nn
 
-from mnist_diffusion import paths
-from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.scaling import to_tensor, to_uint8
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.diffusion.forward import add_noise
 from mnist_diffusion.diffusion.schedules import CLEAN, SCHEDULES, Schedule, zero_terminal_snr
-from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.progress import track
 from mnist_diffusion.provenance.card import card
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
-from mnist_diffusion.randomness import derive_seed, generator, seeded
-from mnist_diffusion.resumption import Resumption
+from mnist_diffusion.runtime.compute import configure
+from mnist_diffusion.runtime.locks import emptied
+from mnist_diffusion.runtime.progress_bar import track
+from mnist_diffusion.runtime.resumption import Resumption
+from mnist_diffusion.runtime.seeds import derive_seed, generator, seeded
 from mnist_diffusion.settings import Run, Settings
 from mnist_diffusion.stages.record import HistoryPoint, Record
 from mnist_diffusion.training import state
@@ -35,7 +36,6 @@ from mnist_diffusion.training.history import History
 from mnist_diffusion.training.loop import build_optimizers, fit
 from mnist_diffusion.training.snapshots import Snapshots
 from mnist_diffusion.training.state import Training, recorded
-from mnist_diffusion.writers import emptied
 
 NOISING_FRAMES = 11
 

@@ -5,26 +5,26 @@ from typing import Any
 
 import numpy as np
 
-from mnist_diffusion import paths
-from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.idx import Digits
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.runtime.compute import configure
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.ceiling import recipe, tested
 from mnist_diffusion.stages.record import Record
+from mnist_diffusion.stages.trtr import recipe, tested
 
 
 def run(settings: Settings, name: str) -> None:
     """Train on the cell's digits, test, and put the ceiling of as many real digits beside it."""
     device = configure(settings.compute)
-    inputs = [paths.samples(name), paths.PREPARED, paths.CEILING]
+    inputs = [paths.samples(name), paths.PREPARED, paths.TRTR]
     taken = origin(__name__, name, settings, partial(parameters, name=name), inputs)
     drawn = _drawn(name)
-    ceiling = read_json(paths.CEILING)
+    ceiling = read_json(paths.TRTR)
     real = ceiling["by_n"][str(len(drawn.labels))]
     report = {
         "cell": name,

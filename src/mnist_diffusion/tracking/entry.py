@@ -15,7 +15,7 @@ from mnist_diffusion.tracking.store import git
 SOURCES = ("src", "params.yaml", "dvc.yaml", "requirements.lock")
 """What decides a result; dvc.lock and the reports change in every repro and are not dirt."""
 NAME_TAG = {
-    **{"train": "run", "progress": "run"},
+    **{"train": "run", "fd_curve": "run"},
     **{"sample": "cell", "evaluate": "cell", "tstr": "cell"},
 }
 CIRCUMSTANCES = {"scale", "git_commit", "git_dirty", "dvc_experiment"}

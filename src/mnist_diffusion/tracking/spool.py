@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mnist_diffusion import paths
+from mnist_diffusion.files import paths
 from mnist_diffusion.tracking.entry import Entry, UnusableEntryError, commit, make_entry, title
 from mnist_diffusion.tracking.record import Record
 from mnist_diffusion.tracking.store import root

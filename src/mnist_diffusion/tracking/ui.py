@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.tracking import store
 from mnist_diffusion.tracking.flushing import LIMIT_SECONDS, flush, within
 from mnist_diffusion.tracking.views import links, publish_views

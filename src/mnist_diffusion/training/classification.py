@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
-from mnist_diffusion.randomness import generator
+from mnist_diffusion.runtime.seeds import generator
 from mnist_diffusion.settings import Classifier
 
 

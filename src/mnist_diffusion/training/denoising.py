@@ -14,7 +14,7 @@ from mnist_diffusion.diffusion.predictions import PREDICTIONS
 from mnist_diffusion.diffusion.schedules import Level, Schedule
 from mnist_diffusion.diffusion.timesteps import TIMESTEP_SAMPLERS
 from mnist_diffusion.diffusion.weightings import epsilon, weighting
-from mnist_diffusion.randomness import generator
+from mnist_diffusion.runtime.seeds import generator
 from mnist_diffusion.settings import Run, Train
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mnist_diffusion.threads import in_order
+from mnist_diffusion.runtime.threads import in_order
 
 
 def divided(network: nn.Module, parts: int) -> Callable[..., Tensor]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Recipe
 from mnist_diffusion.training.division import divided
 from mnist_diffusion.training.ema import ExponentialAverage

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mnist_diffusion.threads import in_order
+from mnist_diffusion.runtime.threads import in_order
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration, tuned for slope at zero (Jordan et al. 2024)."""

@@ -1,4 +1,4 @@
-"""What the extractor minimises: a digit's own pixels, seen through a hidden patch and noise."""
+"""What the autoencoder minimises: a digit's own pixels, seen through a hidden patch and noise."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ from torch.nn import functional as F
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
-from mnist_diffusion.randomness import generator
-from mnist_diffusion.settings import Extractor
+from mnist_diffusion.runtime.seeds import generator
+from mnist_diffusion.settings import Autoencoder
 
 BLACK = -1.0
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One update of the extractor."""
+    """One update of the autoencoder."""
 
     epoch: int
     loss: float
 
 
-def train_extractor(
-    network: nn.Module, images: Tensor, settings: Extractor, device: torch.device
+def train_autoencoder(
+    network: nn.Module, images: Tensor, settings: Autoencoder, device: torch.device
 ) -> Iterator[Batch]:
     """Train on images (n, 1, 28, 28) in [-1, 1], yielding after each batch."""
     per_epoch = len(images) // settings.batch_size

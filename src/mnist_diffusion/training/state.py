@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mnist_diffusion.diffusion.timesteps import TimestepSampler
-from mnist_diffusion.resumption import Resumption, State
+from mnist_diffusion.runtime.resumption import Resumption, State
 from mnist_diffusion.training.ema import ExponentialAverage
 from mnist_diffusion.training.history import History
 from mnist_diffusion.training.loop import Step

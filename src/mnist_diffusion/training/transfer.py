@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.progress import track
-from mnist_diffusion.randomness import derive_seed, seeded
+from mnist_diffusion.runtime.progress_bar import track
+from mnist_diffusion.runtime.seeds import derive_seed, seeded
 from mnist_diffusion.settings import Classifier
 from mnist_diffusion.training.classification import train_classifier
 

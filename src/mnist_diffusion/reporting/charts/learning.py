@@ -61,14 +61,14 @@ def progress(results: Results) -> list[Chart]:
     """Relative FD along training, against images or seconds: the schedules', the choices' runs."""
     charts = []
     for table, choose in GROUPS:
-        runs = [run for run in choose(results) if run.name in results.evidence.progress]
+        runs = [run for run in choose(results) if run.name in results.evidence.fd_curves]
         if runs:
             charts.append(_progress(results, table, runs))
     return charts
 
 
 def _progress(results: Results, table: str, runs: list[RunResult]) -> Chart:
-    found = [results.evidence.progress[run.name] for run in runs]
+    found = [results.evidence.fd_curves[run.name] for run in runs]
     rows = [row for run in runs for row in _points(results, run)]
     against = alt.param(
         name="against", value="images", bind=alt.binding_radio(options=["images", "seconds"],
@@ -106,5 +106,5 @@ def _points(results: Results, run: RunResult) -> list[dict[str, object]]:
             "seconds": float("nan") if pace is None else pace * point.images,
             "relative FD, %": 100 * point.relative_fd,
         }
-        for point in results.evidence.progress[run.name].points
+        for point in results.evidence.fd_curves[run.name].points
     ]

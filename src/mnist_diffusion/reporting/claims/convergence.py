@@ -9,7 +9,7 @@ import numpy as np
 from mnist_diffusion.reporting.claims.claim import Claim, Datum, Outcome, UntestableError, by_share
 from mnist_diffusion.reporting.claims.contrast import views
 from mnist_diffusion.reporting.claims.select import changed
-from mnist_diffusion.reporting.measures import Progress
+from mnist_diffusion.reporting.measures import FdCurve
 from mnist_diffusion.reporting.results import CellResult, Results, RunResult
 from mnist_diffusion.reporting.words import points
 
@@ -33,7 +33,7 @@ class Saving:
         return None if self.mine is None else 1 - self.mine / self.theirs
 
 
-def images_to(progress: Progress, target: float) -> float | None:
+def images_to(progress: FdCurve, target: float) -> float | None:
     """Images until a relative FD is first reached, log-linear between evaluations."""
     images = [point.images for point in progress.points]
     logs = [np.log(point.relative_fd) for point in progress.points]
@@ -47,7 +47,7 @@ def images_to(progress: Progress, target: float) -> float | None:
     return None
 
 
-def savings(mine: Progress, theirs: Progress) -> list[Saving]:
+def savings(mine: FdCurve, theirs: FdCurve) -> list[Saving]:
     """At each FD that the other run newly reached in the later half of its training."""
     half = theirs.points[-1].images / 2
     lowest = [min(p.relative_fd for p in theirs.points[: k + 1]) for k in range(len(theirs.points))]
@@ -69,7 +69,7 @@ def _pair(results: Results) -> tuple[CellResult, CellResult]:
 
 def _importance(results: Results) -> Outcome:
     cell, rival = _pair(results)
-    mine, theirs = (results.evidence.progress[c.run.name] for c in (cell, rival))
+    mine, theirs = (results.evidence.fd_curves[c.run.name] for c in (cell, rival))
     found = savings(mine, theirs)
     if not found:
         raise UntestableError(f"{rival.run.name} reached no new FD in the later half of training")

@@ -1,4 +1,4 @@
-"""extractor: train the second network to measure in, and tell how well it restores digits."""
+"""autoencoder: train the second network to measure in, and tell how well it restores digits."""
 
 from typing import Any, cast
 
@@ -7,27 +7,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mnist_diffusion import paths
-from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.scaling import to_tensor
 from mnist_diffusion.dataset.splits import load_split
-from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.networks.extractor import FEATURES, Extractor
-from mnist_diffusion.progress import track
+from mnist_diffusion.networks.autoencoder import FEATURES, Autoencoder
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.folders import MANIFEST, read_manifest
+from mnist_diffusion.pipeline import MANIFEST
+from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
-from mnist_diffusion.randomness import derive_seed, generator, seeded
+from mnist_diffusion.runtime.compute import configure
+from mnist_diffusion.runtime.locks import emptied
+from mnist_diffusion.runtime.progress_bar import track
+from mnist_diffusion.runtime.seeds import derive_seed, generator, seeded
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import HistoryPoint, Record
-from mnist_diffusion.training.reconstruction import spoiled, train_extractor
-from mnist_diffusion.writers import emptied
+from mnist_diffusion.training.reconstruction import spoiled, train_autoencoder
 
-HISTORY = paths.EXTRACTOR / "history.csv"
-NETWORK = {"name": "extractor", "sizes": {}}
+HISTORY = paths.AUTOENCODER / "history.csv"
+NETWORK = {"name": "autoencoder", "sizes": {}}
 BATCH = 500
 
 
@@ -38,7 +39,7 @@ def run(settings: Settings) -> None:
     network = _build(settings).to(device)
     history = _train(network, settings, device)
 
-    checkpoint.save(emptied(paths.EXTRACTOR), network, {"network": NETWORK})
+    checkpoint.save(emptied(paths.AUTOENCODER), network, {"network": NETWORK})
     history.to_csv(HISTORY, index=False, lineterminator="\n")
     images = _load("test")
     report = {
@@ -46,59 +47,59 @@ def run(settings: Settings) -> None:
         "features": FEATURES,
         "reconstruction_error": _error(network, images, settings, device),
         "variance": float(images.double().var(dim=0, correction=0).mean()),
-        "extractor_sha256": arrays_digest(checkpoint.weights(network)),
+        "autoencoder_sha256": arrays_digest(checkpoint.weights(network)),
     }
-    write_json(paths.EXTRACTOR_REPORT, report)
-    publish(paths.EXTRACTOR, taken, environment(device), reports=[paths.EXTRACTOR_REPORT])
+    write_json(paths.AUTOENCODER_REPORT, report)
+    publish(paths.AUTOENCODER, taken, environment(device), reports=[paths.AUTOENCODER_REPORT])
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
-    """What decides the extractor's weights, besides the digits."""
-    return settings.extractor.model_dump()
+    """What decides the autoencoder's weights, besides the digits."""
+    return settings.autoencoder.model_dump()
 
 
 def record(settings: Settings) -> Record:
     """What was published, for tracking."""
-    report = read_json(paths.EXTRACTOR_REPORT)
+    report = read_json(paths.AUTOENCODER_REPORT)
     history = pd.read_csv(HISTORY)
-    chosen = read_manifest(paths.EXTRACTOR)["parameters"]
+    chosen = read_manifest(paths.AUTOENCODER)["parameters"]
     digits_seen = read_json(paths.PREPARED / "summary.json")["splits"]["train"]["count"]
     return Record(
         params=chosen,
         metrics={key: report[key] for key in ("reconstruction_error", "variance")},
-        tags={"extractor_sha256": report["extractor_sha256"]},
+        tags={"autoencoder_sha256": report["autoencoder_sha256"]},
         history=[
             HistoryPoint(metric, float(row[metric]), int(row["epoch"]))
             for _, row in history.iterrows()
             for metric in ("loss", "validation_error")
         ],
         artifacts=[
-            paths.EXTRACTOR_REPORT,
-            paths.EXTRACTOR / checkpoint.CONFIG,
-            paths.EXTRACTOR / MANIFEST,
+            paths.AUTOENCODER_REPORT,
+            paths.AUTOENCODER / checkpoint.CONFIG,
+            paths.AUTOENCODER / MANIFEST,
         ],
         images=digits_seen * chosen["epochs"],
     )
 
 
-def _build(settings: Settings) -> Extractor:
-    seed = derive_seed(settings.extractor.seed, "extractor/weights")
-    return cast(Extractor, seeded(lambda: checkpoint.build("extractor", {}), seed))
+def _build(settings: Settings) -> Autoencoder:
+    seed = derive_seed(settings.autoencoder.seed, "extractor/weights")
+    return cast(Autoencoder, seeded(lambda: checkpoint.build("autoencoder", {}), seed))
 
 
 def _load(split: str) -> Tensor:
     return to_tensor(load_split(split).images)
 
 
-def _train(network: Extractor, settings: Settings, device: torch.device) -> pd.DataFrame:
+def _train(network: Autoencoder, settings: Settings, device: torch.device) -> pd.DataFrame:
     """Train, and note loss and validation error of each epoch."""
     images, validation = _load("train"), _load("validation")
-    size = settings.extractor.batch_size
+    size = settings.autoencoder.batch_size
     per_epoch = len(images) // size
-    batches = train_extractor(network, images, settings.extractor, device)
-    total = settings.extractor.epochs * per_epoch
+    batches = train_autoencoder(network, images, settings.autoencoder, device)
+    total = settings.autoencoder.epochs * per_epoch
     losses, rows = [], []
-    for batch in track(batches, total=total, description="extractor", unit="img", scale=size):
+    for batch in track(batches, total=total, description="autoencoder", unit="img", scale=size):
         losses.append(batch.loss)
         if len(losses) == per_epoch:
             error = _error(network, validation, settings, device)
@@ -108,13 +109,13 @@ def _train(network: Extractor, settings: Settings, device: torch.device) -> pd.D
 
 
 @torch.inference_mode()
-def _error(network: Extractor, images: Tensor, settings: Settings, device: torch.device) -> float:
+def _error(network: Autoencoder, images: Tensor, settings: Settings, device: torch.device) -> float:
     """Mean squared error per pixel in [-1, 1] on unseen digits, spoiled as in training."""
     network.eval()
-    randomness = generator(settings.extractor.seed, "extractor/error")
+    randomness = generator(settings.autoencoder.seed, "extractor/error")
     total = 0.0
     for clean in images.split(BATCH):
-        chosen = settings.extractor
+        chosen = settings.autoencoder
         spoilt = spoiled(clean, chosen.mask, chosen.noise, randomness)
         _, restored = network(spoilt.to(device))
         total += float(F.mse_loss(restored.cpu().double(), clean.double(), reduction="sum"))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 FEATURES = 64
 
 
-class Extractor(nn.Module):
+class Autoencoder(nn.Module):
     """Two strided convolutions down to a code of 64 numbers, and the way back to an image."""
 
     def __init__(self) -> None:

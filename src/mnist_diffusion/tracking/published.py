@@ -9,29 +9,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mnist_diffusion import paths
 from mnist_diffusion.dataset import canonical
-from mnist_diffusion.jsonfile import read_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
+from mnist_diffusion.pipeline import STAGES, declared
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.serving.registration import register_models
 from mnist_diffusion.settings import Settings, load_settings
-from mnist_diffusion.stages.runner import OF_RUNS, PUBLISHED, record_of
+from mnist_diffusion.stages.runner import record_of
 from mnist_diffusion.tracking.sync import Counts, Result, sync
 from mnist_diffusion.tracking.tables import mark
-
-SINGLE = (
-    *("fetch", "prepare", "classifier", "extractor", "reference", "compare", "ceiling"),
-    "calibration",
-    "report",
-)
-"""Stages that are one, not one for each run or cell."""
 
 
 def complete_mlflow() -> Counts:
     """Make MLflow's view that of the files; what it lacks and cannot get is told on stderr."""
     settings = load_settings()
     results, unreadable = published(settings)
-    addresses = {f"{stage}@{name}" if name else stage for stage, name in declared(settings)}
+    addresses = {stage.address(name) for stage, name in declared(settings)}
     counts = sync(results, addresses)
     if counts.logged or counts.already:  # else MLflow does not answer, or there is nothing
         mark({name: cells for name, cells in settings.report if isinstance(cells, list)})
@@ -43,21 +37,13 @@ def complete_mlflow() -> Counts:
     return counts
 
 
-def declared(settings: Settings) -> Iterator[tuple[str, str | None]]:
-    """Every stage, with the run or cell that it is for."""
-    yield from ((stage, None) for stage in SINGLE)
-    yield from ((stage, run) for run in settings.runs for stage in OF_RUNS)
-    yield from ((stage, cell) for cell in settings.cells for stage in ("sample", "evaluate"))
-    yield from (("tstr", cell) for cell in settings.tstr.cells)
-
-
 def published(settings: Settings) -> tuple[list[Result], list[str]]:
     """What is there of the declared, and a line for each that is there and cannot be read.
 
     Not the report, whose pages do not say which settings they were rendered with: it logs itself.
     """
     found, unreadable = [], []
-    for stage, name in declared(settings):
+    for stage, name in ((stage.name, name) for stage, name in declared(settings)):
         if stage == "report" or not all(file.is_file() for file in _files(settings, stage, name)):
             continue
         try:
@@ -74,15 +60,21 @@ def _files(settings: Settings, stage: str, name: str | None) -> Iterator[Path]:
     if stage == "fetch":
         yield from (paths.RAW / file for file in canonical.SHA256)
     if stage == "evaluate":
-        yield PUBLISHED["sample"](name)
-    if stage in PUBLISHED:
-        yield PUBLISHED[stage](name)
+        yield _manifest("sample", name)
+    if STAGES[stage].published(name):
+        yield _manifest(stage, name)
+
+
+def _manifest(stage: str, name: str | None) -> Path:
+    file = STAGES[stage].published(name)
+    assert file is not None
+    return file
 
 
 def _is_of_these_images(cell: str) -> bool:
     """Not where the cell was drawn again and not judged yet: parameters and scores would mix."""
-    judged = read_json(PUBLISHED["evaluate"](cell))["made_from"][f"sample@{cell}"]
-    return bool(judged == json_digest(read_json(PUBLISHED["sample"](cell))))
+    judged = read_json(_manifest("evaluate", cell))["made_from"][f"sample@{cell}"]
+    return bool(judged == json_digest(read_json(_manifest("sample", cell))))
 
 
 def _result(settings: Settings, stage: str, name: str | None) -> Result:
@@ -104,7 +96,7 @@ def _timing(stage: str, name: str | None) -> dict[str, Any]:
     """The sidecar, if it tells of what is published now and not of another time."""
     try:
         timing: dict[str, Any] = json.loads(paths.timing(stage, name).read_text(encoding="utf-8"))
-        file = PUBLISHED[stage](name) if stage in PUBLISHED else None
+        file = STAGES[stage].published(name)
         digest = json_digest(json.loads(file.read_text(encoding="utf-8"))) if file else None
         return timing if timing.get("manifest_sha256") == digest else {}
     except (OSError, ValueError, AttributeError):

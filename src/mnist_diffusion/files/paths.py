@@ -12,15 +12,15 @@ RAW = Path("data/raw")
 PREPARED = Path("data/prepared")
 REFERENCE = Path("data/reference")
 CLASSIFIER = Path("models/classifier")
-EXTRACTOR = Path("models/extractor")
+AUTOENCODER = Path("models/autoencoder")
 
 REPORTS = Path("reports")
 CLASSIFIER_REPORT = REPORTS / "classifier.json"
-EXTRACTOR_REPORT = REPORTS / "extractor.json"
+AUTOENCODER_REPORT = REPORTS / "autoencoder.json"
 REFERENCE_REPORT = REPORTS / "reference.json"
 COMPARISONS = REPORTS / "comparisons.json"
 CALIBRATION = REPORTS / "calibration.json"
-CEILING = REPORTS / "ceiling.json"
+TRTR = REPORTS / "trtr.json"
 TABLES = REPORTS / "tables"
 FIGURES = REPORTS / "figures"
 TIMINGS = REPORTS / "timings"
@@ -44,9 +44,9 @@ def metrics(cell: str) -> Path:
     return REPORTS / "metrics" / f"{cell}.json"
 
 
-def progress(run: str) -> Path:
+def fd_curve(run: str) -> Path:
     """The judgements of a run along its training."""
-    return REPORTS / "progress" / f"{run}.json"
+    return REPORTS / "fd_curve" / f"{run}.json"
 
 
 def tstr(cell: str) -> Path:

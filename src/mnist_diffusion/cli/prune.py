@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnist_diffusion import paths
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.results import declared
+from mnist_diffusion.files import paths
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.locks import LOCKS, discard_lock, only_writer
 from mnist_diffusion.settings import Settings, load_settings
-from mnist_diffusion.writers import LOCKS, discard_lock, only_writer
+from mnist_diffusion.pipeline import declared
 
 RESUME = paths.WORK / "resume"
 
@@ -87,12 +87,12 @@ def prune(yes: bool = False) -> None:
 def _places(settings: Settings) -> Iterator[Place]:
     """In the order of the pipeline."""
     runs, cells = list(settings.runs), list(settings.cells)
-    stages = [f"{stage}@{name}" if name else stage for stage, name in declared(settings)]
-    judges = (paths.CLASSIFIER.name, paths.EXTRACTOR.name)
+    stages = [stage.address(name) for stage, name in declared(settings)]
+    judges = (paths.CLASSIFIER.name, paths.AUTOENCODER.name)
     yield Place(paths.CLASSIFIER.parent, [*runs, *judges], "train")
     yield Place(paths.samples(""), cells, "sample")
     yield Place(paths.metrics("").parent, cells, "evaluate", ".json")
-    yield Place(paths.progress("").parent, runs, "progress", ".json")
+    yield Place(paths.fd_curve("").parent, runs, "fd_curve", ".json")
     yield Place(paths.tstr("").parent, settings.tstr.cells, "tstr", ".json")
     yield Place(paths.TIMINGS, stages, suffix=".json")
     yield Place(RESUME, stages)

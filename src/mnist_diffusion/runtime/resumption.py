@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from mnist_diffusion import paths
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files import paths
+from mnist_diffusion.runtime.errors import UserError
 
 FOLDER = paths.WORK / "resume"
 """Outside DVC's outs, which DVC deletes before it runs a stage."""

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 
 
 def to_text(content: Any) -> str:

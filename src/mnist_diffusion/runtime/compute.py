@@ -2,9 +2,9 @@
 
 import torch
 
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.threads import one_per_kernel
 from mnist_diffusion.settings import Compute
-from mnist_diffusion.threads import one_per_kernel
 
 
 def configure(compute: Compute) -> torch.device:

@@ -8,11 +8,11 @@ import os
 import re
 import subprocess
 
-from mnist_diffusion import paths
-from mnist_diffusion.complaints import suggest
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.yamlfile import read_yaml
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import parse_settings
-from mnist_diffusion.yamlfile import read_yaml
+from mnist_diffusion.settings.messages import suggest
 
 COMMITTED = "laptop"
 """The scale of params.yaml as committed: it has no file of its own."""

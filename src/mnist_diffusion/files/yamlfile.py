@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from mnist_diffusion.errors import UserError
+from mnist_diffusion.runtime.errors import UserError
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""ceiling: how well real digits, as few as are drawn, teach a classifier to read."""
+"""trtr: how well real digits, as few as are drawn, teach a classifier to read."""
 
 from typing import Any
 
@@ -6,18 +6,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mnist_diffusion import paths
-from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.idx import CLASSES, Digits
 from mnist_diffusion.dataset.scaling import to_tensor
 from mnist_diffusion.dataset.splits import load_split
-from mnist_diffusion.errors import UserError
 from mnist_diffusion.evaluation.accuracy import agreement
 from mnist_diffusion.evaluation.bootstrap import proportion_interval
 from mnist_diffusion.evaluation.features import judge
-from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.runtime.compute import configure
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Classifier, Settings
 from mnist_diffusion.stages.record import Record
 from mnist_diffusion.training.transfer import trained_on
@@ -39,7 +39,7 @@ def run(settings: Settings) -> None:
         "environment": environment(device),
     }
     taken.verify()
-    write_json(paths.CEILING, report)
+    write_json(paths.TRTR, report)
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
@@ -59,11 +59,11 @@ def _training(settings: Settings) -> Classifier:
 
 def record(settings: Settings) -> Record:
     """What was published, for tracking."""
-    report = read_json(paths.CEILING)
+    report = read_json(paths.TRTR)
     return Record(
         params={"epochs": report["epochs"]},
         metrics={f"accuracy_n{n}": found["accuracy"] for n, found in report["by_n"].items()},
-        artifacts=[paths.CEILING],
+        artifacts=[paths.TRTR],
         images=sum(map(int, report["by_n"])) * report["epochs"],
     )
 

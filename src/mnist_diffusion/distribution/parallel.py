@@ -17,11 +17,11 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import IO
 
-from mnist_diffusion import paths
-from mnist_diffusion.errors import UserError
-from mnist_diffusion.lifeline import SECONDS_TO_END, end_with
+from mnist_diffusion.files import paths
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.parent_watch import SECONDS_TO_END, end_with
+from mnist_diffusion.runtime.threads import VARIABLE, cores
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.threads import VARIABLE, cores
 
 LOGS = paths.WORK / "parallel"
 """What each stage said, by its address."""
@@ -40,7 +40,7 @@ def parallel(jobs: int | None = None) -> None:
 
 
 def _usual_jobs() -> int:
-    from mnist_diffusion.compute import configure  # here, since torch takes a second
+    from mnist_diffusion.runtime.compute import configure  # here, since torch takes a second
 
     return cores() if configure(load_settings().compute).type == "cpu" else 1
 
@@ -122,7 +122,7 @@ def _dvc(
     here = str(Path(sys.executable).parent)
     environment = dict(os.environ) | ({VARIABLE: str(threads)} if threads else {})
     return subprocess.Popen(
-        [sys.executable, "-m", "mnist_diffusion.parallel", str(os.getpid()), *words],
+        [sys.executable, "-m", "mnist_diffusion.distribution.parallel", str(os.getpid()), *words],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT if log else None,

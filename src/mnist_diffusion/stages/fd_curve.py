@@ -1,4 +1,4 @@
-"""progress: how good a run's images were along its training, to reports/progress/<run>.json."""
+"""fd_curve: how good a run's images were along its training, to reports/fd_curve/<run>.json."""
 
 from functools import partial
 from pathlib import Path
@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from mnist_diffusion import paths
-from mnist_diffusion.compute import configure
 from mnist_diffusion.dataset.scaling import to_tensor, to_uint8
 from mnist_diffusion.evaluation.distances import (
     ReferenceStatistics,
@@ -17,13 +15,15 @@ from mnist_diffusion.evaluation.distances import (
 )
 from mnist_diffusion.evaluation.features import judge
 from mnist_diffusion.evaluation.real import load_statistics
-from mnist_diffusion.jsonfile import read_json, write_json
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.progress import track
 from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.runtime.compute import configure
+from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw
 from mnist_diffusion.settings import Choices, Settings, WholeCell
@@ -49,7 +49,7 @@ def run(settings: Settings, name: str) -> None:
         checkpoint.put(denoiser.network, path)
         point = {"step": step, "images": step * batch_size}
         points.append(point | _judged(denoiser, settings, name, classifier, reference))
-    floor = described["floors"][str(settings.progress.count)]
+    floor = described["floors"][str(settings.fd_curve.count)]
     report = {
         "run": name,
         **taken.parameters,
@@ -61,25 +61,25 @@ def run(settings: Settings, name: str) -> None:
         "environment": environment(device),
     }
     taken.verify()
-    write_json(paths.progress(name), report)
+    write_json(paths.fd_curve(name), report)
 
 
 def parameters(settings: Settings, name: str) -> dict[str, Any]:
     """How the images are drawn: conditional ones unguided, the others unasked."""
     asked = settings.runs[name].conditioning == "class"
-    return {**settings.progress.model_dump(), "guidance": 1.0 if asked else 0.0}
+    return {**settings.fd_curve.model_dump(), "guidance": 1.0 if asked else 0.0}
 
 
 def record(settings: Settings, name: str) -> Record:
     """What was published, for tracking."""
-    report = read_json(paths.progress(name))
+    report = read_json(paths.fd_curve(name))
     points = report["points"]
     return Record(
         params={key: report[key] for key in ("run", *parameters(settings, name))},
         metrics={"relative_fd": points[-1]["relative_fd"]},
         tags={"code_sha256": report["code"]["sha256"]},
         history=[HistoryPoint("relative_fd", p["relative_fd"], p["step"]) for p in points],
-        artifacts=[paths.progress(name)],
+        artifacts=[paths.fd_curve(name)],
         images=report["count"] * len(points),
     )
 

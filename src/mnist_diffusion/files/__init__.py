@@ -1,0 +1,1 @@
+"""Paths, JSON and YAML, written whole or not at all."""

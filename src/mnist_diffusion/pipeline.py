@@ -1,0 +1,122 @@
+"""STAGES, the one table of stages: what each is for, and where what it publishes lies.
+
+With a stage's file in `stages/` and its entry in dvc.yaml, this is all that is said of it: the
+command line, locks, sidecars, tracking, pruning and the audit read it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mnist_diffusion.files import paths
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.settings import Settings
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of dvc.yaml."""
+
+    name: str
+    summary: str
+    """One line for --help."""
+    per: Literal["run", "cell", "tstr"] | None = None
+    """One for each run, each cell, or each cell of `tstr.cells`; None: a single one."""
+    folder: Callable[[str], Path] | None = None
+    """Where it publishes a folder with a manifest; the argument is the run or cell, or ""."""
+    report: Callable[[str], Path] | None = None
+    """The JSON it publishes beside, or in place of, a folder."""
+
+    def address(self, name: str | None = None) -> str:
+        """As DVC calls it: `prepare`, `train@cosine-class`."""
+        return f"{self.name}@{name}" if name else self.name
+
+    def published(self, name: str | None = None) -> Path | None:
+        """The file that says what was made, written last; None for fetch and report."""
+        if self.folder:
+            return self.folder(name or "") / MANIFEST
+        return self.report(name or "") if self.report else None
+
+    def names(self, settings: Settings) -> Iterable[str | None]:
+        """The runs or cells that params.yaml declares for it; a single None if it is one."""
+        declared: dict[str | None, Iterable[str | None]] = {
+            "run": settings.runs,
+            "cell": settings.cells,
+            "tstr": settings.tstr.cells,
+        }
+        return declared.get(self.per, [None])
+
+    def check_name(self, settings: Settings, name: str | None) -> None:
+        """UserError for a run or cell that params.yaml does not have."""
+        known = self.names(settings)
+        if name not in known:
+            names = ", ".join(str(one) for one in known)
+            raise UserError(f"{self.name}: {name!r} is not in {paths.PARAMS}; known: {names}")
+
+
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage("fetch", "Get the four MNIST files, and accept only the real ones."),
+        Stage(
+            "prepare",
+            "Split MNIST into training, validation and test digits.",
+            folder=lambda _: paths.PREPARED,
+        ),
+        Stage(
+            "classifier",
+            "Train the judge.",
+            folder=lambda _: paths.CLASSIFIER,
+            report=lambda _: paths.CLASSIFIER_REPORT,
+        ),
+        Stage(
+            "autoencoder",
+            "Train the second network to measure in.",
+            folder=lambda _: paths.AUTOENCODER,
+            report=lambda _: paths.AUTOENCODER_REPORT,
+        ),
+        Stage(
+            "reference",
+            "Measure the real digits, and the real-vs-real baseline.",
+            folder=lambda _: paths.REFERENCE,
+            report=lambda _: paths.REFERENCE_REPORT,
+        ),
+        Stage("train", "Train one denoiser.", per="run", folder=paths.model),
+        Stage("sample", "Draw one sample set.", per="cell", folder=paths.samples),
+        Stage("evaluate", "Judge one sample set.", per="cell", report=paths.metrics),
+        Stage("fd_curve", "Judge one run along its training.", per="run", report=paths.fd_curve),
+        Stage(
+            "compare",
+            "Compare the cells of each table, with verdicts.",
+            report=lambda _: paths.COMPARISONS,
+        ),
+        Stage(
+            "trtr",
+            "Train a classifier on as few real digits as are drawn.",
+            report=lambda _: paths.TRTR,
+        ),
+        Stage(
+            "tstr",
+            "Train a classifier on one sample set, test it on real digits.",
+            per="tstr",
+            report=paths.tstr,
+        ),
+        Stage(
+            "calibration",
+            "Put the metrics to the test on real digits.",
+            report=lambda _: paths.CALIBRATION,
+        ),
+        Stage("report", "Render tables, pictures and pages."),
+    )
+}
+
+
+def declared(settings: Settings) -> Iterator[tuple[Stage, str | None]]:
+    """Every stage of params.yaml, with the run or cell that it is for."""
+    for stage in STAGES.values():
+        yield from ((stage, name) for name in stage.names(settings))

@@ -1,0 +1,1 @@
+"""Seeds, device and threads, locks, unfinished work, progress bars, errors."""
