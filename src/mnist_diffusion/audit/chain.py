@@ -13,8 +13,7 @@ from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, unverified
 from mnist_diffusion.dataset import canonical
 from mnist_diffusion.files import paths
-from mnist_diffusion.pipeline import MANIFEST
-from mnist_diffusion.pipeline import STAGES
+from mnist_diffusion.pipeline import MANIFEST, STAGES
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 FOLDERS: dict[str, Callable[[str], Path]] = {

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnist_diffusion.files import paths
+from mnist_diffusion.pipeline import declared
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.locks import LOCKS, discard_lock, only_writer
 from mnist_diffusion.settings import Settings, load_settings
-from mnist_diffusion.pipeline import declared
 
 RESUME = paths.WORK / "resume"
 

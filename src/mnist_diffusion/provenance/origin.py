@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnist_diffusion.provenance.digests import SOURCE_ROOT, file_digest, json_digest
 from mnist_diffusion.pipeline import MANIFEST
+from mnist_diffusion.provenance.digests import SOURCE_ROOT, file_digest, json_digest
 from mnist_diffusion.provenance.folders import address, content_digests, read_manifest
 from mnist_diffusion.provenance.imports import tracked_files
 from mnist_diffusion.runtime.errors import UserError

@@ -8,8 +8,8 @@ from mnist_diffusion.dataset.partition import split_digits
 from mnist_diffusion.dataset.splits import SPLITS, save_split, summarise
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json, write_json
-from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.pipeline import MANIFEST
+from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
