@@ -143,8 +143,8 @@ def test_what_is_behind_a_link_out_of_the_repository_is_left_alone(tmp_path, cap
 
 
 HOLD = """
-from mnist_diffusion.runtime.locks import only_writer
-with only_writer("train@gone"):
+from mnist_diffusion.runtime.locks import exclusive_lock
+with exclusive_lock("train@gone"):
     print("held", flush=True)
     input()
 """

@@ -11,7 +11,7 @@ from mnist_diffusion.diffusion.samplers import SAMPLERS
 from mnist_diffusion.diffusion.schedules import SCHEDULES
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.runtime.seeds import PerImageNoise, derive_seed
-from mnist_diffusion.runtime.threads import VARIABLE, one_per_kernel
+from mnist_diffusion.runtime.threads import VARIABLE, single_threaded_kernels
 from mnist_diffusion.sampling import draw as drawing
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw, labels_for, redraw, trajectory_steps
@@ -59,7 +59,7 @@ def test_images_do_not_depend_on_how_many_there_are(sampler: str) -> None:
 @pytest.fixture
 def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setenv(VARIABLE, str(request.param))
-    one_per_kernel()
+    single_threaded_kernels()
     return request.param
 
 

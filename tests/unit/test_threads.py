@@ -12,7 +12,7 @@ import torch
 from mnist_diffusion.networks.simple import SimpleDenoiser
 from mnist_diffusion.networks.unet import UNet
 from mnist_diffusion.runtime import threads
-from mnist_diffusion.runtime.threads import VARIABLE, in_order
+from mnist_diffusion.runtime.threads import VARIABLE, parallel_map
 from mnist_diffusion.training.division import divided
 
 CPU = torch.device("cpu")
@@ -33,7 +33,7 @@ def so_many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_no_more_than_cores_and_than_asked_for(asked, count, monkeypatch):
     monkeypatch.setattr(threads, "cores", lambda: 4)
     monkeypatch.setenv(VARIABLE, asked)
-    assert threads.count() == count
+    assert threads.worker_count() == count
 
 
 def test_results_come_in_the_order_of_the_items(so_many: int) -> None:
@@ -44,7 +44,7 @@ def test_results_come_in_the_order_of_the_items(so_many: int) -> None:
             gate.wait()
         return item**2
 
-    assert list(in_order(run, range(10), CPU)) == [k**2 for k in range(10)]
+    assert list(parallel_map(run, range(10), CPU)) == [k**2 for k in range(10)]
 
 
 def test_what_is_raised_is_raised_and_no_more_is_begun(so_many: int) -> None:
@@ -56,13 +56,13 @@ def test_what_is_raised_is_raised_and_no_more_is_begun(so_many: int) -> None:
             raise ValueError("one")
 
     with pytest.raises(ValueError, match="one"):
-        list(in_order(run, range(100), CPU))
+        list(parallel_map(run, range(100), CPU))
     assert len(begun) <= 2 + 2 * so_many
 
 
 def test_a_kernel_has_one_thread(so_many: int) -> None:
     torch.set_num_threads(2)
-    told = list(in_order(lambda _: torch.get_num_threads(), range(4), CPU))
+    told = list(parallel_map(lambda _: torch.get_num_threads(), range(4), CPU))
     assert told == [2 if so_many == 1 else 1] * 4  # alone, it is the caller's own thread
 
 

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 
 from mnist_diffusion.cli import stages, tools
 from mnist_diffusion.files import paths
-from mnist_diffusion.runtime.errors import UserError, of_the_disk
+from mnist_diffusion.runtime.errors import UserError, describe_os_error
 
 app = typer.Typer(
     help="Compare diffusion models on MNIST. The stages are run by `dvc repro`.",
@@ -37,7 +37,7 @@ def main() -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except (OSError, SafetensorError) as error:  # a full disk, a folder nobody may write to
-        print(f"error: {of_the_disk(error)}", file=sys.stderr)
+        print(f"error: {describe_os_error(error)}", file=sys.stderr)
         raise SystemExit(1) from None
     except SystemExit as ended:
         if ended.code == INTERRUPTED:

@@ -11,7 +11,7 @@ from pathlib import Path
 from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import declared
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.runtime.locks import LOCKS, discard_lock, only_writer
+from mnist_diffusion.runtime.locks import LOCKS, discard_lock, exclusive_lock
 from mnist_diffusion.settings import Settings, load_settings
 
 RESUME = paths.WORK / "resume"
@@ -103,7 +103,7 @@ def _remove_all(found: Iterable[Stray]) -> None:
     left = []
     for stray in found:
         try:
-            with only_writer(stray.address):
+            with exclusive_lock(stray.address):
                 _remove(stray.path)
                 discard_lock(stray.address)
         except UserError as error:

@@ -19,7 +19,7 @@ from typing import IO
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.runtime.parent_watch import SECONDS_TO_END, end_with
+from mnist_diffusion.runtime.parent_watch import SECONDS_TO_END, interrupt_with_parent
 from mnist_diffusion.runtime.threads import VARIABLE, cores
 from mnist_diffusion.settings import load_settings
 
@@ -174,7 +174,7 @@ def _as_child(parent: int, words: list[str]) -> int:
 
     # What is started in the background is deaf to interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    end_with(parent)
+    interrupt_with_parent(parent)
     return int(main(words))
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mnist_diffusion.evaluation.features import BATCH
 from mnist_diffusion.networks.autoencoder import Autoencoder
-from mnist_diffusion.runtime.threads import in_order
+from mnist_diffusion.runtime.threads import parallel_map
 
 
 def embed(autoencoder: Autoencoder, images: Tensor, device: torch.device) -> Tensor:
@@ -17,4 +17,4 @@ def embed(autoencoder: Autoencoder, images: Tensor, device: torch.device) -> Ten
         return autoencoder.encode(batch.to(device)).cpu()
 
     padded = torch.cat([images, torch.zeros(-len(images) % BATCH, *images.shape[1:])])
-    return torch.cat(list(in_order(run, padded.split(BATCH), device)))[: len(images)]
+    return torch.cat(list(parallel_map(run, padded.split(BATCH), device)))[: len(images)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mnist_diffusion.runtime.threads import in_order
+from mnist_diffusion.runtime.threads import parallel_map
 
 BATCH = 500
 
@@ -28,7 +28,7 @@ def judge(classifier: nn.Module, images: Tensor, device: torch.device) -> Judgem
         features, logits = classifier(_padded(batch).to(device))
         return features[: len(batch)].cpu(), logits[: len(batch)].cpu()
 
-    results = in_order(run, torch.split(images, BATCH), device)
+    results = parallel_map(run, torch.split(images, BATCH), device)
     features, logits = (torch.cat(parts) for parts in zip(*results, strict=True))
     return Judgement(features, logits.softmax(dim=1))
 

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mnist_diffusion.runtime.threads import in_order
+from mnist_diffusion.runtime.threads import parallel_map
 
 CLOSE = 0.01
 AT_A_TIME = 250
@@ -24,7 +24,7 @@ def nearest_distances(
         apart = torch.addmm(squares, some, others.T, alpha=-2)
         return apart.amin(dim=1) + some.square().sum(dim=1)
 
-    parts = in_order(run, _flat(images).split(AT_A_TIME), others.device)
+    parts = parallel_map(run, _flat(images).split(AT_A_TIME), others.device)
     distances = torch.cat(list(parts)).sqrt() / 255
     return distances.float().numpy()
 

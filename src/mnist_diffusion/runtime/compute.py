@@ -3,7 +3,7 @@
 import torch
 
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.runtime.threads import one_per_kernel
+from mnist_diffusion.runtime.threads import single_threaded_kernels
 from mnist_diffusion.settings import Compute
 
 
@@ -12,7 +12,7 @@ def configure(compute: Compute) -> torch.device:
 
     Raises UserError if a forced device is missing: there is no silent fallback.
     """
-    one_per_kernel()
+    single_threaded_kernels()
     torch.use_deterministic_algorithms(True)
     # Nothing here reads memory it has not written; filling it costs 7 % of a training step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ class UserError(Exception):
     """Bad input. The message is one line: `<file or key>: <cause>; <what to do>`."""
 
 
-def of_the_disk(error: Exception) -> str:
+def describe_os_error(error: Exception) -> str:
     """That line for what the operating system, or a library that writes files, has refused."""
     name = getattr(error, "filename", None)
     cause = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]

@@ -18,7 +18,7 @@ LOCKS = paths.WORK / "locks"
 
 
 @contextmanager
-def only_writer(address: str) -> Iterator[None]:
+def exclusive_lock(address: str) -> Iterator[None]:
     """Be the only process that writes an address, or UserError at once."""
     descriptor = _locked(address)
     try:
@@ -27,7 +27,7 @@ def only_writer(address: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def emptied(folder: Path) -> Path:
+def recreate_dir(folder: Path) -> Path:
     """The folder, there and empty: what a killed writer left is none of the next one's outputs."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

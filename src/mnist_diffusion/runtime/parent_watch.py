@@ -22,23 +22,23 @@ SECONDS_TO_END = 10.0
 """What an interrupted process has to put its files in order."""
 
 
-def die_with_parent() -> None:
+def exit_with_parent() -> None:
     """Kill this process as soon as DVC, or a shell between, ends; nothing where DVC is not."""
     if MARK not in os.environ:
         return
     line = _line_to_dvc()
     if not line or os.getsid(line[-1].pid) != os.getsid(0):
         _die()  # DVC is dead already, and this process was adopted
-    Thread(target=_follow, args=[line], name="lifeline", daemon=True).start()
+    Thread(target=_follow, args=[line], name="parent-watch", daemon=True).start()
 
 
-def end_with(parent: int) -> None:
+def interrupt_with_parent(parent: int) -> None:
     """Interrupt this process and its group, as Ctrl-C does, as soon as the process `parent` ends.
 
     For DVC, which must not be killed while it writes its lock.
     """
     line = [psutil.Process(parent)] if psutil.pid_exists(parent) else []
-    Thread(target=_interrupt_after, args=[line], name="lifeline", daemon=True).start()
+    Thread(target=_interrupt_after, args=[line], name="parent-watch", daemon=True).start()
 
 
 def _line_to_dvc() -> list[psutil.Process]:

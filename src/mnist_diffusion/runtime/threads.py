@@ -32,7 +32,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def one_per_kernel() -> None:
+def single_threaded_kernels() -> None:
     """Keep torch, on the calling thread and on those that it starts, from splitting kernels."""
     import torch  # here, since it takes a second and others ask for the count alone
 
@@ -40,7 +40,7 @@ def one_per_kernel() -> None:
     torch.set_flush_denormal(True)
 
 
-def in_order(
+def parallel_map(
     function: Callable[[Item], Result], items: Iterable[Item], device: torch.device
 ) -> Iterator[Result]:
     """The results in the order of the items, each from a thread of its own; on a GPU, one by one.
@@ -48,14 +48,14 @@ def in_order(
     Only as many are begun as there are threads, beyond those that were asked for. Not to be called
     from within `function`.
     """
-    if device.type != "cpu" or count() == 1:
+    if device.type != "cpu" or worker_count() == 1:
         yield from map(function, items)
         return
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
             waiting.append(_pool().submit(function, item))
-            if len(waiting) > count():
+            if len(waiting) > worker_count():
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -64,7 +64,7 @@ def in_order(
             future.cancel()
 
 
-def count() -> int:
+def worker_count() -> int:
     """How many threads share the work: the cores, or fewer where that is asked for."""
     asked = os.environ.get(VARIABLE, "")
     return min(cores(), int(asked)) if asked.isdecimal() and int(asked) else cores()
@@ -72,4 +72,4 @@ def count() -> int:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count(), initializer=one_per_kernel)
+    return ThreadPoolExecutor(worker_count(), initializer=single_threaded_kernels)

@@ -12,7 +12,7 @@ from torch import Tensor
 from mnist_diffusion.diffusion.samplers import SAMPLERS
 from mnist_diffusion.diffusion.spacings import levels
 from mnist_diffusion.runtime.seeds import PerImageNoise
-from mnist_diffusion.runtime.threads import in_order
+from mnist_diffusion.runtime.threads import parallel_map
 from mnist_diffusion.sampling.denoiser import NO_LABEL, TrainedDenoiser
 from mnist_diffusion.settings import Sample, WholeCell
 
@@ -55,7 +55,7 @@ def draw(
     then thrown away, because kernels may round differently for other shapes.
     """
     firsts = [k for k in range(0, cell.count, sample.micro_batch) if k not in skip]
-    return in_order(partial(_micro_batch, denoiser, cell, sample), firsts, denoiser.device)
+    return parallel_map(partial(_micro_batch, denoiser, cell, sample), firsts, denoiser.device)
 
 
 @torch.inference_mode()

@@ -20,7 +20,7 @@ from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
 from mnist_diffusion.runtime.compute import configure
-from mnist_diffusion.runtime.locks import emptied
+from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.seeds import derive_seed, seeded
 from mnist_diffusion.settings import Settings
@@ -39,7 +39,7 @@ def run(settings: Settings) -> None:
     history = _train(network, settings, device)
     network.eval()
 
-    checkpoint.save(emptied(paths.CLASSIFIER), network, {"network": NETWORK})
+    checkpoint.save(recreate_dir(paths.CLASSIFIER), network, {"network": NETWORK})
     history.to_csv(HISTORY, index=False, lineterminator="\n")
     images, labels = _load("test")
     report = _report(judge(network, images, device), labels)

@@ -13,7 +13,7 @@ from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
-from mnist_diffusion.runtime.locks import emptied
+from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import Record
 
@@ -33,7 +33,7 @@ def run(settings: Settings) -> None:
     )
     described = {name: summarise(digits) for name, digits in splits.items()}
 
-    folder = emptied(paths.PREPARED)
+    folder = recreate_dir(paths.PREPARED)
     for name, digits in splits.items():
         save_split(name, digits, folder)
     write_json(SUMMARY, {"splits": described, "raw_sha256": canonical.SHA256})

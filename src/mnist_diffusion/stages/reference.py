@@ -27,7 +27,7 @@ from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
 from mnist_diffusion.runtime.compute import configure
-from mnist_diffusion.runtime.locks import emptied
+from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.record import Record
@@ -50,7 +50,7 @@ def run(settings: Settings) -> None:
     autoencoder = cast(Autoencoder, checkpoint.load(paths.AUTOENCODER)[0]).to(device)
     second = {name: embed(autoencoder, batch, device) for name, batch in images.items()}
 
-    emptied(paths.REFERENCE)
+    recreate_dir(paths.REFERENCE)
     training = floors.Training(
         _write("classifier", features),
         _write_classes(features["train"], labels["train"]),

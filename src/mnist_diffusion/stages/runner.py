@@ -11,9 +11,9 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.provenance.digests import json_digest
-from mnist_diffusion.runtime.locks import only_writer
-from mnist_diffusion.runtime.parent_watch import die_with_parent
-from mnist_diffusion.runtime.threads import count
+from mnist_diffusion.runtime.locks import exclusive_lock
+from mnist_diffusion.runtime.parent_watch import exit_with_parent
+from mnist_diffusion.runtime.threads import worker_count
 from mnist_diffusion.settings import Settings, load_settings
 from mnist_diffusion.stages.record import Record
 from mnist_diffusion.tracking import commit, flush, note, waited_seconds
@@ -32,8 +32,8 @@ def run_stage(stage: str, name: str | None = None) -> None:
     settings = load_settings()
     STAGES[stage].check_name(settings, name)
     address = STAGES[stage].address(name)
-    die_with_parent()
-    with only_writer(address):
+    exit_with_parent()
+    with exclusive_lock(address):
         started = time.perf_counter()
         earlier = _module(stage).run(settings, *_names(name)) or 0.0
         seconds = earlier + time.perf_counter() - started
@@ -63,7 +63,7 @@ def _sidecar(stage: str, name: str | None, record: Record, seconds: float) -> di
     published = STAGES[stage].published(name)
     return {
         "seconds": round(seconds, 2),
-        "threads": count(),
+        "threads": worker_count(),
         "images_per_second": round(record.images / seconds, 1) if record.images else None,
         "tags": dict(record.tags),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -21,7 +21,7 @@ from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.runtime.locks import emptied
+from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
@@ -47,7 +47,7 @@ def run(settings: Settings, name: str) -> float:
     denoiser = load_denoiser(paths.model(cell.run), device)
     arrays, evaluations = _draw(denoiser, cell, settings.sample, name, resumption)
 
-    target = emptied(paths.samples(name))
+    target = recreate_dir(paths.samples(name))
     outputs = _write(target, arrays)
     details = _details(cell, denoiser, outputs)
     publish(target, taken, surroundings, network_evaluations=evaluations, **details)

@@ -23,7 +23,7 @@ from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
 from mnist_diffusion.runtime.compute import configure
-from mnist_diffusion.runtime.locks import emptied
+from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.runtime.seeds import derive_seed, generator, seeded
@@ -56,7 +56,7 @@ def run(settings: Settings, name: str) -> float:
     objective = _objective(settings, run_settings, schedule, images, labels, device)
     history, snapshots = _train(network, objective, settings, name, resumption)
 
-    folder = emptied(paths.model(name))
+    folder = recreate_dir(paths.model(name))
     checkpoint.save(folder, network, _config(network, settings, run_settings))
     history.write(folder)
     snapshots.write(folder)

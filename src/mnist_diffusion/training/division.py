@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mnist_diffusion.runtime.threads import in_order
+from mnist_diffusion.runtime.threads import parallel_map
 
 
 def divided(network: nn.Module, parts: int) -> Callable[..., Tensor]:
@@ -44,7 +44,7 @@ class _Divided(torch.autograd.Function):
                 output: Tensor = network(*piece)
             return output
 
-        ctx.parameters, ctx.outputs = parameters, list(in_order(run, pieces, device))
+        ctx.parameters, ctx.outputs = parameters, list(parallel_map(run, pieces, device))
         return torch.cat([output.detach() for output in ctx.outputs])
 
     @staticmethod
@@ -54,7 +54,7 @@ class _Divided(torch.autograd.Function):
             return torch.autograd.grad(output, ctx.parameters, of_output)
 
         pieces = list(zip(ctx.outputs, gradient.chunk(len(ctx.outputs)), strict=True))
-        first, *others = in_order(run, pieces, gradient.device)
+        first, *others = parallel_map(run, pieces, gradient.device)
         total = list(first)
         for gradients in others:
             torch._foreach_add_(total, gradients)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mnist_diffusion.runtime.threads import in_order
+from mnist_diffusion.runtime.threads import parallel_map
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration, tuned for slope at zero (Jordan et al. 2024)."""
@@ -42,7 +42,7 @@ class Muon(Optimizer):
         for group in self.param_groups:
             learned = [p for p in group["params"] if p.grad is not None]
             update = partial(self._update, lr=group["lr"], momentum=group["momentum"])
-            deque(in_order(update, learned, group["params"][0].device), maxlen=0)
+            deque(parallel_map(update, learned, group["params"][0].device), maxlen=0)
 
     @torch.no_grad()
     def _update(self, parameter: Tensor, *, lr: float, momentum: float) -> None:

@@ -8,14 +8,14 @@ import time
 
 import pytest
 
-from mnist_diffusion.runtime import locks as writers
+from mnist_diffusion.runtime import locks
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.runtime.locks import LOCKS, discard_lock, only_writer
+from mnist_diffusion.runtime.locks import LOCKS, discard_lock, exclusive_lock
 
 HOLD = """
 import sys, time
-from mnist_diffusion.runtime.locks import only_writer
-with only_writer("train@a"):
+from mnist_diffusion.runtime.locks import exclusive_lock
+with exclusive_lock("train@a"):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -39,9 +39,9 @@ def holder():
 
 def test_a_second_writer_is_refused_in_one_line_that_names_the_first(holder):
     line = f"train@a: is being written by another process \\(pid {holder.pid}\\); wait for it, or"
-    with pytest.raises(UserError, match=f"^{line} end it$"), only_writer("train@a"):
+    with pytest.raises(UserError, match=f"^{line} end it$"), exclusive_lock("train@a"):
         pytest.fail("two writers")
-    with only_writer("train@b"):
+    with exclusive_lock("train@b"):
         pass
 
 
@@ -49,14 +49,14 @@ def test_a_second_writer_is_refused_in_one_line_that_names_the_first(holder):
 def test_a_dead_writer_holds_nothing(holder, death):
     holder.send_signal(death)
     holder.wait()
-    with only_writer("train@a"):
+    with exclusive_lock("train@a"):
         assert (LOCKS / "train@a").read_text() == str(os.getpid())
 
 
 def test_an_error_inside_lets_go():
-    with pytest.raises(ValueError, match="inside"), only_writer("train@a"):
+    with pytest.raises(ValueError, match="inside"), exclusive_lock("train@a"):
         raise ValueError("inside")
-    with only_writer("train@a"), pytest.raises(UserError), only_writer("train@a"):
+    with exclusive_lock("train@a"), pytest.raises(UserError), exclusive_lock("train@a"):
         pytest.fail("two writers")
 
 
@@ -69,13 +69,13 @@ def test_a_lock_whose_file_was_deleted_meanwhile_is_taken_anew(monkeypatch):
             discard_lock("train@a")  # as its holder may, between our open and our lock
         real(*arguments)
 
-    monkeypatch.setattr(writers.fcntl, "flock", flock)
-    with only_writer("train@a"), pytest.raises(UserError), only_writer("train@a"):
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    with exclusive_lock("train@a"), pytest.raises(UserError), exclusive_lock("train@a"):
         pytest.fail("two writers")
 
 
 def test_a_discarded_lock_leaves_no_file():
-    with only_writer("train@a"):
+    with exclusive_lock("train@a"):
         discard_lock("train@a")
     assert list(LOCKS.iterdir()) == []
 
@@ -83,24 +83,24 @@ def test_a_discarded_lock_leaves_no_file():
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / ".work").write_text("in the way")
     with pytest.raises(UserError, match=r"^\.work/locks/train@a: cannot be locked \(Not a dir"):
-        only_writer("train@a").__enter__()
+        exclusive_lock("train@a").__enter__()
 
 
 def test_a_disk_without_locks_is_told(monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(writers.fcntl, "flock", refuse)
+    monkeypatch.setattr(locks.fcntl, "flock", refuse)
     with pytest.raises(UserError, match=r"cannot be locked \(No locks available\); make "):
-        only_writer("train@a").__enter__()
+        exclusive_lock("train@a").__enter__()
 
 
 def test_a_lock_is_not_inherited_by_what_its_holder_starts():
-    with only_writer("train@a"):
+    with exclusive_lock("train@a"):
         child = subprocess.Popen(["sleep", "30"])
     try:
         time.sleep(0.05)
-        with only_writer("train@a"):
+        with exclusive_lock("train@a"):
             pass
     finally:
         child.kill()

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mnist_diffusion.runtime import parent_watch as lifeline
+from mnist_diffusion.runtime import parent_watch
 
 DVC = """
 import os, subprocess, sys
@@ -20,11 +20,11 @@ subprocess.Popen([*sys.argv[2:], sys.argv[1]], env=stage).communicate()
 STAGE = """
 import os, sys, time
 from pathlib import Path
-from mnist_diffusion.runtime import parent_watch as lifeline
+from mnist_diffusion.runtime import parent_watch
 if len(sys.argv) > 2:
     del os.pidfd_open
-    lifeline.SECONDS_BETWEEN_LOOKS = 0.1
-lifeline.die_with_parent()
+    parent_watch.SECONDS_BETWEEN_LOOKS = 0.1
+parent_watch.exit_with_parent()
 place = Path(sys.argv[1])
 place.with_suffix(".new").write_text(str(os.getpid()))
 place.with_suffix(".new").rename(place)
@@ -136,6 +136,6 @@ def test_watching_costs_a_sleeping_thread(tmp_path):
 
 
 def test_nothing_is_watched_where_dvc_is_not(monkeypatch):
-    monkeypatch.setattr(lifeline, "Thread", lambda **_: pytest.fail("a thread"))
-    lifeline.die_with_parent()
+    monkeypatch.setattr(parent_watch, "Thread", lambda **_: pytest.fail("a thread"))
+    parent_watch.exit_with_parent()
     assert os.getpid()
