@@ -6,31 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
+from pydantic import Field, RootModel
 
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.pipeline import MANIFEST
 from mnist_diffusion.provenance.folders import content_digests, listing
 from mnist_diffusion.provenance.origin import Origin, code_card
+from mnist_diffusion.provenance.schemas.artifact import Code, Digest, Strict
 
 SCHEMA = 2
-Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Scalar = str | int | float | bool | None
 Values = dict[str, Scalar]
-
-
-class Strict(BaseModel):
-    """A part of a manifest: unknown keys and loose types are refused."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Code(Strict):
-    """The source that ran."""
-
-    sha256: Digest
-    files: dict[str, Digest]
-    lockfile_sha256: Digest | None
 
 
 class Common(Strict):
