@@ -54,19 +54,21 @@ class Extremes(Strict):
     worst: list[int]
 
 
-class CellBaseline(Strict):
-    """What random sets of real test digits score at the same n."""
+class CellBaseline(Strict, extra="allow"):
+    """What random sets of real test digits score at the same n, by metric."""
 
-    kid: Spread
-    precision: Spread
-    recall: Spread
-    density: Spread
-    coverage: Spread
+    __pydantic_extra__: dict[str, Spread]
     fd_per_class: dict[str, Spread | None]
 
 
-class CellMetrics(Sourced):
-    """The judgement of a cell."""
+class CellMetrics(Sourced, extra="allow"):
+    """The judgement of a cell.
+
+    What is not listed here are its scores, by the names of evaluation.metrics.METRICS, where a new
+    metric is added; what real digits score on average is beside some, as `<name>_floor`.
+    """
+
+    __pydantic_extra__: dict[str, float | None]
 
     cell: str
     run: str
@@ -74,22 +76,10 @@ class CellMetrics(Sourced):
     samples_sha256: Digest
     classifier_sha256: Digest
     reference_sha256: Digest
-    fd: float
-    relative_fd: float
-    fd_floor: float
-    relative_fd_floor: float
-    kid: float
-    precision: float
-    recall: float
-    density: float
-    coverage: float
-    accuracy: float | None
     accuracy_per_class: PerDigit | None
     confusion: Confusion | None
-    calibration_error: float | None
     fd_per_class: PerDigit | None
     """Relative FD by digit."""
-    confidence: float
     predicted_per_class: PerDigit
     """Which share of the images the classifier takes for each digit."""
     extremes: Extremes
@@ -104,8 +94,3 @@ class CellMetrics(Sourced):
     resamples: int
     intervals: dict[str, Ends | None]
     """Of each metric, by bootstrap over images."""
-
-    @property
-    def second_relative_fd(self) -> float:
-        """Relative FD under the autoencoder's features."""
-        return self.second.relative_fd

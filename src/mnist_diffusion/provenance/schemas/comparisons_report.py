@@ -6,7 +6,6 @@ from typing import Literal
 
 from mnist_diffusion.provenance.schemas.artifact import Digest, Ends, Sourced, Strict
 
-ComparedMetric = Literal["relative_fd", "second_relative_fd", "accuracy"]
 PairVerdict = Literal["better", "worse", "not distinguishable"]
 
 
@@ -16,7 +15,7 @@ class PairedComparison(Strict):
     table: str
     baseline: str
     cell: str
-    metric: ComparedMetric
+    metric: str
     difference: float
     """The cell's value less the baseline's."""
     interval: Ends
