@@ -21,9 +21,9 @@ from mnist_diffusion.tracking import store
 pytestmark = pytest.mark.faults
 
 STAGE = """
-from mnist_diffusion.stages.record import HistoryPoint, Record
+from mnist_diffusion.tracking.records import Record
 from mnist_diffusion.tracking import flush, note, sync
-trained = Record({"lr": 0.1}, {"loss": 0.5}, {}, [HistoryPoint("loss", 1 / k, k) for k in (1, 2)])
+trained = Record({"lr": 0.1}, {"loss": 0.5}, {}, [("loss", 1 / k, k) for k in (1, 2)])
 """
 NOTE = f'{STAGE}\nnote("train", "a", trained, 1.0)\nflush()'
 SYNC = (
@@ -31,7 +31,7 @@ SYNC = (
 )
 MANY = f"""
 {STAGE}
-history = [HistoryPoint("loss", 1 / k, k) for k in range(1, 20000)]
+history = [("loss", 1 / k, k) for k in range(1, 20000)]
 much = Record({{"lr": 0.1}}, {{}}, {{}}, history)
 note("train", "a", trained, 1.0)
 sync.sync([sync.Result("train", "a", much)])

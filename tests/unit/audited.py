@@ -16,8 +16,10 @@ COUNT = 20
 RUN_ALL = """
 from mnist_diffusion.distribution.parallel import plan
 from mnist_diffusion.stages.runner import run_stage
+from mnist_diffusion.tracking.published import complete_mlflow
 for address in plan():
     run_stage(*address.split("@"))
+complete_mlflow()
 """
 
 

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.files.yamlfile import read_yaml
+from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.reporting.results import Results, load_results
 from mnist_diffusion.settings import Run, Settings, WholeCell, parse_settings
 
@@ -192,7 +193,7 @@ def _write_run(root: Path, name: str, settings: Settings) -> None:
     weights = {"weights_sha256": _digest(name)}
     write_json(folder / "manifest.json", {"run": name, "outputs": weights})
     if name != "source-uncond":
-        write_json(root / paths.timing("train", name), _timing(232.4, weights))
+        write_json(root / paths.timing("train", name), _timing(232.4, folder))
 
 
 def _write_cell(root: Path, name: str, settings: Settings) -> None:
@@ -207,7 +208,7 @@ def _write_cell(root: Path, name: str, settings: Settings) -> None:
     _save(folder / "trajectory.npy", _noised(kept, signal, name))
     write_json(folder / "manifest.json", _manifest(name, settings))
     write_json(root / paths.metrics(name), _metrics(name, settings, asked))
-    timing = _timing(0.1 * cell.steps + 1, {"images_sha256": _digest(name)})
+    timing = _timing(0.1 * cell.steps + 1, folder)
     if name != "cosine-class-v-ddim10":
         write_json(root / paths.timing("sample", name), timing)
 
@@ -266,16 +267,16 @@ def _training(name: str, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _timing(seconds: float, made: dict[str, str]) -> dict[str, Any]:
-    """A sidecar of the stage that made these digests."""
-    tags = {"code_sha256": _digest("code"), **made}
+def _timing(seconds: float, folder: Path) -> dict[str, Any]:
+    """A sidecar of the stage that made this folder."""
+    made = json_digest(json.loads((folder / "manifest.json").read_text()))
     finished = "2024-01-01T00:00:00+00:00"
     return {
         "seconds": seconds,
         "threads": 2,
         "images_per_second": 100.0,
         "finished": finished,
-        "tags": tags,
+        "manifest_sha256": made,
     }
 
 

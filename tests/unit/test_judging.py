@@ -16,7 +16,8 @@ from mnist_diffusion.evaluation.real import load_classes, load_real
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.stages import autoencoder, evaluate, reference
+from mnist_diffusion.stages import evaluate
+from mnist_diffusion.tracking.records import record_of
 
 LIKENESS = {"kid", "precision", "recall", "density", "coverage"}
 
@@ -37,7 +38,7 @@ def test_the_autoencoder_says_what_it_is(here: Path) -> None:
     assert report["autoencoder_sha256"] == arrays_digest(checkpoint.weights(network))
     assert report["n"] == 100
     assert report["reconstruction_error"] > 0
-    logged = autoencoder.record(load_settings())
+    logged = record_of("autoencoder")
     assert logged.metrics["reconstruction_error"] == report["reconstruction_error"]
 
 
@@ -50,7 +51,7 @@ def test_the_reference_has_a_floor_for_every_n(here: Path) -> None:
         spreads = [spread for key, spread in floor.items() if key != "fd_per_class"]
         spreads += [spread for spread in floor["fd_per_class"].values() if spread]
         assert all(one["low"] <= one["mean"] <= one["high"] for one in spreads)
-    logged = reference.record(settings).metrics
+    logged = record_of("reference").metrics
     assert logged[f"floor_kid_n{COUNT}"] == report["floors"][str(COUNT)]["kid"]["mean"]
 
 
@@ -107,11 +108,11 @@ def test_the_best_and_worst_images_are_told_apart(here: Path) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_mlflow_is_told_plain_numbers(here: Path, cell: str) -> None:
-    logged = evaluate.record(load_settings(), cell).metrics
+    logged = record_of("evaluate", cell).metrics
     assert LIKENESS | {"second_relative_fd", "relative_fd_low", "relative_fd_high"} < set(logged)
     assert {"memorisation_share_closer", "pixels_saturated_real"} < set(logged)
     assert all(isinstance(value, int | float) for value in logged.values())
-    assert "autoencoder_sha256" in evaluate.record(load_settings(), cell).tags
+    assert "autoencoder_sha256" in record_of("evaluate", cell).tags
 
 
 def test_judging_again_gives_the_same_bytes(published_copy: Path) -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from tracked import RECORD, assert_one_warning, closed_port, log, logged
 
-from mnist_diffusion.stages.record import HistoryPoint, Record
 from mnist_diffusion.tracking import flushing, runs, store
+from mnist_diffusion.tracking.records import Record
 
 KEPT = "runs are kept in .work/tracking and will be logged at the next flush"
 
@@ -45,8 +45,8 @@ def test_a_cell_reads_back_with_what_made_it_and_how_it_scored(repository, capfd
 
 
 def test_history_keeps_every_value_at_its_step(repository):
-    points = [HistoryPoint("loss", 1 / step, step) for step in range(1, 2302)]
-    points.append(HistoryPoint("gradient_norm", math.nan, 5))
+    points = [("loss", 1 / step, step) for step in range(1, 2302)]
+    points.append(("gradient_norm", math.nan, 5))
     log("train", "cosine-class", Record(history=points), 1.0)
     client, [run] = logged(store.TRAINING)
     history = client.get_metric_history(run.info.run_id, "loss")

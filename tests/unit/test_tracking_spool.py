@@ -10,8 +10,8 @@ import pytest
 from tracked import RECORD, assert_one_warning, log, logged
 
 from mnist_diffusion.stages import runner
-from mnist_diffusion.stages.record import HistoryPoint, Record
 from mnist_diffusion.tracking import flush, note, runs, spool, store
+from mnist_diffusion.tracking.records import Record
 
 
 def names(experiment=store.CELLS):
@@ -20,7 +20,7 @@ def names(experiment=store.CELLS):
 
 def test_a_note_keeps_everything_also_what_json_lacks(fresh_repository):
     values = [math.nan, math.inf, -math.inf, 0.1]
-    history = [HistoryPoint("loss", value, step) for step, value in enumerate(values)]
+    history = [("loss", value, step) for step, value in enumerate(values)]
     record = Record({"a": None}, {"fd": math.nan, "loss": math.inf}, {"x": "y"}, history, (), 7)
     note("train", "a", record, 2.5, "smoke")
     [place] = spool.waiting()
@@ -37,7 +37,7 @@ def test_a_note_keeps_everything_also_what_json_lacks(fresh_repository):
 
 NOTE = """
 import sys
-from mnist_diffusion.stages.record import Record
+from mnist_diffusion.tracking.records import Record
 from mnist_diffusion.tracking import flush, note
 flush()
 note("prepare", None, Record(), 1.0)

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 import pytest
 from tracked import RECORD, assert_one_warning, closed_port, log, logged
 
-from mnist_diffusion.stages.record import HistoryPoint, Record
 from mnist_diffusion.tracking import flush, flushing, note, spool, store, sync
+from mnist_diffusion.tracking.records import Record
 from mnist_diffusion.tracking.sync import Counts, Result
 
-HISTORY = [HistoryPoint("loss", value, step) for step, value in enumerate([3.0, 0.1, math.nan])]
+HISTORY = [("loss", value, step) for step, value in enumerate([3.0, 0.1, math.nan])]
 TRAINED = Record({"lr": 3e-4}, {"final_loss": 0.1}, {"weights_sha256": "cd" * 32}, HISTORY)
 OTHER = replace(RECORD, metrics={"relative_fd": 0.5})
 FINISHED = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -295,7 +295,7 @@ def test_a_process_that_logs_for_ever_is_not_waited_for(repository, monkeypatch,
 
 
 TWICE = """
-from mnist_diffusion.stages.record import Record
+from mnist_diffusion.tracking.records import Record
 from mnist_diffusion.tracking import sync
 print(sync.sync([sync.Result("evaluate", str(k), Record()) for k in range(6)]).logged)
 """

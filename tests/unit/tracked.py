@@ -2,8 +2,8 @@
 
 import socket
 
-from mnist_diffusion.stages.record import Record
 from mnist_diffusion.tracking import flush, note, store
+from mnist_diffusion.tracking.records import Record
 
 RECORD = Record(
     params={
@@ -14,7 +14,6 @@ RECORD = Record(
     },
     metrics={"relative_fd": 0.012, "accuracy_per_class/3": 0.99, "fd@floor": 0.001},
     tags={"samples_sha256": "ab" * 32},
-    images=500,
 )
 
 

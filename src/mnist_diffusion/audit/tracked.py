@@ -11,12 +11,11 @@ from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, in_words, note
 from mnist_diffusion.audit.plainfiles import regular
 from mnist_diffusion.files import paths
-from mnist_diffusion.stages import train
-from mnist_diffusion.stages.evaluate import SCORES
 from mnist_diffusion.tracking.agreement import Said, contradictions
 from mnist_diffusion.tracking.entry import make_entry
 from mnist_diffusion.tracking.lookup import Seen, latest, latest_training
 from mnist_diffusion.tracking.record import text
+from mnist_diffusion.tracking.records import SCORES, record_of
 
 STORE = "MLflow"
 SYNC = "run `mnist-diffusion track --sync`"
@@ -44,7 +43,7 @@ class Tracked:
         regular(member.folder / "history.csv")
         weights = evidence.json(member.manifest)["outputs"]["weights_sha256"]
         seen = self._asked(partial(latest_training, run, weights))
-        yield from self._compared(seen, run, "these weights", _trained(evidence, run))
+        yield from self._compared(seen, run, "these weights", _trained(run))
 
     def _compared(self, seen: Seen | None, name: str, what: str, due: Said) -> Findings:
         if self._trouble:
@@ -94,7 +93,7 @@ def _numbers(report: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
         yield from zip((f"{key}_low", f"{key}_high"), ends or (None, None), strict=True)
 
 
-def _trained(evidence: Evidence, run: str) -> Said:
+def _trained(run: str) -> Said:
     """What a training's run has to say, whenever it was made."""
-    record = train.record(evidence.settings, run)
+    record = record_of("train", run)
     return make_entry("train", run, record, scale=None, seconds=None, end_ms=0, commit={}).said

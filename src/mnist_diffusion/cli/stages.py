@@ -10,6 +10,7 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import STAGES, Stage
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.stages.runner import run_stage
+from mnist_diffusion.tracking.published import keep_up
 
 app = typer.Typer()
 
@@ -30,15 +31,20 @@ RunName = Annotated[str, _name("An entry of `runs` in params.yaml.")]
 CellName = Annotated[str, _name("An entry of `cells` in params.yaml.")]
 
 
+def _run(stage: Stage, name: str | None = None) -> None:
+    run_stage(stage.name, name)
+    keep_up(stage.name)
+
+
 def _command(stage: Stage) -> Callable[..., None]:
     def single() -> None:
-        run_stage(stage.name)
+        _run(stage)
 
     def for_run(run: RunName) -> None:
-        run_stage(stage.name, run)
+        _run(stage, run)
 
     def for_cell(cell: CellName) -> None:
-        run_stage(stage.name, cell)
+        _run(stage, cell)
 
     return {None: single, "run": for_run}.get(stage.per, for_cell)
 

@@ -20,8 +20,7 @@ UNTRACKED = frozenset(
         "runtime.locks",
         "runtime.parent_watch",
         "training.state",
-        "stages.record",
-        "tracking",
+        "stages.outcome",
         # they tell of a result
         "provenance.folders",
         "provenance.imports",

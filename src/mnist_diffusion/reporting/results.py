@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -12,6 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
+from mnist_diffusion.pipeline import MANIFEST
+from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.reporting import ways
 from mnist_diffusion.reporting.evidence import Evidence, load_evidence
 from mnist_diffusion.reporting.files import read_array, read_file, read_table
@@ -145,7 +147,7 @@ def _read_run(name: str, settings: Settings) -> RunResult:
     folder = paths.model(name)
     history = read_table(folder / "history.csv", ["step", "images", "loss", "gradient_norm"])
     outputs = read_file(folder / "manifest.json", RunManifest).outputs
-    timing = _timing("train", name, "weights_sha256", outputs)
+    timing = _timing("train", name, folder)
     return RunResult(
         name=name,
         settings=settings.runs[name],
@@ -168,7 +170,7 @@ def _read_cell(name: str, settings: Settings, runs: dict[str, RunResult]) -> Cel
     folder = paths.samples(name)
     whole = settings.cell(name)
     manifest = read_file(folder / "manifest.json", SampleManifest)
-    timing = _timing("sample", name, "images_sha256", manifest.outputs)
+    timing = _timing("sample", name, folder)
     cell = CellResult(
         name=name,
         settings=whole,
@@ -209,13 +211,14 @@ def _agree(path: Path, what: str, found: object, expected: object) -> None:
         raise UserError(f"{path}: {what} {found}, not {expected}; delete it and run `dvc repro`")
 
 
-def _timing(stage: str, name: str, digest: str, outputs: Mapping[str, str]) -> Timing | None:
+def _timing(stage: str, name: str, folder: Path) -> Timing | None:
     """A sidecar, unless it timed other outputs: DVC may have restored these."""
     path = paths.timing(stage, name)
-    if digest not in outputs or not path.exists():
+    if not path.exists():
         return None
     timing = read_file(path, Timing)
-    return timing if timing.tags.get(digest) == outputs[digest] else None
+    here = json_digest(read_json(folder / MANIFEST))
+    return timing if timing.manifest_sha256 == here else None
 
 
 def _images(path: Path, dimensions: int = 3) -> Images:

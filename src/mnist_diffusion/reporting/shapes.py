@@ -1,7 +1,5 @@
 """The shapes of the files that tell of the judge, the runs and the sample sets."""
 
-from pydantic import Field
-
 from mnist_diffusion.reporting.files import File, Interval
 
 
@@ -122,5 +120,5 @@ class Timing(File):
     seconds: float
     threads: int | None = None
     """How many worked at it."""
-    tags: dict[str, str] = Field(default_factory=dict)
-    """Digests of what the timed stage read and wrote."""
+    manifest_sha256: str | None = None
+    """Of what the timed stage published."""

@@ -10,13 +10,11 @@ from torch.nn import functional as F
 from mnist_diffusion.dataset.scaling import to_tensor
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import read_json, write_json
+from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.autoencoder import FEATURES, Autoencoder
-from mnist_diffusion.pipeline import MANIFEST
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
 from mnist_diffusion.runtime.compute import configure
@@ -24,7 +22,7 @@ from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.seeds import derive_seed, generator, seeded
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.record import HistoryPoint, Record
+from mnist_diffusion.stages.outcome import Outcome
 from mnist_diffusion.training.reconstruction import spoiled, train_autoencoder
 
 HISTORY = paths.AUTOENCODER / "history.csv"
@@ -32,7 +30,7 @@ NETWORK = {"name": "autoencoder", "sizes": {}}
 BATCH = 500
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings) -> Outcome:
     """Train, test on the real test digits, and publish weights, history and report."""
     device = configure(settings.compute)
     taken = origin(__name__, None, settings, parameters, [paths.PREPARED])
@@ -51,35 +49,12 @@ def run(settings: Settings) -> None:
     }
     write_json(paths.AUTOENCODER_REPORT, report)
     publish(paths.AUTOENCODER, taken, environment(device), reports=[paths.AUTOENCODER_REPORT])
+    return Outcome(settings.prepare.train * settings.autoencoder.epochs)
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
     """What decides the autoencoder's weights, besides the digits."""
     return settings.autoencoder.model_dump()
-
-
-def record(settings: Settings) -> Record:
-    """What was published, for tracking."""
-    report = read_json(paths.AUTOENCODER_REPORT)
-    history = pd.read_csv(HISTORY)
-    chosen = read_manifest(paths.AUTOENCODER)["parameters"]
-    digits_seen = read_json(paths.PREPARED / "summary.json")["splits"]["train"]["count"]
-    return Record(
-        params=chosen,
-        metrics={key: report[key] for key in ("reconstruction_error", "variance")},
-        tags={"autoencoder_sha256": report["autoencoder_sha256"]},
-        history=[
-            HistoryPoint(metric, float(row[metric]), int(row["epoch"]))
-            for _, row in history.iterrows()
-            for metric in ("loss", "validation_error")
-        ],
-        artifacts=[
-            paths.AUTOENCODER_REPORT,
-            paths.AUTOENCODER / checkpoint.CONFIG,
-            paths.AUTOENCODER / MANIFEST,
-        ],
-        images=digits_seen * chosen["epochs"],
-    )
 
 
 def _build(settings: Settings) -> Autoencoder:

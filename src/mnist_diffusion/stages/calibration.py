@@ -12,7 +12,7 @@ from mnist_diffusion.evaluation.ladder import METRICS, spread, verdict, worse_by
 from mnist_diffusion.evaluation.panel import Panel
 from mnist_diffusion.evaluation.real import ORDER, compared, load_real
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import read_json, write_json
+from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.autoencoder import Autoencoder
 from mnist_diffusion.provenance.environment import environment
@@ -21,12 +21,12 @@ from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.seeds import derive_seed
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.record import Record
+from mnist_diffusion.stages.outcome import Outcome
 
 Floors = Mapping[int, Mapping[str, Mapping[str, float]]]
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings) -> Outcome:
     """Every metric at every n, and at every rung of the ladder."""
     device = configure(settings.compute)
     inputs = [paths.PREPARED, paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
@@ -53,26 +53,12 @@ def run(settings: Settings) -> None:
     }
     taken.verify()
     write_json(paths.CALIBRATION, report)
+    return Outcome(len(ladder) // len(METRICS) * chosen.count)
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
     """What decides the sets and how they are spoilt."""
     return settings.calibration.model_dump(by_alias=True)
-
-
-def record(settings: Settings) -> Record:
-    """Which metrics are blind to what, for tracking."""
-    report = read_json(paths.CALIBRATION)
-    rungs = len(report["ladder"]) // len(METRICS)
-    return Record(
-        params={key: report[key] for key in ("count", "repeats")},
-        metrics={
-            "blind": sum(row["blind"] for row in report["verdicts"]),
-            **{f"floor_{metric}": report["floor"][metric]["mean"] for metric in METRICS},
-        },
-        artifacts=[paths.CALIBRATION],
-        images=rungs * report["count"],
-    )
 
 
 def _pool(n: int, settings: Settings, repeat: int = 0) -> Pool:

@@ -11,12 +11,10 @@ from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, reliability
 from mnist_diffusion.evaluation.features import Judgement, judge
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import read_json, write_json
+from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.pipeline import MANIFEST
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
 from mnist_diffusion.runtime.compute import configure
@@ -24,14 +22,14 @@ from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.seeds import derive_seed, seeded
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.record import HistoryPoint, Record
+from mnist_diffusion.stages.outcome import Outcome
 from mnist_diffusion.training.classification import train_classifier
 
 HISTORY = paths.CLASSIFIER / "history.csv"
 NETWORK = {"name": "classifier", "sizes": {}}
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings) -> Outcome:
     """Train, test on the real test digits, and publish weights, history and report."""
     device = configure(settings.compute)
     taken = origin(__name__, None, settings, parameters, [paths.PREPARED])
@@ -51,40 +49,12 @@ def run(settings: Settings) -> None:
         environment(device),
         reports=[paths.CLASSIFIER_REPORT],
     )
+    return Outcome(settings.prepare.train * settings.classifier.epochs)
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
     """What decides the judge's weights, besides the digits."""
     return settings.classifier.model_dump()
-
-
-def record(settings: Settings) -> Record:
-    """What was published, for tracking."""
-    report = read_json(paths.CLASSIFIER_REPORT)
-    digits = {f"accuracy_{k}": v for k, v in report["accuracy_per_class"].items()}
-    history = pd.read_csv(HISTORY)
-    chosen = read_manifest(paths.CLASSIFIER)["parameters"]
-    digits_seen = read_json(paths.PREPARED / "summary.json")["splits"]["train"]["count"]
-    return Record(
-        params=chosen,
-        metrics={
-            "accuracy": report["accuracy"],
-            "expected_calibration_error": report["expected_calibration_error"],
-            **digits,
-        },
-        tags={"classifier_sha256": report["classifier_sha256"]},
-        history=[
-            HistoryPoint(metric, float(row[metric]), int(row["epoch"]))
-            for _, row in history.iterrows()
-            for metric in ("loss", "validation_accuracy")
-        ],
-        artifacts=[
-            paths.CLASSIFIER_REPORT,
-            paths.CLASSIFIER / checkpoint.CONFIG,
-            paths.CLASSIFIER / MANIFEST,
-        ],
-        images=digits_seen * chosen["epochs"],
-    )
 
 
 def _build(settings: Settings) -> nn.Module:

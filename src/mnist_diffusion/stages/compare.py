@@ -30,7 +30,6 @@ from mnist_diffusion.provenance.origin import code_card, origin
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.record import Record
 
 UNMATCHED = "no baseline of the table was asked for the same digits"
 
@@ -76,19 +75,6 @@ def parameters(settings: Settings) -> dict[str, Any]:
         "tables": _tables(settings),
         "baselines": settings.compare.baselines.model_dump(),
     }
-
-
-def record(settings: Settings) -> Record:
-    """How many verdicts there are of each kind, for tracking."""
-    report = read_json(paths.COMPARISONS)
-    verdicts = [row["verdict"] for row in report["comparisons"]]
-    kinds = ("better", "worse", "not distinguishable")
-    return Record(
-        params={key: report[key] for key in ("level", "resamples")},
-        metrics={kind.replace(" ", "_"): verdicts.count(kind) for kind in kinds},
-        tags={key: report[key] for key in report if key.endswith("_sha256")},
-        artifacts=[paths.COMPARISONS],
-    )
 
 
 def _tables(settings: Settings) -> dict[str, list[str]]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -18,7 +17,6 @@ from mnist_diffusion.evaluation.distances import ReferenceStatistics
 from mnist_diffusion.evaluation.embedding import embed
 from mnist_diffusion.evaluation.extremes import extremes
 from mnist_diffusion.evaluation.features import Judgement, judge
-from mnist_diffusion.evaluation.grid import save_grid
 from mnist_diffusion.evaluation.memorisation import memorisation, nearest_distances
 from mnist_diffusion.evaluation.pixels import pixel_statistics
 from mnist_diffusion.files import paths
@@ -30,12 +28,8 @@ from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.origin import code_card, origin
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.settings import Evaluate, Settings
-from mnist_diffusion.stages.record import Record
+from mnist_diffusion.stages.outcome import Outcome
 
-SCORES = (
-    *("fd", "relative_fd", "fd_floor", "relative_fd_floor", "accuracy", "confidence"),
-    *("kid", "precision", "recall", "density", "coverage", "calibration_error"),
-)
 LIKENESS = ("kid", "precision", "recall", "density", "coverage")
 
 
@@ -55,7 +49,7 @@ class Sample:
         return bool((self.labels >= 0).all())
 
 
-def run(settings: Settings, name: str) -> None:
+def run(settings: Settings, name: str) -> Outcome:
     """Judge the cell's images."""
     device = configure(settings.compute)
     folder = paths.samples(name)
@@ -85,61 +79,12 @@ def run(settings: Settings, name: str) -> None:
     }
     taken.verify()
     write_json(paths.metrics(name), report)
+    return Outcome(len(images))
 
 
 def parameters(settings: Settings, name: str) -> dict[str, Any]:
     """What was sampled, and how sure of it we want to be."""
     return {"run": settings.cells[name].run, **settings.evaluate.model_dump()}
-
-
-def record(settings: Settings, name: str) -> Record:
-    """What made the cell and how it scored, for tracking."""
-    report = read_json(paths.metrics(name))
-    folder = paths.samples(name)
-    manifest = read_json(folder / "manifest.json")
-    return Record(
-        params={
-            **manifest["parameters"],
-            "network_evaluations": manifest["network_evaluations"],
-            **{f"schedule_{k}": v for k, v in manifest["schedule"].items()},
-        },
-        metrics={
-            **_logged(report),
-            "network_evaluations": manifest["network_evaluations"],
-            "n": report["n"],
-        },
-        tags={
-            **{key: report[key] for key in report if key.endswith("_sha256")},
-            "autoencoder_sha256": report["second"]["autoencoder_sha256"],
-            **manifest["inputs"],
-        },
-        artifacts=[_picture(folder, name), paths.metrics(name)],
-        images=report["n"],
-    )
-
-
-def _logged(report: dict[str, Any]) -> dict[str, float]:
-    """A judgement's numbers under plain names."""
-    second, intervals = report["second"], report["intervals"]
-    found = {
-        **{key: report[key] for key in SCORES},
-        **{f"accuracy_{d}": value for d, value in (report["accuracy_per_class"] or {}).items()},
-        **{f"relative_fd_{d}": value for d, value in (report["fd_per_class"] or {}).items()},
-        **{f"second_{key}": second[key] for key in second if not key.endswith("_sha256")},
-        **{f"memorisation_{key}": value for key, value in report["memorisation"].items()},
-        **{f"pixels_{key}": value for key, value in report["pixels"].items()},
-        **{f"{key}_low": ends[0] for key, ends in intervals.items() if ends},
-        **{f"{key}_high": ends[1] for key, ends in intervals.items() if ends},
-    }
-    return {key: value for key, value in found.items() if value is not None}
-
-
-def _picture(folder: Path, name: str) -> Path:
-    """A grid of the cell's images, made where nothing depends on it."""
-    picture = paths.WORK / "grids" / f"{name}.png"
-    images = np.load(folder / "images.npy", allow_pickle=False)
-    save_grid(images, np.load(folder / "labels.npy", allow_pickle=False), picture)
-    return picture
 
 
 def _judgement(sample: Sample, chosen: Evaluate) -> dict[str, Any]:

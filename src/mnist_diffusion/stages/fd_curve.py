@@ -27,11 +27,11 @@ from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw
 from mnist_diffusion.settings import Choices, Settings, WholeCell
-from mnist_diffusion.stages.record import HistoryPoint, Record
+from mnist_diffusion.stages.outcome import Outcome
 from mnist_diffusion.stages.sample import load_denoiser
 
 
-def run(settings: Settings, name: str) -> None:
+def run(settings: Settings, name: str) -> Outcome:
     """Draw a few images from each snapshot of the run, from the same noise, and judge them."""
     device = configure(settings.compute)
     folder = paths.model(name)
@@ -62,26 +62,13 @@ def run(settings: Settings, name: str) -> None:
     }
     taken.verify()
     write_json(paths.fd_curve(name), report)
+    return Outcome(settings.fd_curve.count * len(points))
 
 
 def parameters(settings: Settings, name: str) -> dict[str, Any]:
     """How the images are drawn: conditional ones unguided, the others unasked."""
     asked = settings.runs[name].conditioning == "class"
     return {**settings.fd_curve.model_dump(), "guidance": 1.0 if asked else 0.0}
-
-
-def record(settings: Settings, name: str) -> Record:
-    """What was published, for tracking."""
-    report = read_json(paths.fd_curve(name))
-    points = report["points"]
-    return Record(
-        params={key: report[key] for key in ("run", *parameters(settings, name))},
-        metrics={"relative_fd": points[-1]["relative_fd"]},
-        tags={"code_sha256": report["code"]["sha256"]},
-        history=[HistoryPoint("relative_fd", p["relative_fd"], p["step"]) for p in points],
-        artifacts=[paths.fd_curve(name)],
-        images=report["count"] * len(points),
-    )
 
 
 def _snapshots(folder: Path) -> list[tuple[int, Path]]:

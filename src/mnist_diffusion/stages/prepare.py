@@ -7,20 +7,18 @@ from mnist_diffusion.dataset.idx import read_digits
 from mnist_diffusion.dataset.partition import split_digits
 from mnist_diffusion.dataset.splits import SPLITS, save_split, summarise
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import read_json, write_json
-from mnist_diffusion.pipeline import MANIFEST
+from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.record import Record
+from mnist_diffusion.stages.outcome import Outcome
 
 SUMMARY = paths.PREPARED / "summary.json"
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings) -> Outcome:
     """data/raw → data/prepared: arrays of the three splits, summary and manifest."""
     canonical.require(paths.RAW)
     raw = [paths.RAW / name for name in canonical.SHA256]
@@ -42,24 +40,9 @@ def run(settings: Settings) -> None:
         taken,
         environment(),
     )
+    return Outcome(sum(description["count"] for description in described.values()))
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
     """What decides the splits."""
     return settings.prepare.model_dump()
-
-
-def record(settings: Settings) -> Record:
-    """What was published, for tracking."""
-    described = read_json(SUMMARY)["splits"]
-    return Record(
-        params=read_manifest(paths.PREPARED)["parameters"],
-        metrics={
-            f"{name}_{key}": description[key]
-            for name, description in described.items()
-            for key in ("pixel_mean", "pixel_std")
-        },
-        tags={f"input.{name}": digest for name, digest in canonical.SHA256.items()},
-        artifacts=[SUMMARY, paths.PREPARED / MANIFEST],
-        images=sum(description["count"] for description in described.values()),
-    )

@@ -17,25 +17,23 @@ from mnist_diffusion.evaluation.memorisation import nearest_distances
 from mnist_diffusion.evaluation.pixels import pixel_statistics
 from mnist_diffusion.evaluation.real import STATISTICS as STATISTICS
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import read_json, write_json
+from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.autoencoder import Autoencoder
-from mnist_diffusion.pipeline import MANIFEST
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.manifest import publish
 from mnist_diffusion.provenance.origin import origin
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.record import Record
+from mnist_diffusion.stages.outcome import Outcome
 
 INPUTS = [paths.PREPARED, paths.CLASSIFIER, paths.AUTOENCODER]
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings) -> Outcome:
     """Features of the real digits, their statistics, and the floor at every n that is drawn."""
     device = configure(settings.compute)
     taken = origin(__name__, None, settings, parameters, INPUTS)
@@ -81,32 +79,13 @@ def run(settings: Settings) -> None:
     }
     write_json(paths.REFERENCE_REPORT, report)
     publish(paths.REFERENCE, taken, environment(device), reports=[paths.REFERENCE_REPORT])
+    return Outcome(sum(len(split.labels) for split in splits.values()))
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
     """What decides the floors, besides the digits and the networks."""
     counts = ", ".join(map(str, settings.reference.counts))
     return {**settings.reference.model_dump(), "counts": counts}
-
-
-def record(settings: Settings) -> Record:
-    """What was published, for tracking."""
-    report = read_json(paths.REFERENCE_REPORT)
-    return Record(
-        params=read_manifest(paths.REFERENCE)["parameters"],
-        metrics={
-            f"floor_{metric}_n{n}": spread["mean"]
-            for n, floor in report["floors"].items()
-            for metric, spread in floor.items()
-            if metric != "fd_per_class"
-        },
-        tags={
-            **{key: report[key] for key in ("classifier_sha256", "reference_sha256")},
-            "autoencoder_sha256": report["second"]["autoencoder_sha256"],
-        },
-        artifacts=[paths.REFERENCE_REPORT, paths.REFERENCE / MANIFEST],
-        images=report["n"] + report["n_test"],
-    )
 
 
 def _write(network: str, features: dict[str, Tensor]) -> ReferenceStatistics:

@@ -27,16 +27,13 @@ from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import MicroBatch, draw, labels_for, trajectory_steps
 from mnist_diffusion.settings import Choices, Sample, Settings, WholeCell
-from mnist_diffusion.stages.record import Record
+from mnist_diffusion.stages.outcome import Outcome
 
 DIGESTS = "digests.txt"
 
 
-def run(settings: Settings, name: str) -> float:
-    """Draw the cell's images and publish them with labels, digests, trajectory and manifest.
-
-    Returns the seconds that earlier attempts took whose work was gone on from.
-    """
+def run(settings: Settings, name: str) -> Outcome:
+    """Draw the cell's images and publish them with labels, digests, trajectory and manifest."""
     cell = settings.cell(name)
     device = configure(settings.compute)
     taken = origin(
@@ -52,7 +49,7 @@ def run(settings: Settings, name: str) -> float:
     details = _details(cell, denoiser, outputs)
     publish(target, taken, surroundings, network_evaluations=evaluations, **details)
     resumption.clear()
-    return resumption.earlier_seconds
+    return Outcome(cell.count, resumption.earlier_seconds)
 
 
 def load_denoiser(folder: Path, device: torch.device) -> TrainedDenoiser:
@@ -86,26 +83,6 @@ def parameters(settings: Settings, name: str) -> dict[str, Any]:
         "label_dropout": config["train"]["label_dropout"],
         "last_step": "x0",
     }
-
-
-def record(settings: Settings, name: str) -> Record:
-    """What was published, for tracking."""
-    path = paths.samples(name) / "manifest.json"
-    manifest = read_json(path)
-    return Record(
-        params={
-            **manifest["parameters"],
-            "network_evaluations": manifest["network_evaluations"],
-            **{f"schedule_{k}": v for k, v in manifest["schedule"].items()},
-        },
-        tags={
-            **manifest["inputs"],
-            **manifest["outputs"],
-            "code_sha256": manifest["code"]["sha256"],
-        },
-        artifacts=[path],
-        images=manifest["parameters"]["count"],
-    )
 
 
 def _draw(

@@ -28,7 +28,7 @@ from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.runtime.seeds import derive_seed, generator, seeded
 from mnist_diffusion.settings import Run, Settings
-from mnist_diffusion.stages.record import HistoryPoint, Record
+from mnist_diffusion.stages.outcome import Outcome
 from mnist_diffusion.training import state
 from mnist_diffusion.training.denoising import Denoising
 from mnist_diffusion.training.ema import ExponentialAverage
@@ -40,11 +40,8 @@ from mnist_diffusion.training.state import Training, recorded
 NOISING_FRAMES = 11
 
 
-def run(settings: Settings, name: str) -> float:
-    """Train the run's network and publish weights, schedule, history and manifest.
-
-    Returns the seconds that earlier attempts took whose work was gone on from.
-    """
+def run(settings: Settings, name: str) -> Outcome:
+    """Train the run's network and publish weights, schedule, history and manifest."""
     device = configure(settings.compute)
     taken = origin(__name__, name, settings, partial(parameters, name=name), [paths.PREPARED])
     surroundings = environment(device)
@@ -64,7 +61,8 @@ def run(settings: Settings, name: str) -> float:
     details = _details(folder, network, schedule, history, images, labels)
     publish(folder, taken, surroundings, **details)
     resumption.clear()
-    return resumption.earlier_seconds
+    recipe = settings.train.recipes[run_settings.recipe]
+    return Outcome(recipe.steps * recipe.batch_size, resumption.earlier_seconds)
 
 
 def parameters(settings: Settings, name: str) -> dict[str, Any]:
@@ -83,34 +81,6 @@ def parameters(settings: Settings, name: str) -> dict[str, Any]:
         "recipe_name": run_settings.recipe,
         **settings.train.recipes[run_settings.recipe].model_dump(),
     }
-
-
-def record(settings: Settings, name: str) -> Record:
-    """What was published, for tracking."""
-    folder = paths.model(name)
-    manifest = read_json(folder / "manifest.json")
-    history = pd.read_csv(folder / "history.csv")
-    recipe = manifest["training"]["recipe"]
-    return Record(
-        params={
-            **manifest["parameters"],
-            "parameters": manifest["training"]["parameters"],
-            **{f"schedule_{k}": v for k, v in manifest["schedule"].items() if k != "timesteps"},
-        },
-        metrics={"final_loss": manifest["final_loss"]},
-        tags={
-            **manifest["inputs"],
-            **manifest["outputs"],
-            "code_sha256": manifest["code"]["sha256"],
-        },
-        history=[
-            HistoryPoint(metric, float(row[metric]), int(row["step"]))
-            for _, row in history.iterrows()
-            for metric in ("loss", "gradient_norm", "learning_rate")
-        ],
-        artifacts=[folder / checkpoint.CONFIG, folder / "history.csv", folder / "manifest.json"],
-        images=recipe["steps"] * recipe["batch_size"],
-    )
 
 
 def _parts(settings: Settings, run_settings: Run) -> dict[str, dict[str, Any]]:

@@ -13,17 +13,17 @@ from mnist_diffusion.evaluation.accuracy import agreement
 from mnist_diffusion.evaluation.bootstrap import proportion_interval
 from mnist_diffusion.evaluation.features import judge
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import read_json, write_json
+from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.origin import code_card, origin
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Classifier, Settings
-from mnist_diffusion.stages.record import Record
+from mnist_diffusion.stages.outcome import Outcome
 from mnist_diffusion.training.transfer import trained_on
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings) -> Outcome:
     """Train on as many real digits as each cell of `tstr` has, and test."""
     device = configure(settings.compute)
     taken = origin(__name__, None, settings, parameters, [paths.PREPARED])
@@ -40,6 +40,7 @@ def run(settings: Settings) -> None:
     }
     taken.verify()
     write_json(paths.TRTR, report)
+    return Outcome(n * settings.tstr.epochs)
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
@@ -55,17 +56,6 @@ def recipe(settings: Settings) -> dict[str, Any]:
 def _training(settings: Settings) -> Classifier:
     changed = {"epochs": settings.tstr.epochs, "batch_size": settings.tstr.batch_size}
     return settings.classifier.model_copy(update=changed)
-
-
-def record(settings: Settings) -> Record:
-    """What was published, for tracking."""
-    report = read_json(paths.TRTR)
-    return Record(
-        params={"epochs": report["epochs"]},
-        metrics={f"accuracy_n{n}": found["accuracy"] for n, found in report["by_n"].items()},
-        artifacts=[paths.TRTR],
-        images=sum(map(int, report["by_n"])) * report["epochs"],
-    )
 
 
 def tested(digits: Digits, settings: Settings, device: torch.device) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from mnist_diffusion.provenance.origin import code_card, origin
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.record import Record
+from mnist_diffusion.stages.outcome import Outcome
 from mnist_diffusion.stages.trtr import recipe, tested
 
 
-def run(settings: Settings, name: str) -> None:
+def run(settings: Settings, name: str) -> Outcome:
     """Train on the cell's digits, test, and put the ceiling of as many real digits beside it."""
     device = configure(settings.compute)
     inputs = [paths.samples(name), paths.PREPARED, paths.TRTR]
@@ -41,23 +41,12 @@ def run(settings: Settings, name: str) -> None:
     }
     taken.verify()
     write_json(paths.tstr(name), report)
+    return Outcome(len(drawn.labels) * settings.tstr.epochs)
 
 
 def parameters(settings: Settings, name: str) -> dict[str, Any]:
     """The recipe of the ceiling; what decides the digits has its say in them."""
     return {**recipe(settings), "run": settings.cells[name].run}
-
-
-def record(settings: Settings, name: str) -> Record:
-    """What was published, for tracking."""
-    report = read_json(paths.tstr(name))
-    return Record(
-        params={key: report[key] for key in ("cell", "run", "n", "epochs")},
-        metrics={key: report[key] for key in ("accuracy", "real_accuracy")},
-        tags={"samples_sha256": report["samples_sha256"]},
-        artifacts=[paths.tstr(name)],
-        images=report["n"] * report["epochs"],
-    )
 
 
 def _drawn(name: str) -> Digits:

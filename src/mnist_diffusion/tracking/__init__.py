@@ -4,8 +4,7 @@ MLflow takes seconds to open. So a stage is noted in a spool, at once, and flush
 with others.
 """
 
-from mnist_diffusion.tracking.entry import commit
 from mnist_diffusion.tracking.flushing import flush
 from mnist_diffusion.tracking.spool import note, waited_seconds
 
-__all__ = ["commit", "flush", "note", "waited_seconds"]
+__all__ = ["flush", "note", "waited_seconds"]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from mnist_diffusion.tracking.agreement import Said
-from mnist_diffusion.tracking.record import Record, text
-from mnist_diffusion.tracking.store import git
+from mnist_diffusion.tracking.record import text
+from mnist_diffusion.tracking.records import Record
 
-SOURCES = ("src", "params.yaml", "dvc.yaml", "requirements.lock")
-"""What decides a result; dvc.lock and the reports change in every repro and are not dirt."""
 NAME_TAG = {
     **{"train": "run", "fd_curve": "run"},
     **{"sample": "cell", "evaluate": "cell", "tstr": "cell"},
@@ -36,7 +33,7 @@ class Entry:
     seconds: float | None
     """None where nobody knows how long it took."""
     end_ms: int
-    images: int | None
+    images_per_second: float | None
     params: dict[str, str]
     metrics: dict[str, float]
     tags: dict[str, str]
@@ -58,7 +55,7 @@ class Entry:
     def content(self) -> str:
         """A digest of what was made, from what and how it scored; not of when, nor of how long."""
         what = asdict(self) | {"tags": self.said.tags}
-        for circumstance in ("scale", "seconds", "end_ms", "images"):
+        for circumstance in ("scale", "seconds", "end_ms", "images_per_second"):
             del what[circumstance]
         # NaN is fine here: a diverged run is a result too.
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
@@ -73,8 +70,9 @@ def make_entry(
     seconds: float | None,
     end_ms: int,
     commit: Mapping[str, str | bool | None],
+    images_per_second: float | None = None,
 ) -> Entry:
-    """A record in MLflow's terms; `commit` is what `commit()` said when the stage ended."""
+    """A record in MLflow's terms; `commit` is what the sidecar says of it."""
     own = {
         "stage": stage,
         NAME_TAG.get(stage, "name"): name,
@@ -83,7 +81,6 @@ def make_entry(
         "mlflow.source.git.commit": commit.get("git_commit"),
         "mlflow.source.name": f"mnist-diffusion {' '.join(filter(None, (stage, name)))}",
         "mlflow.source.type": "LOCAL",
-        "dvc_experiment": os.environ.get("DVC_EXP_NAME"),
     }
     tags = {key: value for key, value in own.items() if value} | dict(record.tags)
     return Entry(
@@ -92,19 +89,12 @@ def make_entry(
         scale=scale,
         seconds=seconds,
         end_ms=end_ms,
-        images=record.images,
+        images_per_second=images_per_second,
         params={key: text(value) for key, value in record.params.items()},
         metrics={key: float(value) for key, value in record.metrics.items()},
         tags={key: text(value) for key, value in tags.items()},
-        history=[(point.metric, float(point.value), int(point.step)) for point in record.history],
+        history=[(metric, float(value), int(step)) for metric, value, step in record.history],
     )
-
-
-def commit() -> dict[str, str | bool | None]:
-    """The git commit that the sources stand at, and whether they differ from it; null: no git."""
-    changes = git("status", "--porcelain", "--", *SOURCES)
-    dirty = None if changes is None else bool(changes)
-    return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": dirty}
 
 
 def title(stage: str, name: str | None) -> str:

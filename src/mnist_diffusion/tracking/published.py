@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,9 +17,38 @@ from mnist_diffusion.pipeline import STAGES, declared
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.serving.registration import register_models
 from mnist_diffusion.settings import Settings, load_settings
-from mnist_diffusion.stages.runner import record_of
+from mnist_diffusion.tracking.records import PAGE, record_of
+from mnist_diffusion.tracking.spool import warn
+from mnist_diffusion.tracking.store import root
 from mnist_diffusion.tracking.sync import Counts, Result, sync
 from mnist_diffusion.tracking.tables import mark
+
+SYNC_AFTER_SECONDS = 300.0
+"""Opening MLflow costs 4 s: too much for each of many short stages, little now and then, so that
+whoever looks sees the pipeline go on. LAST_STAGE brings the others."""
+LAST_STAGE = "report"
+STAMP = paths.WORK / "tracking" / "synced"
+
+
+def keep_up(stage: str) -> None:
+    """After a stage: complete MLflow if it was the last, or if the last time is long ago.
+
+    Nothing here raises: the stage's files are written, and MLflow is only a view of them.
+    """
+    try:
+        if stage == LAST_STAGE or _is_due(root() / STAMP):
+            complete_mlflow()
+    except Exception as error:
+        warn("MLflow is not complete; run `mnist-diffusion track --sync`", error)
+
+
+def _is_due(stamp: Path) -> bool:
+    """Whether nobody has synced of late; if so, the stamp says that we are at it."""
+    due = not stamp.exists() or time.time() - stamp.stat().st_mtime > SYNC_AFTER_SECONDS
+    if due:
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.touch()
+    return due
 
 
 def complete_mlflow() -> Counts:
@@ -38,13 +68,10 @@ def complete_mlflow() -> Counts:
 
 
 def published(settings: Settings) -> tuple[list[Result], list[str]]:
-    """What is there of the declared, and a line for each that is there and cannot be read.
-
-    Not the report, whose pages do not say which settings they were rendered with: it logs itself.
-    """
+    """What is there of the declared, and a line for each that is there and cannot be read."""
     found, unreadable = [], []
     for stage, name in ((stage.name, name) for stage, name in declared(settings)):
-        if stage == "report" or not all(file.is_file() for file in _files(settings, stage, name)):
+        if not all(file.is_file() for file in _files(stage, name)):
             continue
         try:
             if stage != "evaluate" or _is_of_these_images(str(name)):
@@ -55,10 +82,12 @@ def published(settings: Settings) -> tuple[list[Result], list[str]]:
     return found, unreadable
 
 
-def _files(settings: Settings, stage: str, name: str | None) -> Iterator[Path]:
+def _files(stage: str, name: str | None) -> Iterator[Path]:
     """What must be there for a stage to have been published whole."""
     if stage == "fetch":
         yield from (paths.RAW / file for file in canonical.SHA256)
+    if stage == "report":
+        yield PAGE
     if stage == "evaluate":
         yield _manifest("sample", name)
     if STAGES[stage].published(name):
@@ -78,7 +107,7 @@ def _is_of_these_images(cell: str) -> bool:
 
 
 def _result(settings: Settings, stage: str, name: str | None) -> Result:
-    record = record_of(settings, stage, name)
+    record = record_of(stage, name)
     timing = _timing(stage, name)
     finished = timing.get("finished")
     return Result(
@@ -88,7 +117,8 @@ def _result(settings: Settings, stage: str, name: str | None) -> Result:
         seconds=timing.get("seconds"),
         scale=settings.scale,
         finished=datetime.fromisoformat(finished) if finished else None,
-        commit={key: timing.get(key) for key in ("git_commit", "git_dirty")},
+        commit={key: timing.get(key) for key in ("git_commit", "git_dirty", "dvc_experiment")},
+        images_per_second=timing.get("images_per_second"),
     )
 
 

@@ -1,42 +1,11 @@
-"""What tracking wants to know of a stage, and how MLflow lets it be written."""
+"""How MLflow lets things be written."""
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Protocol
 
 LONGEST_NAME = 250
 LONGEST_VALUE = 5000
 """MLflow refuses longer names and cuts longer values, at a length that differs by version."""
-
-
-class Point(Protocol):
-    """One value of a metric along training."""
-
-    @property
-    def metric(self) -> str: ...
-    @property
-    def value(self) -> float: ...
-    @property
-    def step(self) -> int: ...
-
-
-class Record(Protocol):
-    """What a stage tells about itself; stages.record.Record is one."""
-
-    @property
-    def params(self) -> Mapping[str, str | int | float | bool | None]: ...
-    @property
-    def metrics(self) -> Mapping[str, float]: ...
-    @property
-    def tags(self) -> Mapping[str, str]: ...
-    @property
-    def history(self) -> Sequence[Point]: ...
-    @property
-    def artifacts(self) -> Sequence[Path]: ...
-    @property
-    def images(self) -> int | None: ...
 
 
 def legal_name(name: str) -> str:

@@ -112,8 +112,8 @@ def _write(client: MlflowClient, run: str, entry: Entry, files: Sequence[Path]) 
     totals = dict(entry.metrics)
     if entry.seconds is not None:
         totals["seconds"] = entry.seconds
-    if entry.images is not None and entry.seconds:
-        totals["images_per_second"] = entry.images / entry.seconds
+    if entry.images_per_second is not None:
+        totals["images_per_second"] = entry.images_per_second
     points = [(key, value, 0) for key, value in totals.items()] + entry.history
     metrics = [Metric(legal_name(key), value, entry.end_ms, step) for key, value, step in points]
     params = [Param(legal_name(key), value) for key, value in entry.params.items()]

@@ -18,8 +18,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mnist_diffusion.files import paths
-from mnist_diffusion.tracking.entry import Entry, UnusableEntryError, commit, make_entry, title
-from mnist_diffusion.tracking.record import Record
+from mnist_diffusion.provenance.git_commit import commit
+from mnist_diffusion.tracking.entry import Entry, UnusableEntryError, make_entry, title
+from mnist_diffusion.tracking.records import Record
 from mnist_diffusion.tracking.store import root
 
 SPOOL = paths.WORK / "tracking"

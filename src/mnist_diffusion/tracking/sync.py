@@ -23,7 +23,7 @@ from mnist_diffusion.tracking.flushing import (
     log_waiting,
     within,
 )
-from mnist_diffusion.tracking.record import Record
+from mnist_diffusion.tracking.records import Record
 from mnist_diffusion.tracking.store import EXPERIMENTS, database_file, open_experiment, tracking_uri
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class Result:
     scale: str | None = None
     finished: datetime | None = None
     commit: Mapping[str, str | bool | None] = field(default_factory=dict)
-    """git_commit and git_dirty of that time."""
+    """git_commit, git_dirty and dvc_experiment of that time."""
+    images_per_second: float | None = None
 
 
 @dataclass
@@ -141,4 +142,5 @@ def _entry(result: Result) -> Entry:
         seconds=result.seconds,
         end_ms=round(end * 1000),
         commit=result.commit,
+        images_per_second=result.images_per_second,
     )
