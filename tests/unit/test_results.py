@@ -115,7 +115,8 @@ def test_what_cannot_be_read_is_told_in_one_line_and_the_rest_is_logged(publishe
     (paths.model(RUN) / "manifest.json").write_text('{"schema": 1}')
     (paths.samples(CELL) / "manifest.json").write_text("{")
     assert results.complete_mlflow() == Counts(failed=3)
-    assert_one_warning(capfd, f"train@{RUN}: cannot be read (KeyError: 'parameters') (and 2 more); ")
+    told = f"train@{RUN}: cannot be read (KeyError: 'parameters') (and 2 more); "
+    assert_one_warning(capfd, told)
 
 
 def test_a_cell_that_was_taken_out_leaves_no_ghost(published):
