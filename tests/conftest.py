@@ -6,8 +6,11 @@ import pytest
 
 from mnist_diffusion.dataset import canonical
 from mnist_diffusion.dataset.fetch import fetch
+from mnist_diffusion.runtime.instructions import limit_instructions
 
 REPOSITORY = Path(__file__).parents[1]
+
+limit_instructions("avx2")  # as stages do: before the first kernel of this process
 
 
 @pytest.fixture(scope="session")

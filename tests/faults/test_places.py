@@ -47,7 +47,7 @@ def on(trained: Clone) -> Iterator[Callable[[str, int], Drawn]]:
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(trained.folder)
             patch.setenv(sharing.VARIABLE, str(threads))
-            device = configure(Compute(device="cpu"))
+            device = configure(Compute(device="cpu", instructions="avx2"))
             key = f"{name} {threads}"
             made[key] = made.get(key) or Drawn(trained, name, device)
         return made[key]

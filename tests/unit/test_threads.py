@@ -104,7 +104,7 @@ sys.path.insert(0, "src")
 import torch
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.settings import Compute
-configure(Compute(device="cpu"))
+configure(Compute(device="cpu", instructions="avx2"))
 sys.path.insert(0, "tests/unit")
 from test_threads import learned
 loss, gradients = learned("unet", 3)

@@ -15,6 +15,7 @@ from mnist_diffusion.audit.redrawing import Choice
 from mnist_diffusion.files import jsonfile, paths
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.instructions import limit_instructions
 from mnist_diffusion.settings.messages import suggest
 
 
@@ -27,6 +28,7 @@ def audit(
     seed: int | None = None,
 ) -> int:
     """Audit some cells, or all; 0 proven, 1 failed, 2 cannot verify. UserError for no such cell."""
+    _limit_instructions()
     choice = Choice(regenerate, seed) if regenerate else None
     auditor = Auditor(choice, whole=deep, rendered=all_ or deep)
     checked = [auditor.audit(cell) for cell in chosen(cells, all_)]
@@ -61,6 +63,13 @@ def _require(cell: str) -> None:
     known = _declared()
     if cell not in known:
         raise UserError(f"{cell!r}: is not in {paths.PARAMS}; {suggest(cell, known)}")
+
+
+def _limit_instructions() -> None:
+    """As params.yaml has it, whatever else is wrong with it; else as a stage that cannot say."""
+    compute = read_yaml(paths.PARAMS).get("compute")
+    wanted = compute.get("instructions") if isinstance(compute, dict) else None
+    limit_instructions("native" if wanted == "native" else "avx2")
 
 
 def _declared() -> list[str]:

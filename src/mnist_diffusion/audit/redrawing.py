@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -83,7 +83,8 @@ def rerun(manifest: Mapping[str, Any]) -> Rerun:
 
 def surroundings(recorded: Mapping[str, str]) -> tuple[torch.device, list[str]]:
     """The device, and in what the environment differs."""
-    device = configure(Compute(device="cpu" if recorded["device"] == "cpu" else "auto"))
+    device_name: Literal["cpu", "auto"] = "cpu" if recorded["device"] == "cpu" else "auto"
+    device = configure(Compute(device=device_name, instructions="native"))  # audit has limited them
     here = environment(device)
     keys = sorted({*here, *recorded})
     return device, [key for key in keys if here.get(key) != recorded.get(key)]

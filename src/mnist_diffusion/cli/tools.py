@@ -1,11 +1,13 @@
 """`mnist-diffusion TOOL`: what people use beside the pipeline."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.instructions import without_avx2
 from mnist_diffusion.settings import load_settings
 from mnist_diffusion.tracking import flush
 
@@ -18,7 +20,9 @@ OneCell = Annotated[str, typer.Argument(help="An entry of `cells` in params.yaml
 @app.command(rich_help_panel=PANEL)
 def check() -> None:
     """Check params.yaml; a typo is told here in a second, before anything runs."""
-    load_settings()
+    note = without_avx2(load_settings().compute.instructions)
+    if note:
+        print(note, file=sys.stderr)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -3,15 +3,17 @@
 import torch
 
 from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.instructions import limit_instructions
 from mnist_diffusion.runtime.threads import single_threaded_kernels
 from mnist_diffusion.settings import Compute
 
 
 def configure(compute: Compute) -> torch.device:
-    """Pick the device, keep kernels to one thread and insist on deterministic algorithms.
+    """Pick the device, keep kernels to the wanted instructions, one thread and fixed orders.
 
     Raises UserError if a forced device is missing: there is no silent fallback.
     """
+    limit_instructions(compute.instructions)
     single_threaded_kernels()
     torch.use_deterministic_algorithms(True)
     # Nothing here reads memory it has not written; filling it costs 7 % of a training step.

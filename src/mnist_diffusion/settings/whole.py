@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.instructions import Instructions
 from mnist_diffusion.settings.judging import (
     Autoencoder,
     Calibration,
@@ -33,6 +34,8 @@ class Compute(Section):
 
     device: Literal["auto", "cpu", "cuda"]
     """auto takes CUDA if it is there and the CPU otherwise; a forced device must exist."""
+    instructions: Instructions
+    """avx2: the same bits on every x86-64 processor that has it. native: all there are, faster."""
 
 
 class Prepare(Section):

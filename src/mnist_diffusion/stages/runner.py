@@ -13,6 +13,7 @@ from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.provenance.git_commit import commit
+from mnist_diffusion.runtime.instructions import limit_instructions
 from mnist_diffusion.runtime.locks import exclusive_lock
 from mnist_diffusion.runtime.parent_watch import exit_with_parent
 from mnist_diffusion.runtime.threads import worker_count
@@ -28,6 +29,7 @@ def run_stage(stage: str, name: str | None = None) -> None:
     settings = load_settings()
     STAGES[stage].check_name(settings, name)
     address = STAGES[stage].address(name)
+    limit_instructions(settings.compute.instructions)
     exit_with_parent()
     with exclusive_lock(address):
         started = time.perf_counter()
