@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from mnist_diffusion.files.images import enlarged, in_rows, tiled
 from mnist_diffusion.runtime.errors import UserError
 
 KEY = "mnist-diffusion"
@@ -31,23 +32,20 @@ def columns(count: int, all_digits: bool) -> int:
 
 def sheet(images: np.ndarray, columns: int) -> np.ndarray:
     """Lay (n, 28, 28) out row by row, with gaps; gray where the last row ends early."""
-    rows = -(-len(images) // columns)
-    cells = np.full((rows * columns, 28 + GAP, 28 + GAP), SHADE, dtype=np.uint8)
-    cells[: len(images), GAP:, GAP:] = images
-    laid = cells.reshape(rows, columns, 28 + GAP, 28 + GAP).transpose(0, 2, 1, 3)
-    whole = laid.reshape(rows * (28 + GAP), columns * (28 + GAP))
-    return np.pad(whole, ((0, GAP), (0, GAP)), constant_values=SHADE)
+    return np.pad(
+        tiled(in_rows(images, columns, fill=SHADE), GAP, SHADE), GAP, constant_values=SHADE
+    )
 
 
 def write_still(path: Path, images: np.ndarray, columns: int, facts: Mapping[str, Any]) -> None:
     """Write a PNG, four times its size."""
-    picture = _enlarged(sheet(images, columns), 4)
+    picture = enlarged(sheet(images, columns), 4)
     _write(path, lambda part: picture.save(part, "PNG", pnginfo=_text(facts), optimize=True))
 
 
 def write_moving(path: Path, frames: np.ndarray, columns: int, facts: Mapping[str, Any]) -> None:
     """Write (frames, n, 28, 28) as a GIF or an animated PNG, twice its size, without end."""
-    pictures = [_enlarged(sheet(frame, columns), 2) for frame in frames]
+    pictures = [enlarged(sheet(frame, columns), 2) for frame in frames]
     durations = [FRAME_MS] * (len(pictures) - 1) + [LAST_FRAME_MS]
     own: dict[str, Any] = {"format": "PNG", "pnginfo": _text(facts)}
     if path.suffix == ".gif":
@@ -81,11 +79,6 @@ def check_target(path: Path, kinds: tuple[str, ...]) -> None:
         raise UserError(f"{path.parent}: cannot be written to; choose another folder")
     if (path.exists() or path.is_symlink()) and facts_of(path) is None:
         raise UserError(f"{path}: is there, and not made by generate; choose another name")
-
-
-def _enlarged(pixels: np.ndarray, times: int) -> Image.Image:
-    picture = Image.fromarray(pixels)
-    return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
 
 
 def _text(facts: Mapping[str, Any]) -> PngInfo:
