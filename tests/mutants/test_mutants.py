@@ -421,12 +421,12 @@ RESUMING: dict[str, Mutant] = {
             'return generator(self._seed, f"train/{purpose}", index)',
             "return torch.default_generator",
         ),
-        ("a state that is not synced", "runtime/resumption.py", "os.fsync(file.fileno())", "pass"),
-        ("a name that is not synced", "runtime/resumption.py", "os.fsync(folder)", "pass"),
+        ("a state that is not synced", "files/atomic.py", "os.fsync(file.fileno())", "pass"),
+        ("a name that is not synced", "files/atomic.py", "os.fsync(descriptor)", "pass"),
         (
             "a state written in place",
-            "runtime/resumption.py",
-            'temporary = path.with_name(f".{path.name}")',
+            "files/atomic.py",
+            'temporary = path.with_name(f".{path.name}.{os.getpid()}")',
             "temporary = path",
         ),
         (

@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from mnist_diffusion.runtime import locks
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.locks import LOCKS, discard_lock, exclusive_lock
 
@@ -69,7 +68,7 @@ def test_a_lock_whose_file_was_deleted_meanwhile_is_taken_anew(monkeypatch):
             discard_lock("train@a")  # as its holder may, between our open and our lock
         real(*arguments)
 
-    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", flock)
     with exclusive_lock("train@a"), pytest.raises(UserError), exclusive_lock("train@a"):
         pytest.fail("two writers")
 
@@ -90,7 +89,7 @@ def test_a_disk_without_locks_is_told(monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(UserError, match=r"cannot be locked \(No locks available\); make "):
         exclusive_lock("train@a").__enter__()
 

@@ -166,7 +166,7 @@ def test_what_is_no_file_is_told(capsys: Any) -> None:
 
 def test_a_state_that_cannot_be_written_is_refused_and_the_old_one_stays() -> None:
     path = saved()
-    path.with_name(f".{path.name}").mkdir()
+    path.with_name(f".{path.name}.{os.getpid()}").mkdir()
     with pytest.raises(UserError, match="not written"):
         Resumption(ADDRESS, KEY).save({}, {})
     assert is_whole(Resumption(ADDRESS, KEY).load())

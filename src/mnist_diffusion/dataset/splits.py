@@ -1,7 +1,7 @@
 """The train, validation and test digits: described, stored and loaded."""
 
+import io
 import math
-import os
 import tokenize
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mnist_diffusion.dataset.idx import CLASSES, SIDE, Digits
 from mnist_diffusion.files import paths
+from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.runtime.errors import UserError
 
 SPLITS = ("train", "validation", "test")
@@ -36,13 +37,10 @@ def summarise(digits: Digits) -> dict[str, Any]:
 
 def save_split(name: str, digits: Digits, folder: Path = paths.PREPARED) -> None:
     """Write <name>-images.npy and <name>-labels.npy, each whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
     for part, array in digits._asdict().items():
-        path = folder / f"{name}-{part}.npy"
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        with temporary.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-        temporary.replace(path)
+        content = io.BytesIO()
+        np.save(content, array, allow_pickle=False)
+        write_atomically(folder / f"{name}-{part}.npy", content.getvalue())
 
 
 def load_split(name: str, folder: Path = paths.PREPARED) -> Digits:

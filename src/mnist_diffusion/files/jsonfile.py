@@ -2,10 +2,10 @@
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
+from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.runtime.errors import UserError
 
 
@@ -15,16 +15,8 @@ def to_text(content: Any) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write through a temporary file and a rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    text = to_text(content)
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Write the whole file or nothing."""
+    write_atomically(path, to_text(content))
 
 
 def read_json(path: Path) -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.files.images import enlarged, in_rows, tiled
 from mnist_diffusion.runtime.errors import UserError
 
@@ -40,7 +42,9 @@ def sheet(images: np.ndarray, columns: int) -> np.ndarray:
 def write_still(path: Path, images: np.ndarray, columns: int, facts: Mapping[str, Any]) -> None:
     """Write a PNG, four times its size."""
     picture = enlarged(sheet(images, columns), 4)
-    _write(path, lambda part: picture.save(part, "PNG", pnginfo=_text(facts), optimize=True))
+    content = io.BytesIO()
+    picture.save(content, "PNG", pnginfo=_text(facts), optimize=True)
+    _write(path, content.getvalue())
 
 
 def write_moving(path: Path, frames: np.ndarray, columns: int, facts: Mapping[str, Any]) -> None:
@@ -50,12 +54,9 @@ def write_moving(path: Path, frames: np.ndarray, columns: int, facts: Mapping[st
     own: dict[str, Any] = {"format": "PNG", "pnginfo": _text(facts)}
     if path.suffix == ".gif":
         own = {"format": "GIF", "comment": _line(facts).encode("ascii")}
-    _write(
-        path,
-        lambda part: pictures[0].save(
-            part, save_all=True, append_images=pictures[1:], duration=durations, loop=0, **own
-        ),
-    )
+    content, rest = io.BytesIO(), pictures[1:]
+    pictures[0].save(content, save_all=True, append_images=rest, duration=durations, loop=0, **own)
+    _write(path, content.getvalue())
 
 
 def facts_of(path: Path) -> dict[str, Any] | None:
@@ -92,12 +93,8 @@ def _line(facts: Mapping[str, Any]) -> str:
     return json.dumps(facts, sort_keys=True)
 
 
-def _write(path: Path, save: Callable[[Path], None]) -> None:
-    """Through a temporary file and a rename."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+def _write(path: Path, content: bytes) -> None:
     try:
-        save(part)
-        part.replace(path)
+        write_atomically(path, content)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written ({error.strerror}); free it") from None

@@ -1,15 +1,16 @@
 """Networks on disk: safetensors and a JSON config, no pickle, enough to rebuild from alone."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
+from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.networks.autoencoder import Autoencoder
 from mnist_diffusion.networks.classifier import CLASSES, Classifier
@@ -45,10 +46,7 @@ def weights(network: nn.Module) -> dict[str, Tensor]:
 
 def save(folder: Path, network: nn.Module, config: dict[str, Any]) -> None:
     """Write weights and config; `config["network"]` holds `name` and `sizes`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{WEIGHTS}.{os.getpid()}"
-    save_file(weights(network), temporary)
-    temporary.replace(folder / WEIGHTS)
+    write_atomically(folder / WEIGHTS, serialise(weights(network)))
     write_json(folder / CONFIG, config)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mnist_diffusion.files import paths
+from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.files.jsonfile import to_text
 from mnist_diffusion.reporting import findings, verdict
 from mnist_diffusion.reporting.charts import bundle
@@ -103,10 +103,7 @@ def _row(cell: CellResult) -> dict[str, float]:
 def publish(files: Mapping[Path, bytes]) -> None:
     """Write each file whole, then drop tables and figures that are no longer part of the report."""
     for path, content in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        write_atomically(path, content)
     for folder, suffixes in (
         (paths.TABLES, {".csv"}),
         (paths.FIGURES, {".png", ".gif"}),

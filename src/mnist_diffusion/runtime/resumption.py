@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 import time
@@ -15,6 +14,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from mnist_diffusion.files import paths
+from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.runtime.errors import UserError
 
 FOLDER = paths.WORK / "resume"
@@ -69,8 +69,7 @@ class Resumption:
         metadata = {"text": text, "digest": _digest(tensors, self._key, text)}
         path = self._folder / f"{self._key[:16]}-{part:06d}{SUFFIX}"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            _write(path, serialise(tensors, metadata))
+            write_atomically(path, serialise(tensors, metadata), durable=True)
         except OSError as error:
             raise UserError(
                 f"{path}: not written ({error.strerror}); mend that and run `dvc repro` again: "
@@ -101,22 +100,3 @@ class Resumption:
 def _digest(tensors: dict[str, Tensor], key: str, text: str) -> str:
     """Without metadata the same tensors are always the same bytes."""
     return hashlib.sha256(serialise(tensors) + f"{key}\n{text}".encode()).hexdigest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Through a temporary file, and on the disk before it has its name: power may fail as well."""
-    temporary = path.with_name(f".{path.name}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -1,9 +1,12 @@
-"""JSON files: what is written comes back, and what nobody wrote is refused in one line."""
+"""Files: what is written comes back, and what nobody wrote is refused in one line."""
 
 import math
+import os
+from pathlib import Path
 
 import pytest
 
+from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.files.jsonfile import read_json, to_text, write_json
 from mnist_diffusion.runtime.errors import UserError
 
@@ -60,3 +63,29 @@ def test_a_write_that_fails_leaves_what_was_there_and_no_scraps(tmp_path):
     with pytest.raises(ValueError, match="Out of range"):
         write_json(tmp_path / "nan.json", math.nan)
     assert [path.name for path in tmp_path.iterdir()] == ["content.json"]
+
+
+def test_a_file_appears_whole_and_an_error_leaves_the_one_before(tmp_path, monkeypatch):
+    path = tmp_path / "new/words.txt"
+    write_atomically(path, "é")
+    assert path.read_bytes() == "é".encode()
+
+    def renamed(part, target):
+        assert target == path and part.read_bytes() == b"second" and path.read_text() == "é"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", renamed)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, b"second")
+    assert [file.name for file in path.parent.iterdir()] == ["words.txt"]
+    assert path.read_text() == "é"
+
+
+def test_what_must_last_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(os, "fsync", lambda _: done.append("sync"))
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda *names: (done.append("name"), replace(*names)))
+    write_atomically(tmp_path / "a", b"1")
+    write_atomically(tmp_path / "b", b"2", durable=True)
+    assert done == ["name", "sync", "name", "sync"]
