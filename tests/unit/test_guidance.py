@@ -75,6 +75,16 @@ def test_rescaling_brings_back_each_images_contrast() -> None:
     torch.testing.assert_close(rescaled(wide, plain, 1.0), plain)
 
 
+def test_an_image_without_contrast_is_not_rescaled_and_the_others_are_as_alone() -> None:
+    """A flat one has no contrast to bring back: diffusers divides by it (issue 13425)."""
+    wide, plain = images() * 3, images()
+    wide[1] = 0.5
+    both = rescaled(wide, plain, 0.7)
+    assert torch.equal(both[1], wide[1])
+    for k in (0, 2):
+        assert torch.equal(both[k], rescaled(wide[k : k + 1], plain[k : k + 1], 0.7)[0])
+
+
 def test_bounds_come_after_guidance() -> None:
     over = guided(Counted(1.0), Counted(-1.0), 8.0)
     loose = over(images(), AT)

@@ -47,10 +47,12 @@ def rescaled(guided: Tensor, conditional: Tensor, phi: float) -> Tensor:
     """Bring each image's contrast back to the conditional's, by a share phi of the way.
 
     Guidance widens the range of x0, which looks over-exposed (Lin et al. 2024, section 3.4). Theirs
-    rescales what the network puts out; on x0 the same phi is another strength.
+    rescales what the network puts out; on x0 the same phi is another strength. An image without
+    contrast stays as it is.
     """
     dims = tuple(range(1, guided.ndim))
-    ratio = conditional.std(dim=dims, keepdim=True) / guided.std(dim=dims, keepdim=True)
+    contrast = guided.std(dim=dims, keepdim=True)
+    ratio = torch.where(contrast > 0, conditional.std(dim=dims, keepdim=True) / contrast, 1.0)
     return guided * torch.lerp(torch.ones_like(ratio), ratio, phi)
 
 
