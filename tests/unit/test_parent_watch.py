@@ -21,9 +21,6 @@ STAGE = """
 import os, sys, time
 from pathlib import Path
 from mnist_diffusion.runtime import parent_watch
-if len(sys.argv) > 2:
-    del os.pidfd_open
-    parent_watch.SECONDS_BETWEEN_LOOKS = 0.1
 parent_watch.exit_with_parent()
 place = Path(sys.argv[1])
 place.with_suffix(".new").write_text(str(os.getpid()))
@@ -40,10 +37,10 @@ SHELLS = {
 class Pipeline:
     """A DVC, a shell and a stage."""
 
-    def __init__(self, folder: Path, shell: list[str], *flags: str):
+    def __init__(self, folder: Path, shell: list[str]):
         self.place = folder / "stage"
         (folder / "stage.py").write_text(STAGE)
-        words = [sys.executable, str(folder / "stage.py"), str(self.place), *flags]
+        words = [sys.executable, str(folder / "stage.py"), str(self.place)]
         self.dvc = subprocess.Popen(
             [sys.executable, "-c", DVC, " ".join(words), *shell],
             stderr=subprocess.PIPE,
@@ -92,14 +89,6 @@ def test_a_stage_ends_with_a_shell_between(tmp_path):
     assert shells[0].pid != stage.pid
     shells[0].kill()
     assert ended(stage)
-
-
-def test_where_the_kernel_tells_of_no_death_the_stage_looks(tmp_path):
-    pipeline = Pipeline(tmp_path, SHELLS["a shell that stays"], "old")
-    stage = pipeline.stage()
-    pipeline.dvc.kill()
-    assert ended(stage)
-    pipeline.dvc.communicate()
 
 
 def test_a_stage_whose_dvc_died_first_does_not_begin(tmp_path):

@@ -1,23 +1,22 @@
 """A stage ends with the DVC that runs it.
 
-DVC that is killed leaves its stage behind, and the next DVC starts another: both would write one
-output. There can be a shell between the two, so the death of the parent alone tells nothing.
+DVC that is killed leaves its stage behind, and the next DVC starts another: that one would find the
+first one's lock. There can be a shell between the two, so the death of the parent alone tells
+nothing.
 """
 
 import os
-import select
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Thread
-from typing import NoReturn
 
 import psutil
 
 MARK = "DVC_STAGE"
 """DVC sets this for what it runs, and has it not, or another, itself."""
-SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_TO_END = 10.0
 """What an interrupted process has to put its files in order."""
 
@@ -26,10 +25,10 @@ def exit_with_parent() -> None:
     """Kill this process as soon as DVC, or a shell between, ends; nothing where DVC is not."""
     if MARK not in os.environ:
         return
-    line = _line_to_dvc()
-    if not line or os.getsid(line[-1].pid) != os.getsid(0):
-        _die()  # DVC is dead already, and this process was adopted
-    Thread(target=_follow, args=[line], name="parent-watch", daemon=True).start()
+    ancestors = _up_to_dvc()
+    if not ancestors or os.getsid(ancestors[-1].pid) != os.getsid(0):
+        _kill_self()  # DVC is dead already, and this process was adopted
+    _when_one_ends(ancestors, _kill_self)
 
 
 def interrupt_with_parent(parent: int) -> None:
@@ -37,18 +36,18 @@ def interrupt_with_parent(parent: int) -> None:
 
     For DVC, which must not be killed while it writes its lock.
     """
-    line = [psutil.Process(parent)] if psutil.pid_exists(parent) else []
-    Thread(target=_interrupt_after, args=[line], name="parent-watch", daemon=True).start()
+    alive = [psutil.Process(parent)] if psutil.pid_exists(parent) else []
+    _when_one_ends(alive, _interrupt_group)
 
 
-def _line_to_dvc() -> list[psutil.Process]:
+def _up_to_dvc() -> list[psutil.Process]:
     """The shells that DVC has started to run us, if any, and DVC itself."""
-    line = []
+    ancestors = []
     for ancestor in psutil.Process().parents():
-        line.append(ancestor)
+        ancestors.append(ancestor)
         if _mark(ancestor) != os.environ[MARK]:
             break
-    return line
+    return ancestors
 
 
 def _mark(process: psutil.Process) -> str | None:
@@ -57,52 +56,32 @@ def _mark(process: psutil.Process) -> str | None:
     return None
 
 
-def _follow(line: Sequence[psutil.Process]) -> NoReturn:
-    _wait_for_end(line)
-    _die()
+def _when_one_ends(processes: Sequence[psutil.Process], act: Callable[[], None]) -> None:
+    """Look now and then, in a thread; of no processes one has ended already."""
 
-
-def _interrupt_after(line: Sequence[psutil.Process]) -> None:
-    if line:
-        _wait_for_end(line)
-    os.killpg(0, signal.SIGINT)
-    time.sleep(SECONDS_TO_END)
-    os.killpg(0, signal.SIGKILL)
-
-
-def _wait_for_end(line: Sequence[psutil.Process]) -> None:
-    """Return as soon as one of them has ended."""
-    try:
-        _sleep_until_one_ends(line)
-    except OSError:  # an older kernel, or another system
-        while all(map(_alive, line)):
+    def watch() -> None:
+        while processes and all(map(_alive, processes)):
             time.sleep(SECONDS_BETWEEN_LOOKS)
+        act()
 
-
-def _sleep_until_one_ends(line: Sequence[psutil.Process]) -> None:
-    """Sleep in the kernel; OSError where it does not offer that."""
-    if not hasattr(os, "pidfd_open"):
-        raise OSError
-    ends = select.poll()
-    for process in line:
-        try:
-            ends.register(os.pidfd_open(process.pid), select.POLLIN)
-        except ProcessLookupError:
-            return
-    # An id that was given to another process meanwhile is told by the time of its start.
-    if all(map(_alive, line)):
-        ends.poll()
+    Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 def _alive(process: psutil.Process) -> bool:
+    """Whether it runs: not a zombie, nor another process with its id."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def _die() -> NoReturn:
+def _interrupt_group() -> None:
+    os.killpg(0, signal.SIGINT)
+    time.sleep(SECONDS_TO_END)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _kill_self() -> None:
     with suppress(OSError):
         os.write(2, f"{os.environ[MARK]}: DVC has ended, so this ends too\n".encode())
     os.kill(os.getpid(), signal.SIGKILL)
-    raise SystemExit(1)

@@ -48,14 +48,15 @@ def parallel_map(
     Only as many are begun as there are threads, beyond those that were asked for. Not to be called
     from within `function`.
     """
-    if device.type != "cpu" or worker_count() == 1:
+    workers = worker_count()
+    if device.type != "cpu" or workers == 1:
         yield from map(function, items)
         return
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
             waiting.append(_pool().submit(function, item))
-            if len(waiting) > worker_count():
+            if len(waiting) > workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
