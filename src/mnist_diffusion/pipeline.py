@@ -32,6 +32,9 @@ class Stage:
     report: Callable[[str], Path] | None = None
     """The JSON it publishes beside, or in place of, a folder."""
 
+    pictures: Callable[[str], Path] | None = None
+    """An array of digits to look at, which the report digests."""
+
     def address(self, name: str | None = None) -> str:
         """As DVC calls it: `prepare`, `train@cosine-class`."""
         return f"{self.name}@{name}" if name else self.name
@@ -89,7 +92,13 @@ STAGES = {
         Stage("train", "Train one denoiser.", per="run", folder=paths.model),
         Stage("sample", "Draw one sample set.", per="cell", folder=paths.samples),
         Stage("evaluate", "Judge one sample set.", per="cell", report=paths.metrics),
-        Stage("fd_curve", "Judge one run along its training.", per="run", report=paths.fd_curve),
+        Stage(
+            "fd_curve",
+            "Judge one run along its training.",
+            per="run",
+            report=paths.fd_curve,
+            pictures=paths.snapshots,
+        ),
         Stage(
             "compare",
             "Compare the cells of each table, with verdicts.",

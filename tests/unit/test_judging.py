@@ -14,7 +14,7 @@ from mnist_diffusion.evaluation.bootstrap import proportion_interval
 from mnist_diffusion.evaluation.distances import ReferenceStatistics
 from mnist_diffusion.evaluation.real import load_classes, load_real
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.provenance.digests import arrays_digest
+from mnist_diffusion.provenance.digests import array_digest, arrays_digest
 from mnist_diffusion.settings import load_settings
 from mnist_diffusion.stages import evaluate
 from mnist_diffusion.tracking.records import record_of
@@ -113,6 +113,13 @@ def test_mlflow_is_told_plain_numbers(here: Path, cell: str) -> None:
     assert {"memorisation_share_closer", "pixels_saturated_real"} < set(logged)
     assert all(isinstance(value, int | float) for value in logged.values())
     assert "autoencoder_sha256" in record_of("evaluate", cell).tags
+
+
+def test_a_few_digits_of_each_snapshot_stay(here: Path) -> None:
+    report = told("reports/fd_curve/cosine-class.json")
+    digits = np.load("data/snapshots/cosine-class.npy")
+    assert digits.shape == (len(report["points"]), 20, 28, 28)
+    assert report["digits_sha256"] == array_digest(digits)
 
 
 def test_judging_again_gives_the_same_bytes(published_copy: Path) -> None:

@@ -20,7 +20,7 @@ TRAINED = Record({"lr": 3e-4}, {"final_loss": 0.1}, {"weights_sha256": "cd" * 32
 OTHER = replace(RECORD, metrics={"relative_fd": 0.5})
 FINISHED = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
-CELL = Result("evaluate", "a", RECORD, 10.0, "smoke", FINISHED, {"git_commit": "ab" * 20})
+CELL = Result("evaluate", "a", RECORD, 10.0, "smoke", FINISHED, {"git_commit": "ab" * 20}, 50.0)
 ALL = [
     Result("prepare", None, RECORD),
     Result("train", "a", TRAINED, 60.0),

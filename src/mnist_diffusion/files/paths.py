@@ -49,6 +49,11 @@ def fd_curve(run: str) -> Path:
     return REPORTS / "fd_curve" / f"{run}.json"
 
 
+def snapshots(run: str) -> Path:
+    """A few digits of each snapshot of a run, (snapshots, 20, 28, 28) uint8."""
+    return Path("data/snapshots") / f"{run}.npy"
+
+
 def tstr(cell: str) -> Path:
     """How well a cell's digits teach to read real ones."""
     return REPORTS / "tstr" / f"{cell}.json"

@@ -1,10 +1,15 @@
-"""fd_curve: how good a run's images were along its training, to reports/fd_curve/<run>.json."""
+"""fd_curve: how good a run's images were along its training, to reports/fd_curve/<run>.json.
+
+A few of the images stay in data/snapshots/<run>.npy.
+"""
 
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from mnist_diffusion.dataset.scaling import to_tensor, to_uint8
@@ -24,11 +29,13 @@ from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.origin import code_card, origin
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
-from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw
 from mnist_diffusion.settings import Choices, Settings, WholeCell
 from mnist_diffusion.stages.outcome import Outcome
 from mnist_diffusion.stages.sample import load_denoiser
+
+KEPT = 20
+"""Images of each snapshot that stay, two of each digit."""
 
 
 def run(settings: Settings, name: str) -> Outcome:
@@ -43,17 +50,21 @@ def run(settings: Settings, name: str) -> Outcome:
     described = read_json(paths.REFERENCE_REPORT)
     reference = load_statistics()
     batch_size = read_manifest(folder)["training"]["recipe"]["batch_size"]
-    points = []
+    points, kept = [], []
     snapshots = _snapshots(folder)
     for step, path in track(snapshots, total=len(snapshots), description=name, unit="snapshot"):
         checkpoint.put(denoiser.network, path)
+        batches = draw(denoiser, _cell(settings, name), settings.sample)
+        images = to_uint8(torch.cat([batch.images for batch in batches]))
         point = {"step": step, "images": step * batch_size}
-        points.append(point | _judged(denoiser, settings, name, classifier, reference))
+        points.append(point | _judged(images, classifier, device, reference))
+        kept.append(images[:KEPT])
     floor = described["floors"][str(settings.fd_curve.count)]
     report = {
         "run": name,
         **taken.parameters,
         "points": points,
+        "digits_sha256": array_digest(np.stack(kept)),
         "fd_floor": floor["fd"]["mean"],
         "relative_fd_floor": floor["relative_fd"]["mean"],
         "made_from": taken.made_from,
@@ -61,6 +72,8 @@ def run(settings: Settings, name: str) -> Outcome:
         "environment": environment(device),
     }
     taken.verify()
+    paths.snapshots(name).parent.mkdir(parents=True, exist_ok=True)
+    np.save(paths.snapshots(name), np.stack(kept), allow_pickle=False)
     write_json(paths.fd_curve(name), report)
     return Outcome(settings.fd_curve.count * len(points))
 
@@ -77,17 +90,13 @@ def _snapshots(folder: Path) -> list[tuple[int, Path]]:
 
 
 def _judged(
-    denoiser: TrainedDenoiser,
-    settings: Settings,
-    name: str,
+    images: NDArray[np.uint8],
     classifier: nn.Module,
+    device: torch.device,
     reference: ReferenceStatistics,
 ) -> dict[str, Any]:
-    """The distance of images from the denoiser as it is now."""
-    cell = _cell(settings, name)
-    batches = draw(denoiser, cell, settings.sample)
-    images = to_uint8(torch.cat([batch.images for batch in batches]))
-    features = judge(classifier, to_tensor(images), denoiser.device).features
+    """The distance of a snapshot's images, (n, 28, 28)."""
+    features = judge(classifier, to_tensor(images), device).features
     distance = frechet_distance(reference, features)
     return {
         "fd": distance,

@@ -30,5 +30,7 @@ class FdCurveReport(Sourced):
     steps: int
     guidance: float
     points: Annotated[list[CurvePoint], Field(min_length=1)]
+    digits_sha256: Digest
+    """Of data/snapshots/<run>.npy."""
     fd_floor: float
     relative_fd_floor: float

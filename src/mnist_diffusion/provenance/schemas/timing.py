@@ -12,10 +12,10 @@ class Timing(Strict):
     threads: int | None = None
     """How many worked at it."""
     images_per_second: float | None = None
-    tags: dict[str, str]
-    """Digests of what the timed stage read and wrote."""
     finished: str
     """UTC, ISO 8601."""
     git_commit: str | None = None
     git_dirty: bool | None = None
+    dvc_experiment: str | None = None
+    """Its name, under `dvc exp run`."""
     manifest_sha256: Digest | None = None
