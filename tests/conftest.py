@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_diffusion.dataset import canonical
+from mnist_diffusion.dataset import mnist
 from mnist_diffusion.dataset.fetch import fetch
 from mnist_diffusion.runtime.instructions import limit_instructions
 
@@ -20,7 +20,7 @@ def raw_mnist() -> Path:
     The cache outlives the tests, which would otherwise fetch the files each time.
     """
     raw, cache = REPOSITORY / "data/raw", REPOSITORY / ".work/mnist"
-    if not canonical.missing(raw):
+    if not mnist.missing(raw):
         return raw
     fetch(cache)
     return cache

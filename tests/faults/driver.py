@@ -29,9 +29,9 @@ from mnist_diffusion.runtime import resumption
 from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.training import state
+from mnist_diffusion.training import run_state
 from mnist_diffusion.training.denoising import Denoising
-from mnist_diffusion.training.ema import ExponentialAverage
+from mnist_diffusion.training.optim import ExponentialAverage
 
 STAGES = {
     n: importlib.import_module(f"mnist_diffusion.stages.{n}")
@@ -111,8 +111,8 @@ def child(order: dict[str, Any]) -> NoReturn:
     os.dup2(log, 1)
     os.dup2(log, 2)
     # Time is counted in steps: a state is due after as many.
-    state.time = SimpleNamespace(monotonic=itertools.count().__next__)  # type: ignore[attr-defined]
-    state.SAVE_EVERY_SECONDS, state.SAVE_SHARE = order.get("every", 0), float("inf")
+    run_state.time = SimpleNamespace(monotonic=itertools.count().__next__)  # type: ignore[attr-defined]
+    run_state.SAVE_EVERY_SECONDS, run_state.SAVE_SHARE = order.get("every", 0), float("inf")
     stage, names = order["stage"], [order["name"]] if order.get("name") else []
     if stage in OUTS:
         shutil.rmtree(OUTS[stage](*names), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Spoilt digits, and which metric sees what of them."""
+"""Corrupted digits, and which metric detects what of them."""
 
 from functools import cache
 
@@ -10,20 +10,19 @@ from scipy import ndimage
 from sklearn.linear_model import RidgeClassifier
 from torch import Tensor, nn
 
-from mnist_diffusion.dataset.idx import read_digits
-from mnist_diffusion.dataset.scaling import to_tensor
-from mnist_diffusion.evaluation.corruptions import CORRUPTIONS, Pool
-from mnist_diffusion.evaluation.distances import ReferenceStatistics
-from mnist_diffusion.evaluation.ladder import (
+from mnist_diffusion.dataset.mnist import Digits, read_digits
+from mnist_diffusion.dataset.pixels import to_tensor
+from mnist_diffusion.evaluation.corruption import (
+    CORRUPTIONS,
+    EXPECTED,
     LOWER_IS_BETTER,
     METRICS,
-    MUST_SEE,
-    spread,
-    verdict,
-    worse_by,
+    degradation,
+    detection,
 )
-from mnist_diffusion.evaluation.panel import Panel
-from mnist_diffusion.evaluation.real import Real
+from mnist_diffusion.evaluation.features import Extractors
+from mnist_diffusion.evaluation.frechet import ReferenceStatistics
+from mnist_diffusion.evaluation.scores import Real, spread, summary
 from mnist_diffusion.runtime.errors import UserError
 
 N = 250
@@ -37,14 +36,14 @@ LADDER = {
 }
 
 
-def pool(count: int = 200) -> Pool:
+def pool(count: int = 200) -> Digits:
     """Images whose first pixel says which they are."""
     images = default_rng(0).integers(0, 256, (count, 28, 28)).astype(np.uint8)
     images[:, 0, 0] = np.arange(count)
-    return Pool(images, default_rng(1).integers(0, 10, count))
+    return Digits(images, default_rng(1).integers(0, 10, count))
 
 
-def spoilt(name: str, severity: float, n: int = 60, seed: int = 0) -> Pool:
+def corrupted(name: str, severity: float, n: int = 60, seed: int = 0) -> Digits:
     return CORRUPTIONS[name](pool(), n, severity, default_rng(seed))
 
 
@@ -60,7 +59,7 @@ def test_every_corruption_gives_as_many_digits_and_leaves_the_pool_alone(name: s
 
 @pytest.mark.parametrize("name", ["blur", "noise", "erosion"])
 def test_looks_change_and_labels_do_not(name: str) -> None:
-    mild, strong = (spoilt(name, severity) for severity in LADDER[name])
+    mild, strong = (corrupted(name, severity) for severity in LADDER[name])
     clean = pool().images[:60].astype(float)
     assert np.array_equal(strong.labels, pool().labels[:60])
     moved = [np.abs(digits.images - clean).mean() for digits in (mild, strong)]
@@ -70,14 +69,14 @@ def test_looks_change_and_labels_do_not(name: str) -> None:
 def test_blur_stays_within_an_image_and_is_a_gaussian() -> None:
     images = np.zeros((2, 28, 28), dtype=np.uint8)
     images[0, 14, 14] = 255
-    found = CORRUPTIONS["blur"](Pool(images, np.zeros(2, dtype=np.int64)), 2, 1.2, default_rng(0))
+    found = CORRUPTIONS["blur"](Digits(images, np.zeros(2, dtype=np.int64)), 2, 1.2, default_rng(0))
     assert found.images[1].max() == 0
     expected = ndimage.gaussian_filter(images[0].astype(float), 1.2)
     assert np.abs(found.images[0] - expected).max() <= 0.5
 
 
 def test_noise_has_the_deviation_it_says() -> None:
-    grey = Pool(np.full((40, 28, 28), 128, dtype=np.uint8), np.zeros(40, dtype=np.int64))
+    grey = Digits(np.full((40, 28, 28), 128, dtype=np.uint8), np.zeros(40, dtype=np.int64))
     noisy = CORRUPTIONS["noise"](grey, 40, 0.1, default_rng(0)).images.astype(float)
     assert noisy.std() == pytest.approx(25.5, rel=0.02)
 
@@ -85,7 +84,7 @@ def test_noise_has_the_deviation_it_says() -> None:
 def test_erosion_takes_a_pixel_off_each_side() -> None:
     images = np.zeros((1, 28, 28), dtype=np.uint8)
     images[0, 5:12, 5:12] = 200
-    digits = Pool(images, np.zeros(1, dtype=np.int64))
+    digits = Digits(images, np.zeros(1, dtype=np.int64))
     full, half = (CORRUPTIONS["erosion"](digits, 1, s, default_rng(0)).images[0] for s in (1, 0.5))
     assert (full[6:11, 6:11] == 200).all()
     assert full.sum() == 200 * 25
@@ -93,35 +92,35 @@ def test_erosion_takes_a_pixel_off_each_side() -> None:
 
 
 def test_dropped_classes_are_gone_and_nothing_is_there_twice() -> None:
-    digits = spoilt("dropped-class", 3)
+    digits = corrupted("dropped-class", 3)
     assert set(digits.labels) == set(range(7))
     assert len(set(digits.images[:, 0, 0])) == 60
 
 
 def test_too_many_dropped_classes_are_refused() -> None:
     with pytest.raises(UserError, match=r"dropped-class: without 9 classes 1?\d test digits are"):
-        spoilt("dropped-class", 9)
+        corrupted("dropped-class", 9)
 
 
 def test_duplicates_are_copies_with_their_labels() -> None:
-    digits = spoilt("duplicates", 0.9)
+    digits = corrupted("duplicates", 0.9)
     assert len(set(digits.images[:, 0, 0])) == 6
     assert (pool().labels[digits.images[:, 0, 0]] == digits.labels).all()
 
 
 def test_wrong_labels_are_as_many_as_said_and_all_wrong() -> None:
-    digits = spoilt("wrong-labels", 0.25)
+    digits = corrupted("wrong-labels", 0.25)
     assert (digits.labels != pool().labels[:60]).sum() == 15
     assert np.array_equal(digits.images, pool().images[:60])
     assert set(digits.labels) <= set(range(10))
 
 
-def test_distance_from_the_floor_is_in_widths_of_it_and_worse_is_more() -> None:
-    floor = spread([1.0, 3.0, 2.0])
-    assert floor == {"mean": 2.0, "low": 1.0, "high": 3.0}
-    assert worse_by("kid", 6.0, floor) == 2
-    assert worse_by("recall", 6.0, floor) == -2
-    assert worse_by("kid", 2.0, spread([2.0, 2.0])) == 0
+def test_degradation_is_in_widths_of_the_real_range() -> None:
+    real = spread([1.0, 3.0, 2.0])
+    assert real == {"mean": 2.0, "low": 1.0, "high": 3.0}
+    assert degradation("kid", 6.0, real) == 2
+    assert degradation("recall", 6.0, real) == -2
+    assert degradation("kid", 2.0, spread([2.0, 2.0])) == 0
 
 
 @pytest.mark.parametrize(
@@ -131,24 +130,24 @@ def test_distance_from_the_floor_is_in_widths_of_it_and_worse_is_more() -> None:
         ([0.2, 0.5, 0.9], False),  # never out of the range of real sets
         ([5.0, 9.0, 8.9], True),  # saturated
         ([3.2, 2.1, 11.0, 54.0], True),  # a small step back on a long way
-        ([9.0, 2.0, 3.0], False),  # stronger spoiling looks better
+        ([9.0, 2.0, 3.0], False),  # a stronger corruption looks better
         ([-3.0, -5.0, -9.0], False),  # out of the range, on the good side
     ],
 )
 def test_to_see_is_to_leave_the_real_range_further_and_further(
     worse: list[float], sees: bool
 ) -> None:
-    found = verdict("blur", "precision", worse)
+    found = detection("blur", "precision", worse)
     assert (found["sees"], found["must"], found["blind"]) == (sees, True, not sees)
     assert found["flattered"] == (min(worse) < -1)
-    unasked = verdict("wrong-labels", "precision", worse)
+    unasked = detection("wrong-labels", "precision", worse)
     assert not unasked["must"]
     assert not unasked["blind"]
 
 
 def test_every_metric_and_corruption_is_somebodys() -> None:
-    assert set(MUST_SEE) == set(LOWER_IS_BETTER) == set(METRICS)
-    assert {name for seen in MUST_SEE.values() for name in seen} == set(CORRUPTIONS)
+    assert set(EXPECTED) == set(LOWER_IS_BETTER) == set(METRICS)
+    assert {name for seen in EXPECTED.values() for name in seen} == set(CORRUPTIONS)
 
 
 class Filters(nn.Module):
@@ -172,7 +171,7 @@ class Judge(nn.Module):
 
     def __init__(self, images: Tensor, labels: np.ndarray):
         super().__init__()
-        self.features, self.encode = Filters(images, 5, seed=0), Filters(images, 3, seed=1)
+        self.features, self.encoder = Filters(images, 5, seed=0), Filters(images, 3, seed=1)
         ridge = RidgeClassifier().fit(self.features(images).numpy(), labels)
         self.weight = torch.from_numpy(ridge.coef_).float()
         self.bias = torch.from_numpy(ridge.intercept_).float()
@@ -183,34 +182,36 @@ class Judge(nn.Module):
 
 
 class Bench:
-    """Real digits and a panel that needs no training."""
+    """Real digits and extractors that need no training."""
 
     def __init__(self, raw):
         training, testing = read_digits(raw, "train"), read_digits(raw, "t10k")
         images = to_tensor(training.images[:4000])
         self.judge = Judge(images, training.labels[:4000])
-        self.test = Pool(*testing)
-        self.panel = Panel(self.judge, self.judge, torch.device("cpu"))
+        self.test = testing
+        self.extractors = Extractors(self.judge, self.judge, torch.device("cpu"))
         compared = to_tensor(testing.images[:N])
         self.real = Real(self._statistics(self.judge(images)[0]), self.judge(compared)[0])
-        self.second = Real(self._statistics(self.judge.encode(images)), self.judge.encode(compared))
-        floors = [self.scores(self.set(k, default_rng(k))) for k in range(10)]
-        self.floor = {metric: spread([f[metric] for f in floors]) for metric in METRICS}
+        self.second = Real(
+            self._statistics(self.judge.encoder(images)), self.judge.encoder(compared)
+        )
+        baselines = [self.scores(self.set(k, default_rng(k))) for k in range(10)]
+        self.baseline = {metric: spread([f[metric] for f in baselines]) for metric in METRICS}
 
     @staticmethod
     def _statistics(features: Tensor) -> ReferenceStatistics:
         return ReferenceStatistics.of(features)
 
-    def pool(self, randomness: Generator) -> Pool:
+    def pool(self, randomness: Generator) -> Digits:
         order = N + randomness.permutation(len(self.test.labels) - N)
-        return Pool(self.test.images[order], self.test.labels[order])
+        return Digits(self.test.images[order], self.test.labels[order])
 
-    def set(self, seed: int, randomness: Generator) -> Pool:
+    def set(self, seed: int, randomness: Generator) -> Digits:
         chosen = self.pool(randomness)
-        return Pool(chosen.images[:N], chosen.labels[:N])
+        return Digits(chosen.images[:N], chosen.labels[:N])
 
-    def scores(self, digits: Pool) -> dict[str, float]:
-        return self.panel.scores(digits, self.real, self.second)
+    def scores(self, digits: Digits) -> dict[str, float]:
+        return summary(self.extractors.judge(*digits), self.real, self.second)
 
     @cache  # noqa: B019  # one bench a session
     def worse(self, name: str) -> dict[str, list[float]]:
@@ -218,7 +219,7 @@ class Bench:
             self.scores(CORRUPTIONS[name](self.pool(default_rng(0)), N, severity, default_rng(9)))
             for severity in LADDER[name]
         ]
-        return {m: [worse_by(m, f[m], self.floor[m]) for f in found] for m in METRICS}
+        return {m: [degradation(m, f[m], self.baseline[m]) for f in found] for m in METRICS}
 
 
 @pytest.fixture(scope="session")
@@ -229,14 +230,14 @@ def bench(raw_mnist) -> Bench:
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_sees_what_it_is_for(bench: Bench, metric: str) -> None:
     """Density alone is let off: Naeem et al. bound it by nothing, and narrow sets raise it."""
-    for name in MUST_SEE[metric]:
+    for name in EXPECTED[metric]:
         worse = bench.worse(name)[metric]
-        assert verdict(name, metric, worse)["sees"] or metric == "density", (name, worse)
+        assert detection(name, metric, worse)["sees"] or metric == "density", (name, worse)
 
 
 def test_labels_are_seen_by_accuracy_alone(bench: Bench) -> None:
     for metric, worse in bench.worse("wrong-labels").items():
-        assert verdict("wrong-labels", metric, worse)["sees"] == (metric == "accuracy")
+        assert detection("wrong-labels", metric, worse)["sees"] == (metric == "accuracy")
 
 
 def test_recall_and_not_precision_is_there_for_what_is_missing(bench: Bench) -> None:
@@ -248,4 +249,4 @@ def test_recall_and_not_precision_is_there_for_what_is_missing(bench: Bench) -> 
 def test_real_digits_are_within_the_real_range(bench: Bench) -> None:
     fresh = bench.scores(bench.set(0, default_rng(99)))
     for metric in METRICS:
-        assert worse_by(metric, fresh[metric], bench.floor[metric]) < 3
+        assert degradation(metric, fresh[metric], bench.baseline[metric]) < 3

@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from mnist_diffusion.evaluation.corruptions import CORRUPTIONS
-from mnist_diffusion.evaluation.ladder import METRICS
+from mnist_diffusion.evaluation.corruption import CORRUPTIONS, METRICS
 from mnist_diffusion.files.yamlfile import read_yaml
 
 

@@ -7,17 +7,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from mnist_diffusion.evaluation.comparison import (
+from mnist_diffusion.evaluation.features import JudgedSet
+from mnist_diffusion.evaluation.frechet import ReferenceStatistics, frechet_distance
+from mnist_diffusion.evaluation.paired import (
     NETWORKS,
-    Arena,
+    Drawing,
+    Pair,
+    PairedComparisons,
     accuracy_difference,
     difference,
     holm,
+    pairs,
+    unmatched,
     verdict,
 )
-from mnist_diffusion.evaluation.distances import ReferenceStatistics, frechet_distance
-from mnist_diffusion.evaluation.features import Judgement
-from mnist_diffusion.evaluation.pairing import Judged, Pair, pairs, unmatched
 
 LEVEL = 0.95
 
@@ -96,24 +99,21 @@ def judged(
     features: Tensor,
     labels: Tensor,
     *,
-    guidance: float = 1.0,
-    seed: int = 0,
     seen: Tensor = None,
     second: Tensor = None,
-) -> Judged:
+) -> JudgedSet:
     seen = labels if seen is None else seen
     probabilities = torch.nn.functional.one_hot(seen.clamp(min=0), 10).double()
     second = features if second is None else second
-    return Judged(Judgement(features, probabilities), second, labels, guidance, seed)
+    return JudgedSet(features, probabilities, second, labels)
 
 
-def named(**cells: tuple[int, float, int]) -> dict[str, Judged]:
+def named(**cells: tuple[int, float, int]) -> dict[str, Drawing]:
     """Cells by their count (negative: no digits were asked for), guidance and seed."""
     found = {}
     for name, (count, guidance, seed) in cells.items():
         labels = torch.arange(count) % 10 if count > 0 else torch.full((-count,), -1)
-        features = torch.zeros(abs(count), 2)
-        found[name] = judged(features, labels, guidance=guidance, seed=seed)
+        found[name] = Drawing(labels, guidance, seed)
     return found
 
 
@@ -154,8 +154,8 @@ def test_two_baselines_meet_once() -> None:
 
 def test_the_same_digits_in_another_order_are_not_the_same_question() -> None:
     cells = {
-        "up": judged(torch.zeros(20, 2), torch.arange(20) % 10),
-        "down": judged(torch.zeros(20, 2), torch.arange(20).flip(0) % 10),
+        "up": Drawing(torch.arange(20) % 10, 1.0, 0),
+        "down": Drawing(torch.arange(20).flip(0) % 10, 1.0, 0),
     }
     assert unmatched(cells, ["up"], cells) == ["down"]
 
@@ -172,7 +172,9 @@ class World:
         self.shifts[:, 0] = torch.tensor([0.5, 0.5 + shift])
         self.truth = float(self.shifts.square().sum(1).diff()) / width
 
-    def arena(self, n: int, generator: torch.Generator, accuracies: tuple[float, float]) -> Arena:
+    def compared(
+        self, n: int, generator: torch.Generator, accuracies: tuple[float, float]
+    ) -> PairedComparisons:
         shared = torch.randn(n, self.width, generator=generator)
         labels = torch.arange(n) % 10
         luck = torch.rand(n, generator=generator)
@@ -184,7 +186,7 @@ class World:
             features = 0.8 * shared + 0.6 * own + shift
             cells[name] = judged(features, labels, seen=seen)
         references = dict.fromkeys(NETWORKS.values(), self.reference)
-        return Arena(cells, references, resamples=200, level=LEVEL, seed=0)
+        return PairedComparisons(cells, references, resamples=200, level=LEVEL, seed=0)
 
 
 SUM = np.random.default_rng(1).uniform(size=(2, 200_000)).mean(axis=0)
@@ -197,7 +199,7 @@ def covered(worlds: int, n: int, shift: float) -> tuple[float, float]:
     accuracies = (0.9, 0.9 + shift / 10)
     hits = np.zeros(2)
     for _ in range(worlds):
-        found = world.arena(n, generator, accuracies).differences(Pair("b", "a", n))
+        found = world.compared(n, generator, accuracies).differences(Pair("b", "a", n))
         for place, (metric, truth) in enumerate(
             (("relative_fd", world.truth), ("accuracy", shift / 10))
         ):
@@ -212,7 +214,7 @@ def false_verdicts(families: int, n: int, size: int) -> float:
     wrong = 0
     for _ in range(families):
         found = [
-            world.arena(n, generator, (0.9, 0.9)).differences(Pair("b", "a", n))
+            world.compared(n, generator, (0.9, 0.9)).differences(Pair("b", "a", n))
             for _ in range(size)
         ]
         for metric in ("relative_fd", "accuracy"):
@@ -250,10 +252,10 @@ def test_pairing_is_worth_having() -> None:
     """What both share cancels: of independent sets the difference is told less surely."""
     world, generator = World(0.1), torch.Generator().manual_seed(3)
     n = 400
-    paired = world.arena(n, generator, (0.9, 0.9))
-    other = world.arena(n, generator, (0.9, 0.9))
+    paired = world.compared(n, generator, (0.9, 0.9))
+    other = world.compared(n, generator, (0.9, 0.9))
     strangers = {"a": paired._judged["a"], "b": other._judged["b"]}
-    apart = Arena(
+    apart = PairedComparisons(
         strangers,
         dict.fromkeys(NETWORKS.values(), world.reference),
         resamples=200,
@@ -261,8 +263,8 @@ def test_pairing_is_worth_having() -> None:
         seed=0,
     )
 
-    def width(arena: Arena) -> float:
-        low, high = arena.differences(Pair("b", "a", n))["relative_fd"].interval
+    def width(compared: PairedComparisons) -> float:
+        low, high = compared.differences(Pair("b", "a", n))["relative_fd"].interval
         return high - low
 
     assert width(paired) < 0.8 * width(apart)
@@ -270,11 +272,10 @@ def test_pairing_is_worth_having() -> None:
 
 def test_a_comparison_is_of_the_first_images_of_both() -> None:
     world, generator = World(0.3), torch.Generator().manual_seed(5)
-    arena = world.arena(300, generator, (0.9, 0.9))
-    found = arena.differences(Pair("b", "a", 100))["relative_fd"].value
+    compared = world.compared(300, generator, (0.9, 0.9))
+    found = compared.differences(Pair("b", "a", 100))["relative_fd"].value
     distances = [
-        frechet_distance(world.reference, arena._judged[name].judgement.features[:100])
-        for name in "ab"
+        frechet_distance(world.reference, compared._judged[name].features[:100]) for name in "ab"
     ]
     assert found == pytest.approx((distances[1] - distances[0]) / world.width)
 
@@ -285,8 +286,8 @@ def test_accuracy_is_compared_only_where_digits_were_asked_for() -> None:
     cells = {name: judged(part, labels) for name, part in zip("ab", features, strict=True)}
     reference = ReferenceStatistics.of(torch.randn(90, 3))
     references = dict.fromkeys(NETWORKS.values(), reference)
-    arena = Arena(cells, references, resamples=20, level=LEVEL, seed=0)
-    assert set(arena.differences(Pair("b", "a", 50))) == {"relative_fd", "second_relative_fd"}
+    compared = PairedComparisons(cells, references, resamples=20, level=LEVEL, seed=0)
+    assert set(compared.differences(Pair("b", "a", 50))) == {"relative_fd", "second_relative_fd"}
 
 
 def test_each_network_measures_with_features_and_reference_of_its_own() -> None:
@@ -302,8 +303,8 @@ def test_each_network_measures_with_features_and_reference_of_its_own() -> None:
         )
         for network, width in widths.items()
     }
-    arena = Arena(cells, references, resamples=50, level=LEVEL, seed=0)
-    found = arena.differences(Pair("b", "a", 200))
+    compared = PairedComparisons(cells, references, resamples=50, level=LEVEL, seed=0)
+    found = compared.differences(Pair("b", "a", 200))
     assert found["relative_fd"].value == 0
     means = near.mean(0)
     expected = float(means.square().sum() - (means + 1).square().sum()) / 5

@@ -7,12 +7,12 @@ from scipy.linalg import sqrtm
 from torch import Tensor, nn
 
 from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, reliability, shares
-from mnist_diffusion.evaluation.distances import (
+from mnist_diffusion.evaluation.features import classify
+from mnist_diffusion.evaluation.frechet import (
     ReferenceStatistics,
     frechet_distance,
     relative_distance,
 )
-from mnist_diffusion.evaluation.features import judge
 from mnist_diffusion.evaluation.grid import grid
 
 
@@ -97,7 +97,7 @@ class Echo(nn.Module):
 def test_judging_keeps_order_and_count_at_one_shape(count: int) -> None:
     images = torch.randn(count, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     network = Echo()
-    judged = judge(network, images, torch.device("cpu"))
+    judged = classify(network, images, torch.device("cpu"))
     assert network.shape[0] == 500
     assert torch.equal(judged.features, images.flatten(1)[:, :128])
     torch.testing.assert_close(judged.probabilities, images.flatten(1)[:, 100:110].softmax(dim=1))

@@ -10,13 +10,13 @@ from mnist_diffusion.evaluation.bootstrap import (
     normal_interval,
     proportion_interval,
 )
-from mnist_diffusion.evaluation.distances import (
+from mnist_diffusion.evaluation.frechet import (
     ReferenceStatistics,
     frechet_distance,
     influences,
     resampled_distances,
 )
-from mnist_diffusion.evaluation.kernel import kernel_distance, resampled_kernel_distances
+from mnist_diffusion.evaluation.kid import kernel_distance, resampled_kernel_distances
 from mnist_diffusion.evaluation.scores import likeness, likeness_intervals
 
 REGIMES = {"near": (0.1, 1.05), "half way": (0.2, 1.1), "far": (0.5, 1.4)}

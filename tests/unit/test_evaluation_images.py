@@ -5,10 +5,13 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from mnist_diffusion.evaluation.embedding import embed
-from mnist_diffusion.evaluation.extremes import extremes
-from mnist_diffusion.evaluation.memorisation import memorisation, nearest_distances
-from mnist_diffusion.evaluation.pixels import pixel_statistics
+from mnist_diffusion.evaluation.accuracy import extremes
+from mnist_diffusion.evaluation.features import encode
+from mnist_diffusion.evaluation.pixel_scores import (
+    memorisation,
+    nearest_distances,
+    pixel_statistics,
+)
 from mnist_diffusion.networks.autoencoder import Autoencoder
 
 
@@ -52,9 +55,9 @@ def test_the_second_network_keeps_order_and_count(count: int) -> None:
     torch.manual_seed(0)
     network = Autoencoder().eval()
     images = torch.randn(count, 1, 28, 28)
-    found = embed(network, images, torch.device("cpu"))
+    found = encode(network, images, torch.device("cpu"))
     assert found.shape == (count, 64)
-    torch.testing.assert_close(found[-1:], network.encode(images[-1:]).detach())
+    torch.testing.assert_close(found[-1:], network.encoder(images[-1:]).detach())
 
 
 def test_best_and_worst_by_the_digit_asked_for() -> None:

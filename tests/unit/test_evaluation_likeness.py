@@ -7,11 +7,11 @@ from prdc import compute_prdc
 from torch import Tensor
 
 from mnist_diffusion.evaluation.bootstrap import counts
-from mnist_diffusion.evaluation.distances import ReferenceStatistics
-from mnist_diffusion.evaluation.kernel import kernel_distance, resampled_kernel_distances
-from mnist_diffusion.evaluation.neighbours import decisions, influences
-from mnist_diffusion.evaluation.real import Real, compared
-from mnist_diffusion.evaluation.scores import likeness, likeness_intervals, per_class, scores
+from mnist_diffusion.evaluation.frechet import ReferenceStatistics, per_class
+from mnist_diffusion.evaluation.kid import kernel_distance, resampled_kernel_distances
+from mnist_diffusion.evaluation.prdc import decisions, influences
+from mnist_diffusion.evaluation.reference import Real, compared
+from mnist_diffusion.evaluation.scores import likeness, likeness_intervals, scores
 from mnist_diffusion.runtime.errors import UserError
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_diffusion.dataset import canonical, fetch
+from mnist_diffusion.dataset import fetch, mnist
 from mnist_diffusion.runtime.errors import UserError
 
 CONTENT = {
@@ -26,7 +26,7 @@ CONTENT = {
 def small_files(monkeypatch):
     """Let four short files be the canonical ones."""
     for name, content in CONTENT.items():
-        monkeypatch.setitem(canonical.SHA256, name, hashlib.sha256(content).hexdigest())
+        monkeypatch.setitem(mnist.SHA256, name, hashlib.sha256(content).hexdigest())
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_when_every_source_fails_one_line_names_them_and_the_way_out(raw):
 
 def test_require_names_the_first_missing_file(raw):
     with pytest.raises(UserError, match="train-images-idx3-ubyte: not found"):
-        canonical.require(raw)
+        mnist.require(raw)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

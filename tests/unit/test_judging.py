@@ -11,8 +11,8 @@ from audited import CELLS, COUNT
 from safetensors.torch import load_file
 
 from mnist_diffusion.evaluation.bootstrap import proportion_interval
-from mnist_diffusion.evaluation.distances import ReferenceStatistics
-from mnist_diffusion.evaluation.real import load_classes, load_real
+from mnist_diffusion.evaluation.frechet import ReferenceStatistics
+from mnist_diffusion.evaluation.reference import load_classes, load_real
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest
 from mnist_diffusion.settings import load_settings

@@ -7,7 +7,7 @@ from torch import Tensor
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.runtime.seeds import generator, seeded
 from mnist_diffusion.settings import Autoencoder
-from mnist_diffusion.training.reconstruction import BLACK, spoiled, train_autoencoder
+from mnist_diffusion.training.supervised import BLACK, corrupt, reconstruction, train
 
 SETTINGS = Autoencoder(
     epochs=6, batch_size=16, learning_rate=4e-3, weight_decay=0.01, mask=8, noise=0.2, seed=0
@@ -23,31 +23,31 @@ def squares(n: int) -> Tensor:
     return images
 
 
-def train(seed: int = 0) -> tuple[list[float], dict[str, Tensor]]:
+def trained(seed: int = 0) -> tuple[list[float], dict[str, Tensor]]:
     network = seeded(lambda: checkpoint.build("autoencoder", {}), seed=0)
     settings = SETTINGS.model_copy(update={"seed": seed})
-    batches = train_autoencoder(network, squares(160), settings, torch.device("cpu"))
-    return [batch.loss for batch in batches], checkpoint.weights(network)
+    task = reconstruction(squares(160), settings, torch.device("cpu"))
+    return list(train(network, task)), checkpoint.weights(network)
 
 
 def test_training_restores_what_was_hidden() -> None:
-    losses, _ = train()
+    losses, _ = trained()
     assert len(losses) == 60
     blank = float((squares(160) - squares(160).mean()).square().mean())
     assert sum(losses[-10:]) / 10 < 0.6 * blank < sum(losses[:3]) / 3
 
 
 def test_the_loss_is_of_the_clean_image() -> None:
-    losses, _ = train()
+    losses, _ = trained()
     network = seeded(lambda: checkpoint.build("autoencoder", {}), seed=0)
     randomness = generator(0, "extractor/epoch", 0)
     clean = squares(160)[torch.randperm(160, generator=randomness)[:16]]
-    _, restored = network(spoiled(clean, SETTINGS.mask, SETTINGS.noise, randomness))
+    _, restored = network(corrupt(clean, SETTINGS.mask, SETTINGS.noise, randomness))
     assert losses[0] == pytest.approx(float((restored - clean).detach().square().mean()), rel=1e-5)
 
 
 def test_training_is_repeatable_and_its_seed_matters() -> None:
-    (losses, weights), (again, same), (others, _) = train(), train(), train(seed=1)
+    (losses, weights), (again, same), (others, _) = trained(), trained(), trained(seed=1)
     assert losses == again != others
     assert all(torch.equal(weights[key], same[key]) for key in weights)
 
@@ -55,7 +55,7 @@ def test_training_is_repeatable_and_its_seed_matters() -> None:
 @pytest.mark.parametrize("mask", [0, 1, 8, 27])
 def test_exactly_one_square_is_hidden(mask: int) -> None:
     images = torch.rand(50, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    found = spoiled(images, mask, 0.0, generator(0, "test"))
+    found = corrupt(images, mask, 0.0, generator(0, "test"))
     hidden = (found == BLACK).squeeze(1)
     assert (hidden.flatten(1).sum(dim=1) == mask**2).all()
     assert torch.equal(found.squeeze(1)[~hidden], images.squeeze(1)[~hidden])
@@ -66,12 +66,12 @@ def test_exactly_one_square_is_hidden(mask: int) -> None:
 
 def test_squares_are_everywhere() -> None:
     images = torch.ones(2000, 1, 28, 28)
-    hidden = spoiled(images, 10, 0.0, generator(0, "test")) == BLACK
+    hidden = corrupt(images, 10, 0.0, generator(0, "test")) == BLACK
     assert hidden.any(dim=0).all()
 
 
 def test_noise_has_its_deviation() -> None:
     images = torch.zeros(200, 1, 28, 28)
-    noise = spoiled(images, 0, 0.3, generator(0, "test"))
+    noise = corrupt(images, 0, 0.3, generator(0, "test"))
     assert float(noise.std()) == pytest.approx(0.3, rel=0.01)
     assert float(noise.mean()) == pytest.approx(0, abs=0.005)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mnist_diffusion.dataset.scaling import to_uint8
+from mnist_diffusion.dataset.pixels import to_uint8
 from mnist_diffusion.diffusion.samplers import SAMPLERS
 from mnist_diffusion.diffusion.schedules import SCHEDULES
 from mnist_diffusion.networks import checkpoint

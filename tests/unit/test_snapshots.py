@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from mnist_diffusion.training.ema import ExponentialAverage
-from mnist_diffusion.training.snapshots import FOLDER, Snapshots
+from mnist_diffusion.training.optim import ExponentialAverage
+from mnist_diffusion.training.run_state import SNAPSHOTS, Snapshots
 
 
 def trained(steps: int, count: int) -> tuple[Snapshots, nn.Linear]:
@@ -24,7 +24,7 @@ def trained(steps: int, count: int) -> tuple[Snapshots, nn.Linear]:
 
 def written(snapshots: Snapshots, folder: Path) -> dict[str, float]:
     snapshots.write(folder)
-    files = (folder / FOLDER).iterdir()
+    files = (folder / SNAPSHOTS).iterdir()
     return {path.stem: float(load_file(path)["weight"]) for path in files}
 
 
@@ -52,7 +52,7 @@ def test_names_with_dots_come_back(tmp_path: Path) -> None:
     restored = Snapshots(network, ExponentialAverage(network, 0.5), 1, 1)
     restored.restore(snapshots.state())
     restored.write(tmp_path)
-    tensors = load_file(tmp_path / FOLDER / "1.safetensors")
+    tensors = load_file(tmp_path / SNAPSHOTS / "1.safetensors")
     expected = dict(network.named_parameters())
     assert tensors.keys() == expected.keys()
     assert all(torch.equal(tensors[name], expected[name]) for name in tensors)

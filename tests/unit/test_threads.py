@@ -13,7 +13,7 @@ from mnist_diffusion.networks.simple import SimpleDenoiser
 from mnist_diffusion.networks.unet import UNet
 from mnist_diffusion.runtime import threads
 from mnist_diffusion.runtime.threads import VARIABLE, parallel_map
-from mnist_diffusion.training.division import divided
+from mnist_diffusion.training.data_parallel import data_parallel
 
 CPU = torch.device("cpu")
 
@@ -82,7 +82,7 @@ def learned(name: str, parts: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
     net = network(name)
     x = torch.randn(6, 1, 28, 28, generator=torch.Generator().manual_seed(1))
     t, labels = torch.arange(6) * 10, torch.tensor([0, 1, -1, 3, 4, -1])
-    loss = (divided(net, parts)(x, t, labels) - x).square().mean()
+    loss = (data_parallel(net, parts)(x, t, labels) - x).square().mean()
     loss.backward()
     return loss.detach(), [p.grad for p in net.parameters() if p.grad is not None]
 

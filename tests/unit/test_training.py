@@ -14,10 +14,9 @@ from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.seeds import seeded
 from mnist_diffusion.settings import Recipe, Run, Train
 from mnist_diffusion.training.denoising import Denoising
-from mnist_diffusion.training.ema import ExponentialAverage
-from mnist_diffusion.training.history import History
 from mnist_diffusion.training.loop import Step, fit, rate_factor
-from mnist_diffusion.training.muon import Muon, orthogonalise
+from mnist_diffusion.training.optim import ExponentialAverage, Muon, orthogonalise
+from mnist_diffusion.training.run_state import History
 
 CPU = torch.device("cpu")
 RUN = Run(

@@ -16,13 +16,11 @@ from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.runtime.seeds import seeded
 from mnist_diffusion.settings import Recipe
-from mnist_diffusion.training import state
+from mnist_diffusion.training import run_state
 from mnist_diffusion.training.denoising import Denoising
-from mnist_diffusion.training.ema import ExponentialAverage
-from mnist_diffusion.training.history import History
 from mnist_diffusion.training.loop import Step, build_optimizers, fit
-from mnist_diffusion.training.snapshots import Snapshots
-from mnist_diffusion.training.state import Training, recorded
+from mnist_diffusion.training.optim import ExponentialAverage
+from mnist_diffusion.training.run_state import History, Snapshots, Training, with_checkpoints
 
 STEPS, STOP = 11, 7
 """The stop is within a window of the history and within an epoch of four."""
@@ -62,7 +60,7 @@ class Trainee:
         return fit(t.network, self.objective, self.recipe, t.average, t.optimizers, start)
 
     def train(self, resumption: Resumption, start: int = 0, stop: int = STEPS) -> None:
-        list(islice(recorded(self.steps(start), self.training, resumption), stop - start))
+        list(islice(with_checkpoints(self.steps(start), self.training, resumption), stop - start))
 
     def published(self) -> tuple[dict[str, str], object]:
         """All that moves, and the history as it would be written."""
@@ -128,12 +126,12 @@ def test_saving_takes_two_percent_of_the_time_at_the_most(
     save: float, between: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(step=0.5, save=save)
-    monkeypatch.setattr(state, "time", clock)
+    monkeypatch.setattr(run_state, "time", clock)
     training = replace(Trainee.fresh(MUON).training, history=History(1000, 1, 20))
-    for _ in recorded(clock.steps(1000), training, clock):  # type: ignore[arg-type]
+    for _ in with_checkpoints(clock.steps(1000), training, clock):  # type: ignore[arg-type]
         pass
     gaps = [later - earlier - save for earlier, later in pairwise(clock.saved_at)]
-    assert clock.saved_at[0] == state.SAVE_EVERY_SECONDS
+    assert clock.saved_at[0] == run_state.SAVE_EVERY_SECONDS
     assert all(between <= gap <= between + 0.5 + 1e-6 for gap in gaps)
     assert save * len(clock.saved_at) <= 0.02 * clock.now + save
-    assert math.isclose(state.SAVE_SHARE, 0.02)
+    assert math.isclose(run_state.SAVE_SHARE, 0.02)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from mnist_diffusion.dataset.idx import Digits, read_digits
-from mnist_diffusion.dataset.scaling import to_tensor
+from mnist_diffusion.dataset.mnist import Digits, read_digits
+from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.dataset.splits import save_split
-from mnist_diffusion.evaluation.features import judge
+from mnist_diffusion.evaluation.features import classify
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Classifier
 from mnist_diffusion.stages.trtr import real_digits
-from mnist_diffusion.training.transfer import trained_on
+from mnist_diffusion.training.supervised import trained_classifier
 
 RECIPE = Classifier(
     epochs=4,
@@ -33,14 +33,14 @@ def digits(raw_mnist):
 
 def accuracy(network, digits):
     images, labels = (part[300:] for part in digits)
-    seen = judge(network, images, CPU).probabilities.argmax(dim=1)
+    seen = classify(network, images, CPU).probabilities.argmax(dim=1)
     return float((seen == labels).double().mean())
 
 
 def test_good_digits_teach_and_mislabelled_ones_teach_what_they_say(digits):
     images, labels = (part[:300] for part in digits)
-    taught = trained_on(images, labels, RECIPE, CPU)
-    misled = trained_on(images, (labels + 1) % 10, RECIPE, CPU)
+    taught = trained_classifier(images, labels, RECIPE, CPU)
+    misled = trained_classifier(images, (labels + 1) % 10, RECIPE, CPU)
     assert not taught.training
     assert accuracy(taught, digits) > 0.6
     assert accuracy(misled, digits) < 0.1
@@ -49,7 +49,7 @@ def test_good_digits_teach_and_mislabelled_ones_teach_what_they_say(digits):
 def test_the_same_digits_teach_the_same(digits):
     images, labels = (part[:60] for part in digits)
     recipe = RECIPE.model_copy(update={"epochs": 1})
-    first, again = (trained_on(images, labels, recipe, CPU) for _ in range(2))
+    first, again = (trained_classifier(images, labels, recipe, CPU) for _ in range(2))
     for one, other in zip(first.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other)
 
@@ -57,15 +57,15 @@ def test_the_same_digits_teach_the_same(digits):
 def test_fewer_digits_than_a_batch_are_one(digits):
     images, labels = (part[:20] for part in digits)
     recipe = RECIPE.model_copy(update={"batch_size": 128, "epochs": 2})
-    before = trained_on(images, labels, recipe.model_copy(update={"epochs": 1}), CPU)
-    after = trained_on(images, labels, recipe, CPU)
+    before = trained_classifier(images, labels, recipe.model_copy(update={"epochs": 1}), CPU)
+    after = trained_classifier(images, labels, recipe, CPU)
     assert any(
         not torch.equal(one, other)
         for one, other in zip(before.parameters(), after.parameters(), strict=True)
     )
 
 
-def test_the_ceiling_has_the_digits_that_are_drawn(tmp_path, monkeypatch):
+def test_trtr_has_the_digits_that_are_drawn(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     labels = np.random.default_rng(0).permutation(np.arange(60) % 10)
     images = np.zeros((60, 28, 28), dtype=np.uint8)

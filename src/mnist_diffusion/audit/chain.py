@@ -11,7 +11,7 @@ from typing import Any
 
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, unverified
-from mnist_diffusion.dataset import canonical
+from mnist_diffusion.dataset import mnist
 from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import MANIFEST, STAGES
 
@@ -120,7 +120,7 @@ def _made_from(member: Member, content: Mapping[str, Any]) -> set[str]:
     """The links that a stage has."""
     if member.stage == "sample":
         return {f"train@{content['parameters']['run']}"}
-    raw = {(paths.RAW / name).as_posix() for name in canonical.SHA256}
+    raw = {(paths.RAW / name).as_posix() for name in mnist.SHA256}
     return {
         "prepare": raw,
         "classifier": {"prepare"},
@@ -142,7 +142,7 @@ def check_link(evidence: Evidence, member: Member, source: str, said: str) -> Fi
 
 
 def _raw(evidence: Evidence, path: Path, said: str) -> Findings:
-    known = canonical.SHA256[path.name]
+    known = mnist.SHA256[path.name]
     if said != known:
         yield failed(f"{paths.PREPARED / MANIFEST}: {path}", "not MNIST's file", known, said)
     if not path.exists():

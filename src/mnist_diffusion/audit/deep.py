@@ -16,13 +16,13 @@ from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, note, some, unverified
 from mnist_diffusion.audit.plainfiles import regular
 from mnist_diffusion.audit.redrawing import compared, rerun, surroundings
-from mnist_diffusion.dataset.scaling import to_tensor, to_uint8
+from mnist_diffusion.dataset.pixels import to_tensor, to_uint8
 from mnist_diffusion.evaluation.accuracy import agreement, shares
-from mnist_diffusion.evaluation.embedding import embed
-from mnist_diffusion.evaluation.features import judge
-from mnist_diffusion.evaluation.pixels import pixel_statistics
-from mnist_diffusion.evaluation.real import load_real
-from mnist_diffusion.evaluation.scores import distances, scores
+from mnist_diffusion.evaluation.features import classify, encode
+from mnist_diffusion.evaluation.frechet import distances
+from mnist_diffusion.evaluation.pixel_scores import pixel_statistics
+from mnist_diffusion.evaluation.reference import load_real
+from mnist_diffusion.evaluation.scores import scores
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.autoencoder import Autoencoder
@@ -80,8 +80,8 @@ def _scored(images: NDArray[np.uint8], labels: Tensor, device: torch.device) -> 
     classifier, _ = checkpoint.load(paths.CLASSIFIER)
     autoencoder = cast(Autoencoder, checkpoint.load(paths.AUTOENCODER)[0])
     pixels, n = to_tensor(images), len(images)
-    judged = judge(classifier.to(device), pixels, device)
-    second = embed(autoencoder.to(device), pixels, device)
+    judged = classify(classifier.to(device), pixels, device)
+    second = encode(autoencoder.to(device), pixels, device)
     also = distances(second, load_real(n, "autoencoder").statistics)
     return {
         **scores(judged.features, load_real(n)),

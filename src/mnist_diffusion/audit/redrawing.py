@@ -16,7 +16,7 @@ from mnist_diffusion.audit.chain import Member
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import NAMED, Findings, failed, note, some, unverified
 from mnist_diffusion.audit.plainfiles import regular
-from mnist_diffusion.dataset.scaling import to_uint8
+from mnist_diffusion.dataset.pixels import to_uint8
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.environment import environment

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from mnist_diffusion.dataset import canonical
+from mnist_diffusion.dataset import mnist
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.progress_bar import track
 
@@ -59,7 +59,7 @@ def fetch(folder: Path, candidates: Callable[[], Iterator[tuple[str, Source]]] =
 
     UserError if a file there is not MNIST's (it is left untouched) or if every source fails.
     """
-    wanted = canonical.missing(folder)
+    wanted = mnist.missing(folder)
     if not wanted:
         return ALREADY_THERE
     failures = []
@@ -123,7 +123,7 @@ def _collect(label: str, source: Source, names: Sequence[str]) -> dict[str, byte
     """All the named files from one source, checked."""
     files = {}
     for name, content in track(source(names), total=len(names), description=label, unit="file"):
-        if hashlib.sha256(content).hexdigest() != canonical.SHA256[name]:
+        if hashlib.sha256(content).hexdigest() != mnist.SHA256[name]:
             raise OSError(f"its {name} is not MNIST's")
         files[name] = content
     return files
@@ -146,6 +146,6 @@ def _publish(files: dict[str, bytes], folder: Path) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    """An exception as a short cause; npm tells its own on stderr."""
-    said = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
-    return " ".join((said or str(error) or type(error).__name__).split())[:160]
+    """An exception as a short cause; npm writes its own to stderr."""
+    stderr = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
+    return " ".join((stderr or str(error) or type(error).__name__).split())[:160]

@@ -1,23 +1,39 @@
-"""The train, validation and test digits: described, stored and loaded."""
+"""The train, validation and test digits: chosen, described, stored and loaded."""
 
 import io
 import math
-import tokenize
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_diffusion.dataset.idx import CLASSES, SIDE, Digits
+from mnist_diffusion.dataset.mnist import CLASSES, Digits
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.runtime.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 
-UNREADABLE = (OSError, ValueError, OverflowError, tokenize.TokenError)
-"""What numpy raises on a file that is no .npy array, or not all of one."""
+
+def split_digits(
+    training: Digits, testing: Digits, *, sizes: Mapping[str, int], seed: int
+) -> dict[str, Digits]:
+    """Train and validation from MNIST's training digits, test from its test digits.
+
+    Each split has the classes in the proportions of where it comes from. The same seed gives the
+    same split. UserError where a size cannot be drawn so.
+    """
+    train, validation = _stratified(training.labels, "train", "validation", sizes, seed)
+    test = np.arange(len(testing.labels))
+    if sizes["test"] != len(test):
+        test, _ = _stratified(testing.labels, "test", None, sizes, seed)
+    return {
+        "train": _take(training, train),
+        "validation": _take(training, validation),
+        "test": _take(testing, test),
+    }
 
 
 def summarise(digits: Digits) -> dict[str, Any]:
@@ -44,30 +60,36 @@ def save_split(name: str, digits: Digits, folder: Path = paths.PREPARED) -> None
 
 
 def load_split(name: str, folder: Path = paths.PREPARED) -> Digits:
-    """The (images, labels) of "train", "validation" or "test"; UserError if they are unusable."""
-    images_path, labels_path = (folder / f"{name}-{part}.npy" for part in Digits._fields)
-    images = _load(images_path, np.dtype(np.uint8), (SIDE, SIDE))
-    labels = _load(labels_path, np.dtype(np.int64), ())
-    if len(images) != len(labels):
-        raise UserError(
-            f"{labels_path}: {len(labels)} labels for {len(images)} images; run `dvc repro prepare`"
-        )
-    if len(labels) and not 0 <= labels.min() <= labels.max() < CLASSES:
-        raise UserError(f"{labels_path}: labels other than 0 … 9; run `dvc repro prepare`")
-    return Digits(images, labels)
+    """The (images, labels) of "train", "validation" or "test".
+
+    Of a folder that the stage has digested: that has proven its files.
+    """
+    parts = (folder / f"{name}-{part}.npy" for part in Digits._fields)
+    return Digits(*(np.load(path, allow_pickle=False) for path in parts))
 
 
-def _load(path: Path, dtype: np.dtype[Any], item: tuple[int, ...]) -> NDArray[Any]:
-    """An array of items; mapped first, so that a header can't make us allocate what isn't there."""
+def _stratified(
+    labels: NDArray[np.int64], first: str, second: str | None, sizes: Mapping[str, int], seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two disjoint stratified sets of indices, shuffled; the second is what is left if unnamed."""
+    from sklearn.model_selection import train_test_split  # here: it takes a second
+
     try:
-        mapped = np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; run `dvc repro prepare`") from None
-    except UNREADABLE:
-        raise UserError(f"{path}: no plain .npy array; run `dvc repro prepare`") from None
-    if mapped.dtype != dtype or mapped.ndim != 1 + len(item) or mapped.shape[1:] != item:
-        raise UserError(
-            f"{path}: {mapped.dtype} {mapped.shape}, not {dtype} of {('n', *item)}; "
-            "run `dvc repro prepare`"
+        chosen, rest = train_test_split(
+            np.arange(len(labels)),
+            train_size=sizes[first],
+            test_size=sizes[second] if second else None,
+            stratify=labels,
+            random_state=seed,
         )
-    return np.array(mapped, order="C")
+    except ValueError as error:
+        asked = " and ".join(f"{name} {sizes[name]}" for name in (first, second) if name)
+        raise UserError(
+            f"prepare.{first}: {asked} of {len(labels)} cannot be drawn with all classes "
+            f"({error}); take {CLASSES} or more for each set and for what is left"
+        ) from None
+    return chosen, rest
+
+
+def _take(digits: Digits, indices: NDArray[np.int64]) -> Digits:
+    return Digits(digits.images[indices], digits.labels[indices])

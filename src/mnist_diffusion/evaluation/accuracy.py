@@ -1,4 +1,4 @@
-"""How often the judge sees the digit that was asked for, and how well it knows that it is right."""
+"""How often the classifier sees the digit asked for, and how well it knows when it is right."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,17 @@ from torchmetrics.functional.classification import (
     multiclass_confusion_matrix,
 )
 
-CLASSES = 10
+from mnist_diffusion.dataset.mnist import CLASSES
+
 BINS = 15
+"""Of confidence."""
+SHOWN = 20
+"""Best and worst images."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Agreement of judged digits with wanted ones."""
+    """Agreement of the digits seen with those wanted."""
 
     overall: float
     per_class: dict[str, float]
@@ -25,7 +29,7 @@ class Accuracy:
 
 
 def agreement(probabilities: Tensor, labels: Tensor) -> Accuracy:
-    """Compare judged (n, 10) with wanted (n,) digits."""
+    """Compare probabilities (n, 10) with wanted digits (n,)."""
     seen = probabilities.argmax(dim=1)
     per_class = multiclass_accuracy(seen, labels, CLASSES, average="none")
     return Accuracy(
@@ -56,6 +60,18 @@ def reliability(probabilities: Tensor, labels: Tensor) -> list[dict[str, float]]
 
 
 def shares(probabilities: Tensor) -> dict[str, float]:
-    """Which share of the images the judge takes for each digit."""
+    """Which share of the images the classifier takes for each digit."""
     counts = torch.bincount(probabilities.argmax(dim=1), minlength=CLASSES).double()
     return {str(digit): float(share) for digit, share in enumerate(counts / counts.sum())}
+
+
+def extremes(probabilities: Tensor, labels: Tensor) -> dict[str, list[int]]:
+    """Indices of the best images, best first, and of the worst, worst first, 20 of each.
+
+    By the probability (n, 10) of the digit asked for, labels (n,), or of the likeliest where none
+    was, which is label -1.
+    """
+    asked = probabilities.gather(1, labels.clamp(min=0)[:, None])[:, 0]
+    sureness = asked.where(labels >= 0, probabilities.amax(dim=1))
+    order = sureness.argsort(descending=True, stable=True)
+    return {"best": order[:SHOWN].tolist(), "worst": order.flip(0)[:SHOWN].tolist()}

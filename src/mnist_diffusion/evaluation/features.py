@@ -1,18 +1,25 @@
-"""Images through the judge: features, and the digit it sees in them."""
+"""Images under both feature extractors: the classifier and the autoencoder."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mnist_diffusion.dataset.pixels import to_tensor
+from mnist_diffusion.files import paths
+from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.runtime.threads import parallel_map
 
 BATCH = 500
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What the classifier says of n images."""
+class Classification:
+    """What the classifier makes of n images."""
 
     features: Tensor
     """(n, 128) float32, penultimate layer."""
@@ -20,19 +27,82 @@ class Judgement:
     """(n, 10) float32."""
 
 
-def judge(classifier: nn.Module, images: Tensor, device: torch.device) -> Judgement:
-    """Run the classifier over images (n, 1, 28, 28) in [-1, 1], in batches of one fixed shape."""
+@dataclass(frozen=True)
+class JudgedSet:
+    """A set of digits under both feature extractors."""
+
+    features: Tensor
+    """(n, 128) of the classifier."""
+    probabilities: Tensor
+    """(n, 10) of the classifier."""
+    second: Tensor
+    """(n, 64) features of the autoencoder."""
+    labels: Tensor
+    """(n,) the digits asked for, -1 where none were."""
+
+    def features_of(self, network: str) -> Tensor:
+        """(n, d) of "classifier" or "autoencoder"."""
+        return self.features if network == "classifier" else self.second
+
+    @property
+    def right(self) -> Tensor:
+        """(n,) bool: the classifier sees the digit asked for."""
+        return self.probabilities.argmax(dim=1) == self.labels
+
+    @property
+    def asked(self) -> bool:
+        return bool((self.labels >= 0).all())
+
+
+@dataclass(frozen=True)
+class Extractors:
+    """Both trained networks."""
+
+    classifier: nn.Module
+    autoencoder: nn.Module
+    device: torch.device
+
+    @classmethod
+    def load(cls, device: torch.device) -> "Extractors":
+        """From models/classifier and models/autoencoder."""
+        classifier, _ = checkpoint.load(paths.CLASSIFIER)
+        autoencoder, _ = checkpoint.load(paths.AUTOENCODER)
+        return cls(classifier.to(device), autoencoder.to(device), device)
+
+    def judge(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> JudgedSet:
+        """Images (n, 28, 28) and the digits (n,) asked for."""
+        pixels = to_tensor(images)
+        found = classify(self.classifier, pixels, self.device)
+        second = encode(self.autoencoder, pixels, self.device)
+        return JudgedSet(found.features, found.probabilities, second, torch.from_numpy(labels))
+
+    def digest(self, network: str) -> str:
+        """Of the weights of "classifier" or "autoencoder"."""
+        return arrays_digest(checkpoint.weights(getattr(self, network)))
+
+
+def classify(classifier: nn.Module, images: Tensor, device: torch.device) -> Classification:
+    """Run the classifier over images (n, 1, 28, 28) in [-1, 1]."""
+    features, logits = _batched(classifier, images, device)
+    return Classification(features, logits.softmax(dim=1))
+
+
+def encode(autoencoder: nn.Module, images: Tensor, device: torch.device) -> Tensor:
+    """Features (n, 64) of images (n, 1, 28, 28) in [-1, 1]."""
+    encoder = autoencoder.get_submodule("encoder")
+    return _batched(lambda batch: (encoder(batch),), images, device)[0]
+
+
+def _batched(
+    network: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor, device: torch.device
+) -> list[Tensor]:
+    """What a network puts out for n images, in batches of one fixed shape with a padded tail."""
 
     @torch.inference_mode()
-    def run(batch: Tensor) -> tuple[Tensor, Tensor]:
-        features, logits = classifier(_padded(batch).to(device))
-        return features[: len(batch)].cpu(), logits[: len(batch)].cpu()
+    def run(batch: Tensor) -> tuple[Tensor, ...]:
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        return tuple(output.cpu() for output in network(batch.to(device)))
 
-    results = parallel_map(run, torch.split(images, BATCH), device)
-    features, logits = (torch.cat(parts) for parts in zip(*results, strict=True))
-    return Judgement(features, logits.softmax(dim=1))
-
-
-def _padded(batch: Tensor) -> Tensor:
-    padding = torch.zeros(BATCH - len(batch), *batch.shape[1:])
-    return torch.cat([batch, padding]).contiguous(memory_format=torch.channels_last)
+    padded = torch.cat([images, torch.zeros(-len(images) % BATCH, *images.shape[1:])])
+    results = parallel_map(run, padded.split(BATCH), device)
+    return [torch.cat(parts)[: len(images)] for parts in zip(*results, strict=True)]

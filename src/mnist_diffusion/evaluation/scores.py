@@ -1,5 +1,8 @@
 """Every score of a set of features, and the intervals of those scores."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from mnist_diffusion.evaluation.bootstrap import (
@@ -9,29 +12,25 @@ from mnist_diffusion.evaluation.bootstrap import (
     proportion_interval,
     share_interval,
 )
-from mnist_diffusion.evaluation.distances import (
-    ReferenceStatistics,
-    frechet_distance,
-    relative_distance,
-    resampled_distances,
-)
-from mnist_diffusion.evaluation.kernel import kernel_distance, resampled_kernel_distances
-from mnist_diffusion.evaluation.neighbours import decisions, influences
-from mnist_diffusion.evaluation.real import Real
+from mnist_diffusion.evaluation.features import JudgedSet
+from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances
+from mnist_diffusion.evaluation.kid import kernel_distance, resampled_kernel_distances
+from mnist_diffusion.evaluation.prdc import decisions, influences
 
-FEWEST = 2
-"""Fewer images have no covariance."""
+
+@dataclass(frozen=True)
+class Real:
+    """Real digits under one feature extractor."""
+
+    statistics: ReferenceStatistics
+    """Of all training digits."""
+    features: Tensor
+    """(m, d) of test digits, the same for every sample set of one size."""
 
 
 def scores(features: Tensor, real: Real) -> dict[str, float]:
     """fd, relative_fd, kid, precision, recall, density and coverage of features (n, d)."""
     return {**distances(features, real.statistics), **likeness(features, real.features)}
-
-
-def distances(features: Tensor, statistics: ReferenceStatistics) -> dict[str, float]:
-    """The Fréchet distance of features (n, d), as it is and relative."""
-    distance = frechet_distance(statistics, features)
-    return {"fd": distance, "relative_fd": relative_distance(distance, statistics)}
 
 
 def likeness(features: Tensor, real: Tensor) -> dict[str, float]:
@@ -40,28 +39,13 @@ def likeness(features: Tensor, real: Tensor) -> dict[str, float]:
     return {"kid": kernel_distance(real, drawn), **decisions(real, drawn).scores()}
 
 
-def per_class(
-    features: Tensor, labels: Tensor, classes: dict[str, ReferenceStatistics]
-) -> dict[str, float | None]:
-    """Relative FD of the images of each digit, by labels (n,); null where there are too few.
-
-    Few images are far from their own law, so it is to be read beside the floor for as few.
-    """
-    found: dict[str, float | None] = {}
-    for digit, statistics in classes.items():
-        chosen = features[labels == int(digit)]
-        enough = len(chosen) >= FEWEST
-        found[digit] = distances(chosen, statistics)["relative_fd"] if enough else None
-    return found
-
-
-def relative_interval(
-    features: Tensor, statistics: ReferenceStatistics, counts: Tensor, level: float
-) -> Interval:
-    """Of the relative Fréchet distance of features (n, d); counts (b, n)."""
-    estimate = distances(features, statistics)["relative_fd"]
-    resampled = resampled_distances(statistics, features, counts) / statistics.trace
-    return normal_interval(estimate, resampled, level)
+def summary(judged: JudgedSet, real: Real, second: Real) -> dict[str, float]:
+    """The scores that calibration puts to the test, against real digits under each extractor."""
+    return {
+        **scores(judged.features, real),
+        "second_relative_fd": distances(judged.second, second.statistics)["relative_fd"],
+        "accuracy": float(judged.right.double().mean()),
+    }
 
 
 def likeness_intervals(
@@ -81,3 +65,8 @@ def likeness_intervals(
             for key, values in influenced.items()
         },
     }
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """What a score is over several sets: mean, lowest and highest."""
+    return {"mean": sum(values) / len(values), "low": min(values), "high": max(values)}

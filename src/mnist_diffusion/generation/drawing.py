@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mnist_diffusion.dataset.scaling import to_uint8
+from mnist_diffusion.dataset.pixels import to_uint8
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.generation.request import Request

@@ -1,6 +1,6 @@
-"""The second eye: an autoencoder whose code is another space of features to measure distances in.
+"""The second feature extractor: an autoencoder, in whose code distances are measured too.
 
-Other layers and another objective than the judge's, so that no finding rests on one network.
+Other layers and another objective than the classifier's, so that no finding rests on one network.
 """
 
 from torch import Tensor, nn
@@ -34,8 +34,3 @@ class Autoencoder(nn.Module):
         """Images (n, 1, 28, 28) in [-1, 1] → features (n, 64) and the images as they come back."""
         features = self.encoder(x)
         return features, self.decoder(features)
-
-    def encode(self, x: Tensor) -> Tensor:
-        """Images (n, 1, 28, 28) in [-1, 1] → features (n, 64)."""
-        features: Tensor = self.encoder(x)
-        return features

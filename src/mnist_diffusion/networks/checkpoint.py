@@ -60,11 +60,11 @@ def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         network = build(config["network"]["name"], config["network"]["sizes"])
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise _unusable(folder / CONFIG, f"names no network: {error!r}") from None
-    put(network, folder / WEIGHTS)
+    load_weights(network, folder / WEIGHTS)
     return network.eval().requires_grad_(False), config
 
 
-def put(network: nn.Module, path: Path) -> None:
+def load_weights(network: nn.Module, path: Path) -> None:
     """Put the weights in a file into a network, all of them; UserError if they do not fit."""
     try:
         tensors = load_file(path)

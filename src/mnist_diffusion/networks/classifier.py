@@ -1,4 +1,4 @@
-"""The judge: a digit classifier whose penultimate features are the space distances live in."""
+"""The judge: a digit classifier, in whose penultimate features distances are measured."""
 
 from torch import Tensor, nn
 

@@ -19,7 +19,6 @@ UNTRACKED = frozenset(
         "runtime.resumption",
         "runtime.locks",
         "runtime.parent_watch",
-        "training.state",
         "stages.outcome",
         # they tell of a result
         "provenance.folders",

@@ -1,20 +1,19 @@
-"""calibration: the metrics put to the test, on real digits and on real digits that were spoilt."""
+"""calibration: the metrics put to the test, on real digits and on corrupted ones."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_diffusion.dataset.mnist import Digits
 from mnist_diffusion.dataset.splits import load_split
-from mnist_diffusion.evaluation.corruptions import CORRUPTIONS, Pool
-from mnist_diffusion.evaluation.ladder import METRICS, spread, verdict, worse_by
-from mnist_diffusion.evaluation.panel import Panel
-from mnist_diffusion.evaluation.real import ORDER, compared, load_real
+from mnist_diffusion.evaluation.corruption import CORRUPTIONS, METRICS, degradation, detection
+from mnist_diffusion.evaluation.features import Extractors
+from mnist_diffusion.evaluation.reference import ORDER, compared, load_real
+from mnist_diffusion.evaluation.scores import spread, summary
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
-from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.networks.autoencoder import Autoencoder
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.origin import code_card, origin
 from mnist_diffusion.runtime.compute import configure
@@ -23,26 +22,22 @@ from mnist_diffusion.runtime.seeds import derive_seed
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.outcome import Outcome
 
-Floors = Mapping[int, Mapping[str, Mapping[str, float]]]
-
 
 def run(settings: Settings) -> Outcome:
-    """Every metric at every n, and at every rung of the ladder."""
+    """Every metric at every n, and at every severity of every corruption."""
     device = configure(settings.compute)
     inputs = [paths.PREPARED, paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
     taken = origin(__name__, None, settings, parameters, inputs)
-    classifier, _ = checkpoint.load(paths.CLASSIFIER)
-    autoencoder, _ = checkpoint.load(paths.AUTOENCODER)
-    panel = Panel(classifier.to(device), cast(Autoencoder, autoencoder.to(device)), device)
+    extractors = Extractors.load(device)
     chosen = settings.calibration
-    floors = {n: _floor(panel, n, settings) for n in chosen.counts}
-    ladder = _ladder(panel, floors[chosen.count], settings)
+    baselines = {n: _baseline(extractors, n, settings) for n in chosen.counts}
+    ladder = _ladder(extractors, baselines[chosen.count], settings)
     report = {
         **{key: getattr(chosen, key) for key in ("count", "repeats")},
-        "floor": floors[chosen.count],
+        "floor": baselines[chosen.count],
         "against_n": [
-            {"n": n, "metric": metric, **floor[metric]}
-            for n, floor in floors.items()
+            {"n": n, "metric": metric, **baseline[metric]}
+            for n, baseline in baselines.items()
             for metric in METRICS
         ],
         "ladder": ladder,
@@ -57,52 +52,52 @@ def run(settings: Settings) -> Outcome:
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
-    """What decides the sets and how they are spoilt."""
+    """What decides the sets and how they are corrupted."""
     return settings.calibration.model_dump(by_alias=True)
 
 
-def _pool(n: int, settings: Settings, repeat: int = 0) -> Pool:
+def _pool(n: int, settings: Settings, repeat: int = 0) -> Digits:
     """The test digits that sets of n are not compared with, in an order of their own."""
     digits = load_split("test")
     order: NDArray[np.int64] = np.load(paths.REFERENCE / ORDER, allow_pickle=False)
     others = order[compared(n, len(order)) :]
     seed = derive_seed(settings.calibration.seed, "calibration/set", repeat)
     chosen = np.random.default_rng(seed).permutation(others)
-    return Pool(digits.images[chosen], digits.labels[chosen])
+    return Digits(digits.images[chosen], digits.labels[chosen])
 
 
-def _floor(panel: Panel, n: int, settings: Settings) -> dict[str, dict[str, float]]:
+def _baseline(extractors: Extractors, n: int, settings: Settings) -> dict[str, dict[str, float]]:
     """Each metric over random sets of n real digits."""
     real, second = load_real(n), load_real(n, "autoencoder")
     repeats = settings.calibration.repeats
     sets = (_pool(n, settings, repeat) for repeat in range(repeats))
     found = [
-        panel.scores(Pool(pool.images[:n], pool.labels[:n]), real, second)
+        summary(extractors.judge(pool.images[:n], pool.labels[:n]), real, second)
         for pool in track(sets, total=repeats, description=f"real at n={n}", unit="set")
     ]
     return {metric: spread([scores[metric] for scores in found]) for metric in METRICS}
 
 
 def _ladder(
-    panel: Panel, floor: Mapping[str, Mapping[str, float]], settings: Settings
+    extractors: Extractors, baseline: Mapping[str, Mapping[str, float]], settings: Settings
 ) -> list[dict[str, Any]]:
     """Each metric at each severity of each corruption, all of one set of real digits."""
     n = settings.calibration.count
     pool, real, second = _pool(n, settings), load_real(n), load_real(n, "autoencoder")
-    steps = settings.calibration.ladder.model_dump(by_alias=True)
-    rungs = [(name, severity) for name in CORRUPTIONS for severity in steps[name]]
+    severities = settings.calibration.ladder.model_dump(by_alias=True)
+    levels = [(name, severity) for name in CORRUPTIONS for severity in severities[name]]
     rows = []
-    for name, severity in track(rungs, total=len(rungs), description="ladder", unit="set"):
+    for name, severity in track(levels, total=len(levels), description="corruptions", unit="set"):
         seed = derive_seed(settings.calibration.seed, f"calibration/{name}")
-        spoilt = CORRUPTIONS[name](pool, n, severity, np.random.default_rng(seed))
-        scores = panel.scores(spoilt, real, second)
+        corrupted = CORRUPTIONS[name](pool, n, severity, np.random.default_rng(seed))
+        scores = summary(extractors.judge(*corrupted), real, second)
         rows += [
             {
                 "corruption": name,
                 "severity": severity,
                 "metric": metric,
                 "value": scores[metric],
-                "relative_to_floor": worse_by(metric, scores[metric], floor[metric]),
+                "relative_to_floor": degradation(metric, scores[metric], baseline[metric]),
             }
             for metric in METRICS
         ]
@@ -111,7 +106,7 @@ def _ladder(
 
 def _verdicts(ladder: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
-        verdict(
+        detection(
             name,
             metric,
             [

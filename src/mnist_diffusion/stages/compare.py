@@ -1,29 +1,25 @@
 """compare: every cell of the report's tables against its baselines, image by image."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
-from mnist_diffusion.dataset.scaling import to_tensor
-from mnist_diffusion.evaluation.comparison import (
+from mnist_diffusion.evaluation.features import Extractors, JudgedSet
+from mnist_diffusion.evaluation.paired import (
     LOWER_IS_BETTER,
     NETWORKS,
-    Arena,
+    Drawing,
+    Pair,
+    PairedComparisons,
     holm,
+    pairs,
+    unmatched,
     verdict,
 )
-from mnist_diffusion.evaluation.embedding import embed
-from mnist_diffusion.evaluation.features import judge
-from mnist_diffusion.evaluation.pairing import Judged, Pair, pairs, unmatched
-from mnist_diffusion.evaluation.real import load_statistics
+from mnist_diffusion.evaluation.reference import load_statistics
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json, write_json
-from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.networks.autoencoder import Autoencoder
-from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.origin import code_card, origin
@@ -41,24 +37,14 @@ def run(settings: Settings) -> None:
     cells = list(dict.fromkeys(cell for names in tables.values() for cell in names))
     inputs = [*map(paths.samples, cells), paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
     taken = origin(__name__, None, settings, parameters, inputs)
-    classifier = checkpoint.load(paths.CLASSIFIER)[0].to(device)
-    autoencoder = cast(Autoencoder, checkpoint.load(paths.AUTOENCODER)[0]).to(device)
-    judged = {cell: _judged(cell, classifier, autoencoder, device) for cell in cells}
-    references = {network: load_statistics(network) for network in NETWORKS.values()}
-    arena = Arena(judged, references, **settings.evaluate.model_dump())
-    baselines = settings.compare.baselines.model_dump()
-    chosen = {table: pairs(names, baselines[table], judged) for table, names in tables.items()}
+    extractors = Extractors.load(device)
+    judged = {cell: _judged(cell, extractors) for cell in cells}
     report = {
         "level": settings.evaluate.level,
         "resamples": settings.evaluate.resamples,
-        "comparisons": list(_rows(chosen, arena, settings.evaluate.level)),
-        "left_out": [
-            {"table": table, "cell": cell, "why": UNMATCHED}
-            for table, names in tables.items()
-            for cell in unmatched(names, baselines[table], judged)
-        ],
-        "classifier_sha256": arrays_digest(checkpoint.weights(classifier)),
-        "autoencoder_sha256": arrays_digest(checkpoint.weights(autoencoder)),
+        **_compared(settings, tables, judged),
+        "classifier_sha256": extractors.digest("classifier"),
+        "autoencoder_sha256": extractors.digest("autoencoder"),
         "reference_sha256": read_json(paths.REFERENCE_REPORT)["reference_sha256"],
         "made_from": taken.made_from,
         "code": code_card(taken),
@@ -81,35 +67,49 @@ def _tables(settings: Settings) -> dict[str, list[str]]:
     return {table: list(getattr(settings.report, table)) for table, _ in settings.compare.baselines}
 
 
-def _judged(
-    cell: str, classifier: nn.Module, autoencoder: Autoencoder, device: torch.device
-) -> Judged:
+def _judged(cell: str, extractors: Extractors) -> JudgedSet:
     folder = paths.samples(cell)
-    images = np.load(folder / "images.npy", allow_pickle=False)
-    labels = np.load(folder / "labels.npy", allow_pickle=False)
-    pixels = to_tensor(images)
-    manifest = read_manifest(folder)
-    return Judged(
-        judge(classifier, pixels, device),
-        embed(autoencoder, pixels, device),
-        torch.from_numpy(labels),
+    images, labels = (
+        np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels")
+    )
+    return extractors.judge(images, labels)
+
+
+def _drawing(cell: str, judged: JudgedSet) -> Drawing:
+    manifest = read_manifest(paths.samples(cell))
+    return Drawing(
+        judged.labels,
         guidance=manifest["parameters"]["guidance"],
         seed=manifest["training"]["run"]["seed"],
     )
 
 
-def _rows(chosen: dict[str, list[Pair]], arena: Arena, level: float) -> Iterator[dict[str, Any]]:
-    """Every comparison, p-values adjusted within a table and a metric."""
-    total = sum(len(found) for found in chosen.values())
-    differences = {
-        (table, pair): arena.differences(pair)
-        for table, pair in track(
-            [(table, pair) for table, found in chosen.items() for pair in found],
-            total=total,
-            description="compare",
-            unit="pair",
-        )
+def _compared(
+    settings: Settings, tables: dict[str, list[str]], judged: dict[str, JudgedSet]
+) -> dict[str, Any]:
+    """Every comparison, and the cells that have none."""
+    drawings = {cell: _drawing(cell, found) for cell, found in judged.items()}
+    baselines = settings.compare.baselines.model_dump()
+    chosen = {table: pairs(names, baselines[table], drawings) for table, names in tables.items()}
+    references = {network: load_statistics(network) for network in NETWORKS.values()}
+    paired = PairedComparisons(judged, references, **settings.evaluate.model_dump())
+    return {
+        "comparisons": list(_rows(chosen, paired, settings.evaluate.level)),
+        "left_out": [
+            {"table": table, "cell": cell, "why": UNMATCHED}
+            for table, names in tables.items()
+            for cell in unmatched(names, baselines[table], drawings)
+        ],
     }
+
+
+def _rows(
+    chosen: dict[str, list[Pair]], paired: PairedComparisons, level: float
+) -> Iterator[dict[str, Any]]:
+    """Every comparison, p-values adjusted within a table and a metric."""
+    every = [(table, pair) for table, found in chosen.items() for pair in found]
+    tracked = track(every, total=len(every), description="compare", unit="pair")
+    differences = {(table, pair): paired.differences(pair) for table, pair in tracked}
     for table in chosen:
         for metric in LOWER_IS_BETTER:
             yield from _family(table, metric, differences, level)

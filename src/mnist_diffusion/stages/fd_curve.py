@@ -12,14 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mnist_diffusion.dataset.scaling import to_tensor, to_uint8
-from mnist_diffusion.evaluation.distances import (
-    ReferenceStatistics,
-    frechet_distance,
-    relative_distance,
-)
-from mnist_diffusion.evaluation.features import judge
-from mnist_diffusion.evaluation.real import load_statistics
+from mnist_diffusion.dataset.pixels import to_tensor, to_uint8
+from mnist_diffusion.evaluation.features import classify
+from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances
+from mnist_diffusion.evaluation.reference import load_statistics
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
@@ -53,7 +49,7 @@ def run(settings: Settings, name: str) -> Outcome:
     points, kept = [], []
     snapshots = _snapshots(folder)
     for step, path in track(snapshots, total=len(snapshots), description=name, unit="snapshot"):
-        checkpoint.put(denoiser.network, path)
+        checkpoint.load_weights(denoiser.network, path)
         batches = draw(denoiser, _cell(settings, name), settings.sample)
         images = to_uint8(torch.cat([batch.images for batch in batches]))
         point = {"step": step, "images": step * batch_size}
@@ -96,13 +92,8 @@ def _judged(
     reference: ReferenceStatistics,
 ) -> dict[str, Any]:
     """The distance of a snapshot's images, (n, 28, 28)."""
-    features = judge(classifier, to_tensor(images), device).features
-    distance = frechet_distance(reference, features)
-    return {
-        "fd": distance,
-        "relative_fd": relative_distance(distance, reference),
-        "samples_sha256": array_digest(images),
-    }
+    features = classify(classifier, to_tensor(images), device).features
+    return {**distances(features, reference), "samples_sha256": array_digest(images)}
 
 
 def _cell(settings: Settings, name: str) -> WholeCell:

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from mnist_diffusion.dataset import canonical
-from mnist_diffusion.dataset.idx import read_digits
-from mnist_diffusion.dataset.partition import split_digits
-from mnist_diffusion.dataset.splits import SPLITS, save_split, summarise
+from mnist_diffusion.dataset import mnist
+from mnist_diffusion.dataset.mnist import read_digits
+from mnist_diffusion.dataset.splits import SPLITS, save_split, split_digits, summarise
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.provenance.environment import environment
@@ -20,8 +19,8 @@ SUMMARY = paths.PREPARED / "summary.json"
 
 def run(settings: Settings) -> Outcome:
     """data/raw → data/prepared: arrays of the three splits, summary and manifest."""
-    canonical.require(paths.RAW)
-    raw = [paths.RAW / name for name in canonical.SHA256]
+    mnist.require(paths.RAW)
+    raw = [paths.RAW / name for name in mnist.SHA256]
     taken = origin(__name__, None, settings, parameters, raw)
     splits = split_digits(
         read_digits(paths.RAW, "train"),
@@ -34,7 +33,7 @@ def run(settings: Settings) -> Outcome:
     folder = recreate_dir(paths.PREPARED)
     for name, digits in splits.items():
         save_split(name, digits, folder)
-    write_json(SUMMARY, {"splits": described, "raw_sha256": canonical.SHA256})
+    write_json(SUMMARY, {"splits": described, "raw_sha256": mnist.SHA256})
     publish(
         paths.PREPARED,
         taken,

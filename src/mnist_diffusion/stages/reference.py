@@ -1,25 +1,20 @@
-"""reference: the real digits in the eyes of both networks, and what other real digits score."""
+"""reference: the real digits under both feature extractors, and what other real digits score."""
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mnist_diffusion.dataset.scaling import to_tensor
+from mnist_diffusion.dataset.mnist import CLASSES
 from mnist_diffusion.dataset.splits import load_split
-from mnist_diffusion.evaluation import floors, real
-from mnist_diffusion.evaluation.distances import ReferenceStatistics
-from mnist_diffusion.evaluation.embedding import embed
-from mnist_diffusion.evaluation.features import judge
-from mnist_diffusion.evaluation.memorisation import nearest_distances
-from mnist_diffusion.evaluation.pixels import pixel_statistics
-from mnist_diffusion.evaluation.real import STATISTICS as STATISTICS
+from mnist_diffusion.evaluation import reference
+from mnist_diffusion.evaluation.features import Extractors, JudgedSet
+from mnist_diffusion.evaluation.frechet import ReferenceStatistics
+from mnist_diffusion.evaluation.pixel_scores import nearest_distances, pixel_statistics
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
-from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.networks.autoencoder import Autoencoder
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.manifest import publish
@@ -34,79 +29,73 @@ INPUTS = [paths.PREPARED, paths.CLASSIFIER, paths.AUTOENCODER]
 
 
 def run(settings: Settings) -> Outcome:
-    """Features of the real digits, their statistics, and the floor at every n that is drawn."""
+    """Features of the real digits, their statistics, and the baseline at every n that is drawn."""
     device = configure(settings.compute)
     taken = origin(__name__, None, settings, parameters, INPUTS)
-    splits = {name: load_split(name) for name in ("train", "test")}
-    images = {name: to_tensor(split.images) for name, split in splits.items()}
-    labels = {name: torch.from_numpy(split.labels) for name, split in splits.items()}
-
-    classifier, _ = checkpoint.load(paths.CLASSIFIER)
-    classifier.to(device)
-    judged = {name: judge(classifier, batch, device) for name, batch in images.items()}
-    features = {name: one.features for name, one in judged.items()}
-    autoencoder = cast(Autoencoder, checkpoint.load(paths.AUTOENCODER)[0]).to(device)
-    second = {name: embed(autoencoder, batch, device) for name, batch in images.items()}
+    train, test = load_split("train"), load_split("test")
+    extractors = Extractors.load(device)
+    training, testing = extractors.judge(*train), extractors.judge(*test)
 
     recreate_dir(paths.REFERENCE)
-    training = floors.Training(
-        _write("classifier", features),
-        _write_classes(features["train"], labels["train"]),
-        _write("autoencoder", second),
-    )
-    tests = floors.Tests(
-        features["test"],
-        second["test"],
-        labels["test"],
-        judged["test"].probabilities.argmax(dim=1) == labels["test"],
-    )
-    nearest = nearest_distances(splits["test"].images, splits["train"].images)
-    np.save(paths.REFERENCE / real.NEAREST, nearest)
-    order = floors.order(len(tests.labels), settings.reference.seed)
-    np.save(paths.REFERENCE / real.ORDER, order.numpy())
+    statistics = _write_features(training, testing)
+    nearest = nearest_distances(test.images, train.images)
+    np.save(paths.REFERENCE / reference.NEAREST, nearest)
+    order = reference.comparison_order(len(test.labels), settings.reference.seed)
+    np.save(paths.REFERENCE / reference.ORDER, order.numpy())
     report = {
-        **_described(training.statistics),
-        "n_per_class": {digit: one.count for digit, one in training.classes.items()},
-        "n_test": len(tests.labels),
-        "classifier_sha256": arrays_digest(checkpoint.weights(classifier)),
+        **_described(statistics.statistics),
+        "n_per_class": {digit: one.count for digit, one in statistics.classes.items()},
+        "n_test": len(test.labels),
+        "classifier_sha256": extractors.digest("classifier"),
         "second": {
-            **_described(training.second),
-            "autoencoder_sha256": arrays_digest(checkpoint.weights(autoencoder)),
+            **_described(statistics.second),
+            "autoencoder_sha256": extractors.digest("autoencoder"),
         },
         "memorisation": {"median_distance": float(np.median(nearest))},
-        "pixels": pixel_statistics(splits["test"].images),
-        "floors": {str(n): _floor(tests, training, n, settings) for n in settings.reference.counts},
+        "pixels": pixel_statistics(test.images),
+        "floors": {
+            str(n): _baseline(testing, statistics, n, settings) for n in settings.reference.counts
+        },
     }
     write_json(paths.REFERENCE_REPORT, report)
     publish(paths.REFERENCE, taken, environment(device), reports=[paths.REFERENCE_REPORT])
-    return Outcome(sum(len(split.labels) for split in splits.values()))
+    return Outcome(len(train.labels) + len(test.labels))
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
-    """What decides the floors, besides the digits and the networks."""
+    """What decides the baselines, besides the digits and the networks."""
     counts = ", ".join(map(str, settings.reference.counts))
     return {**settings.reference.model_dump(), "counts": counts}
 
 
-def _write(network: str, features: dict[str, Tensor]) -> ReferenceStatistics:
-    """Features of both splits, and statistics of the training digits'."""
-    prefix = real.PREFIX[network]
+def _write_features(training: JudgedSet, testing: JudgedSet) -> reference.TrainStatistics:
+    """Features of both splits under both extractors, and statistics of the training digits."""
+    return reference.TrainStatistics(
+        _write("classifier", training, testing),
+        _write_classes(training.features, training.labels),
+        _write("autoencoder", training, testing),
+    )
+
+
+def _write(network: str, training: JudgedSet, testing: JudgedSet) -> ReferenceStatistics:
+    prefix = reference.PREFIX[network]
+    features = {"train": training.features_of(network), "test": testing.features_of(network)}
     statistics = ReferenceStatistics.of(features["train"])
     tensors = {"mean": statistics.mean, "covariance": statistics.covariance}
-    save_file(features, paths.REFERENCE / f"{prefix}{real.FEATURES}")
-    save_file(tensors, paths.REFERENCE / f"{prefix}{real.STATISTICS}")
+    save_file(features, paths.REFERENCE / f"{prefix}{reference.FEATURES}")
+    save_file(tensors, paths.REFERENCE / f"{prefix}{reference.STATISTICS}")
     return statistics
 
 
 def _write_classes(features: Tensor, labels: Tensor) -> dict[str, ReferenceStatistics]:
     """Statistics of each digit's training features."""
-    digits = range(floors.CLASSES)
+    digits = range(CLASSES)
     found = {str(digit): ReferenceStatistics.of(features[labels == digit]) for digit in digits}
     tensors = {
         "mean": torch.stack([one.mean for one in found.values()]),
         "covariance": torch.stack([one.covariance for one in found.values()]),
     }
-    save_file(tensors, paths.REFERENCE / real.CLASSES)
+    save_file(tensors, paths.REFERENCE / reference.CLASS_STATISTICS)
     return found
 
 
@@ -120,8 +109,10 @@ def _described(statistics: ReferenceStatistics) -> dict[str, Any]:
     }
 
 
-def _floor(tests: floors.Tests, training: floors.Training, n: int, settings: Settings) -> Any:
+def _baseline(
+    testing: JudgedSet, statistics: reference.TrainStatistics, n: int, settings: Settings
+) -> dict[str, Any]:
     chosen = settings.reference
-    sets = floors.draws(tests, training, n, chosen.repeats, chosen.seed)
-    tracked = track(sets, total=chosen.repeats, description=f"floor at n={n}", unit="set")
-    return floors.spreads(list(tracked))
+    sets = reference.baseline_draws(testing, statistics, n, chosen.repeats, chosen.seed)
+    tracked = track(sets, total=chosen.repeats, description=f"baseline at n={n}", unit="set")
+    return reference.spreads(list(tracked))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mnist_diffusion.dataset.scaling import to_uint8
+from mnist_diffusion.dataset.pixels import to_uint8
 from mnist_diffusion.diffusion.schedules import Schedule
 from mnist_diffusion.diffusion.spacings import levels
 from mnist_diffusion.files import paths

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from mnist_diffusion.dataset.scaling import to_tensor, to_uint8
+from mnist_diffusion.dataset.pixels import to_tensor, to_uint8
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.diffusion.forward import add_noise
 from mnist_diffusion.diffusion.schedules import CLEAN, SCHEDULES, Schedule, zero_terminal_snr
@@ -29,13 +29,11 @@ from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.runtime.seeds import derive_seed, generator, seeded
 from mnist_diffusion.settings import Run, Settings
 from mnist_diffusion.stages.outcome import Outcome
-from mnist_diffusion.training import state
+from mnist_diffusion.training import run_state
 from mnist_diffusion.training.denoising import Denoising
-from mnist_diffusion.training.ema import ExponentialAverage
-from mnist_diffusion.training.history import History
 from mnist_diffusion.training.loop import build_optimizers, fit
-from mnist_diffusion.training.snapshots import Snapshots
-from mnist_diffusion.training.state import Training, recorded
+from mnist_diffusion.training.optim import ExponentialAverage
+from mnist_diffusion.training.run_state import History, Snapshots, Training, with_checkpoints
 
 NOISING_FRAMES = 11
 
@@ -45,7 +43,9 @@ def run(settings: Settings, name: str) -> Outcome:
     device = configure(settings.compute)
     taken = origin(__name__, name, settings, partial(parameters, name=name), [paths.PREPARED])
     surroundings = environment(device)
-    resumption = Resumption(f"train@{name}", taken.key(environment=surroundings), state.__file__)
+    resumption = Resumption(
+        f"train@{name}", taken.key(environment=surroundings), run_state.__file__
+    )
     images, labels = load_split("train")
     run_settings = settings.runs[name]
     schedule = _schedule(settings, run_settings)
@@ -148,7 +148,7 @@ def _train(
         sys.stderr.write(f"resuming {resumption.address} at step {start}\n")
     steps = fit(network, objective, recipe, average, optimizers, start)
     for _ in track(
-        recorded(steps, training, resumption),
+        with_checkpoints(steps, training, resumption),
         total=recipe.steps,
         description=name,
         unit="img",

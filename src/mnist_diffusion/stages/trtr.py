@@ -1,4 +1,4 @@
-"""trtr: how well real digits, as few as are drawn, teach a classifier to read."""
+"""trtr: train on real digits, as few as are drawn, test on real ones: the measure of tstr."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mnist_diffusion.dataset.idx import CLASSES, Digits
-from mnist_diffusion.dataset.scaling import to_tensor
+from mnist_diffusion.dataset.mnist import CLASSES, Digits
+from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation.accuracy import agreement
 from mnist_diffusion.evaluation.bootstrap import proportion_interval
-from mnist_diffusion.evaluation.features import judge
+from mnist_diffusion.evaluation.features import classify
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.provenance.environment import environment
@@ -20,7 +20,7 @@ from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Classifier, Settings
 from mnist_diffusion.stages.outcome import Outcome
-from mnist_diffusion.training.transfer import trained_on
+from mnist_diffusion.training.supervised import trained_classifier
 
 
 def run(settings: Settings) -> Outcome:
@@ -60,9 +60,9 @@ def _training(settings: Settings) -> Classifier:
 
 def tested(digits: Digits, settings: Settings, device: torch.device) -> dict[str, Any]:
     """Accuracy on the real test digits of a classifier trained on these."""
-    network = trained_on(*_tensors(digits), _training(settings), device)
+    network = trained_classifier(*_tensors(digits), _training(settings), device)
     images, labels = _tensors(load_split("test"))
-    probabilities = judge(network, images, device).probabilities
+    probabilities = classify(network, images, device).probabilities
     found = agreement(probabilities, labels)
     right = probabilities.argmax(dim=1) == labels
     return {

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mnist_diffusion.dataset.idx import Digits
+from mnist_diffusion.dataset.mnist import Digits
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.provenance.digests import array_digest
@@ -19,18 +19,18 @@ from mnist_diffusion.stages.trtr import recipe, tested
 
 
 def run(settings: Settings, name: str) -> Outcome:
-    """Train on the cell's digits, test, and put the ceiling of as many real digits beside it."""
+    """Train on the cell's digits, test, and put beside it what as many real digits teach."""
     device = configure(settings.compute)
     inputs = [paths.samples(name), paths.PREPARED, paths.TRTR]
     taken = origin(__name__, name, settings, partial(parameters, name=name), inputs)
     drawn = _drawn(name)
-    ceiling = read_json(paths.TRTR)
-    real = ceiling["by_n"][str(len(drawn.labels))]
+    trtr = read_json(paths.TRTR)
+    real = trtr["by_n"][str(len(drawn.labels))]
     report = {
         "cell": name,
         "run": settings.cells[name].run,
         "n": len(drawn.labels),
-        **{key: ceiling[key] for key in ("n_test", "level", "epochs", "training_seeds")},
+        **{key: trtr[key] for key in ("n_test", "level", "epochs", "training_seeds")},
         **tested(drawn, settings, device),
         "real_accuracy": real["accuracy"],
         "real_interval": real["interval"],
@@ -45,7 +45,7 @@ def run(settings: Settings, name: str) -> Outcome:
 
 
 def parameters(settings: Settings, name: str) -> dict[str, Any]:
-    """The recipe of the ceiling; what decides the digits has its say in them."""
+    """The recipe of trtr; what decides the digits is in their manifest."""
     return {**recipe(settings), "run": settings.cells[name].run}
 
 

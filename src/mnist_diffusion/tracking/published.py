@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mnist_diffusion.dataset import canonical
+from mnist_diffusion.dataset import mnist
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.pipeline import STAGES, declared
@@ -85,7 +85,7 @@ def published(settings: Settings) -> tuple[list[Result], list[str]]:
 def _files(stage: str, name: str | None) -> Iterator[Path]:
     """What must be there for a stage to have been published whole."""
     if stage == "fetch":
-        yield from (paths.RAW / file for file in canonical.SHA256)
+        yield from (paths.RAW / file for file in mnist.SHA256)
     if stage == "report":
         yield PAGE
     if stage == "evaluate":

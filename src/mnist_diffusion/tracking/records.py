@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mnist_diffusion.dataset import canonical
+from mnist_diffusion.dataset import mnist
 from mnist_diffusion.evaluation.grid import save_grid
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
@@ -77,7 +77,7 @@ def _history(folder: Path, step: str, *metrics: str) -> list[Point]:
 
 def _fetch(_: str) -> Record:
     """The digests that the files are known by; wherever they came from, they are the same."""
-    return Record(tags={f"output.{name}": digest for name, digest in canonical.SHA256.items()})
+    return Record(tags={f"output.{name}": digest for name, digest in mnist.SHA256.items()})
 
 
 def _prepare(_: str) -> Record:
@@ -90,7 +90,7 @@ def _prepare(_: str) -> Record:
             for name, description in read_json(summary)["splits"].items()
             for key in ("pixel_mean", "pixel_std")
         },
-        tags={f"input.{name}": digest for name, digest in canonical.SHA256.items()},
+        tags={f"input.{name}": digest for name, digest in mnist.SHA256.items()},
         artifacts=[summary, manifest],
     )
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from mnist_diffusion.dataset.scaling import to_tensor
+from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.diffusion.forward import add_noise
 from mnist_diffusion.diffusion.predictions import PREDICTIONS
 from mnist_diffusion.diffusion.schedules import Level, Schedule

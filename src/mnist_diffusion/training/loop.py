@@ -9,9 +9,8 @@ from torch.optim import Adam, Optimizer
 
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Recipe
-from mnist_diffusion.training.division import divided
-from mnist_diffusion.training.ema import ExponentialAverage
-from mnist_diffusion.training.muon import Muon
+from mnist_diffusion.training.data_parallel import data_parallel
+from mnist_diffusion.training.optim import ExponentialAverage, Muon
 
 OUTER_LAYERS = ("stem.", "out.", "label.")
 """Where Muon does not belong: the first and last layers and embeddings (Jordan et al. 2024)."""
@@ -51,7 +50,7 @@ def fit(
     base_rates = [group["lr"] for o in optimizers for group in o.param_groups]
     limit = recipe.gradient_clip or math.inf
     network.train()
-    shared = divided(network, recipe.parts)
+    shared = data_parallel(network, recipe.parts)
     for step in range(start, recipe.steps):
         factor = rate_factor(step, recipe)
         groups = (group for o in optimizers for group in o.param_groups)

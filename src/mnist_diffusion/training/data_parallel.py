@@ -1,4 +1,4 @@
-"""A network whose batches are divided among threads: data parallelism within one process."""
+"""Data parallelism within one process: a network whose batches are shared out among threads."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from torch import Tensor, nn
 from mnist_diffusion.runtime.threads import parallel_map
 
 
-def divided(network: nn.Module, parts: int) -> Callable[..., Tensor]:
-    """The network, given each of so many equal parts of a batch on its own.
+def data_parallel(network: nn.Module, shards: int) -> Callable[..., Tensor]:
+    """The network, given each of so many equal shards of a batch on its own.
 
-    Outputs come in the batch's order, and the parts' gradients are added in that order: the bits
-    depend on the number of parts, and not on that of the threads. The first dimension of all
-    arguments is the batch, which must be a multiple of `parts`.
+    Outputs come in the batch's order, and the shards' gradients are added in that order: the bits
+    depend on the number of shards, and not on that of the threads. The first dimension of all
+    arguments is the batch, which must be a multiple of `shards`.
     """
-    if parts == 1:
+    if shards == 1:
         return network
     parameters = list(network.parameters())
 
     def forward(*batch: Tensor) -> Tensor:
-        pieces = list(zip(*(argument.chunk(parts) for argument in batch), strict=True))
-        result: Tensor = _Divided.apply(network, pieces, *parameters)
+        pieces = list(zip(*(argument.chunk(shards) for argument in batch), strict=True))
+        result: Tensor = _DataParallel.apply(network, pieces, *parameters)
         return result
 
     return forward
 
 
-class _Divided(torch.autograd.Function):
-    """Forward and backward of all parts; each has an autograd graph of its own."""
+class _DataParallel(torch.autograd.Function):
+    """Forward and backward of all shards; each has an autograd graph of its own."""
 
     @staticmethod
     def forward(

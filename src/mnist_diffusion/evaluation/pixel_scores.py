@@ -1,4 +1,7 @@
-"""Copies: are drawn digits nearer to training digits than unseen real digits are?"""
+"""What pixels alone tell: ink, and copies of training digits.
+
+Copies: are drawn digits nearer to training digits than unseen real digits are?
+"""
 
 import numpy as np
 import torch
@@ -7,9 +10,23 @@ from torch import Tensor
 
 from mnist_diffusion.runtime.threads import parallel_map
 
+STROKE = 128
+FULL = 250
 CLOSE = 0.01
 AT_A_TIME = 250
 """Images whose distances to all training digits are held at once: 110 MB for 55,000 of these."""
+
+
+def pixel_statistics(images: NDArray[np.uint8]) -> dict[str, float]:
+    """Of images (n, 28, 28): the share of stroke pixels that are saturated, and ink per image.
+
+    A stroke pixel is brighter than half; ink is the sum of the pixels in [0, 1].
+    """
+    stroke = int((images >= STROKE).sum())
+    return {
+        "saturated": int((images >= FULL).sum()) / stroke if stroke else 0.0,
+        "mass": int(images.sum(dtype=np.int64)) / 255 / len(images),
+    }
 
 
 def nearest_distances(

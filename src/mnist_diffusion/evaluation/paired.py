@@ -1,25 +1,47 @@
 """Two sample sets against each other, image by image: image k of both began as the same noise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from scipy.stats import binomtest, norm
 from torch import Tensor
 
 from mnist_diffusion.evaluation.bootstrap import counts, normal_interval
-from mnist_diffusion.evaluation.distances import (
+from mnist_diffusion.evaluation.features import JudgedSet
+from mnist_diffusion.evaluation.frechet import (
     ReferenceStatistics,
     frechet_distance,
     resampled_distances,
 )
-from mnist_diffusion.evaluation.pairing import Judged, Pair
 
 NETWORKS = {"relative_fd": "classifier", "second_relative_fd": "autoencoder"}
 """Metrics that are distances, by the network that they are measured with."""
 LOWER_IS_BETTER = {**dict.fromkeys(NETWORKS, True), "accuracy": False}
 """The metrics compared."""
 Verdict = Literal["better", "worse", "not distinguishable"]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a cell came about, as far as it decides what it may be compared with."""
+
+    labels: Tensor
+    """(n,) the digits asked for, -1 where none were."""
+    guidance: float
+    seed: int
+    """Of the training of its run."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two cells, of which image k began as the same noise and was asked for the same digit."""
+
+    cell: str
+    baseline: str
+    n: int
+    """The first n images of both: as many as the smaller has."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +52,42 @@ class Difference:
     interval: tuple[float, float]
     p: float
     """Two-sided, of a difference this large if there were none."""
+
+
+def pairs(
+    cells: Iterable[str], baselines: Sequence[str], drawings: Mapping[str, Drawing]
+) -> list[Pair]:
+    """Each cell with its baselines, those that were asked for the same digits; two meet once.
+
+    Of these only those of its own guidance, if there are any, and of these only those of its own
+    training seed, if there are any.
+    """
+    found: list[Pair] = []
+    for cell in cells:
+        for baseline in _nearest(cell, baselines, drawings):
+            n = min(len(drawings[cell].labels), len(drawings[baseline].labels))
+            if cell != baseline and Pair(baseline, cell, n) not in found:
+                found.append(Pair(cell, baseline, n))
+    return found
+
+
+def unmatched(
+    cells: Iterable[str], baselines: Sequence[str], drawings: Mapping[str, Drawing]
+) -> list[str]:
+    """The cells that no baseline of their table may be held against."""
+    return [cell for cell in cells if not _nearest(cell, baselines, drawings)]
+
+
+def _nearest(cell: str, baselines: Sequence[str], drawings: Mapping[str, Drawing]) -> list[str]:
+    here = drawings[cell]
+    near = [name for name in baselines if _same_digits(here.labels, drawings[name].labels)]
+    near = [name for name in near if drawings[name].guidance == here.guidance] or near
+    return [name for name in near if drawings[name].seed == here.seed] or near
+
+
+def _same_digits(one: Tensor, other: Tensor) -> bool:
+    n = min(len(one), len(other))
+    return torch.equal(one[:n], other[:n])
 
 
 def difference(value: float, resampled: Tensor, level: float) -> Difference:
@@ -43,7 +101,7 @@ def difference(value: float, resampled: Tensor, level: float) -> Difference:
 
 
 def accuracy_difference(right: Tensor, baseline: Tensor, level: float) -> Difference:
-    """The difference of two accuracies, from which images (n,) were judged right in each set.
+    """The difference of two accuracies, from which images (n,) were classified right in each set.
 
     p: exact McNemar test. Interval: Wald's with half an image added to each of the four ways in
     which a pair can come out (Agresti & Min 2005), which holds where few pairs differ or none.
@@ -68,18 +126,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def verdict(value: float, p: float, level: float, lower_is_better: bool) -> Verdict:
-    """What may be said of a difference whose p, adjusted, is this."""
+    """Of a difference with this adjusted p."""
     if p > 1 - level or value == 0:
         return "not distinguishable"
     return "better" if (value < 0) == lower_is_better else "worse"
 
 
-class Arena:
+class PairedComparisons:
     """Cells that can be compared, each resampled alike and only once."""
 
     def __init__(
         self,
-        judged: Mapping[str, Judged],
+        judged: Mapping[str, JudgedSet],
         references: Mapping[str, ReferenceStatistics],
         *,
         resamples: int,
@@ -109,7 +167,7 @@ class Arena:
         """Of the first n images: as it is, and of each resample."""
         if (network, name, n) not in self._distances:
             reference = self._references[network]
-            features = self._judged[name].features(network)[:n]
+            features = self._judged[name].features_of(network)[:n]
             drawn = counts(n, self._resamples, self._seed)
             resampled = resampled_distances(reference, features, drawn)
             value = frechet_distance(reference, features)

@@ -12,8 +12,11 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from mnist_diffusion.evaluation.bootstrap import resampled
+from mnist_diffusion.evaluation.bootstrap import Interval, normal_interval, resampled
 from mnist_diffusion.runtime.errors import UserError
+
+FEWEST = 2
+"""Fewer images have no covariance."""
 
 
 class _Features(nn.Identity):
@@ -64,6 +67,32 @@ def frechet_distance(reference: ReferenceStatistics, features: Tensor) -> float:
     return max(0.0, distance)
 
 
+def relative_distance(distance: float, reference: ReferenceStatistics) -> float:
+    """The distance as a fraction of the real features' variance: free of the features' scale."""
+    return distance / reference.trace
+
+
+def distances(features: Tensor, statistics: ReferenceStatistics) -> dict[str, float]:
+    """The Fréchet distance of features (n, d), as it is and relative."""
+    distance = frechet_distance(statistics, features)
+    return {"fd": distance, "relative_fd": relative_distance(distance, statistics)}
+
+
+def per_class(
+    features: Tensor, labels: Tensor, classes: dict[str, ReferenceStatistics]
+) -> dict[str, float | None]:
+    """Relative FD of the images of each digit, by labels (n,); null where there are too few.
+
+    Few images are far from their own law, so it is to be read beside the baseline for as few.
+    """
+    found: dict[str, float | None] = {}
+    for digit, statistics in classes.items():
+        chosen = features[labels == int(digit)]
+        enough = len(chosen) >= FEWEST
+        found[digit] = distances(chosen, statistics)["relative_fd"] if enough else None
+    return found
+
+
 def influences(reference: ReferenceStatistics, features: Tensor) -> Tensor:
     """How much each of features (n, d) moves the distance of the set, times n: (n,) float64.
 
@@ -88,14 +117,18 @@ def resampled_distances(reference: ReferenceStatistics, features: Tensor, counts
     return resampled(distance, influences(reference, features), counts)
 
 
+def relative_interval(
+    features: Tensor, statistics: ReferenceStatistics, counts: Tensor, level: float
+) -> Interval:
+    """Of the relative Fréchet distance of features (n, d); counts (b, n)."""
+    estimate = distances(features, statistics)["relative_fd"]
+    resampled = resampled_distances(statistics, features, counts) / statistics.trace
+    return normal_interval(estimate, resampled, level)
+
+
 def _power(matrix: Tensor, exponent: float) -> Tensor:
     """Of a symmetric matrix that is nowhere negative; what is 0 stays 0."""
     values, vectors = torch.linalg.eigh(matrix)
     there = values > values.max() * len(values) * torch.finfo(values.dtype).eps
     powers = torch.where(there, values, 1.0) ** exponent * there
     return (vectors * powers) @ vectors.T
-
-
-def relative_distance(distance: float, reference: ReferenceStatistics) -> float:
-    """The distance as a fraction of the real features' variance: free of the features' scale."""
-    return distance / reference.trace

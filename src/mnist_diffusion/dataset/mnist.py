@@ -1,4 +1,4 @@
-"""The MNIST files: what they are called and how to know them, whoever delivered them.
+"""The MNIST files: what they are called, how to know them whoever delivered them, what they hold.
 
 The digests are of the decoded files: archives of the same bytes differ from packer to packer.
 """
@@ -6,9 +6,15 @@ The digests are of the decoded files: archives of the same bytes differ from pac
 import hashlib
 import os
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mnist_diffusion.runtime.errors import UserError
 
+SIDE = 28
+CLASSES = 10
 SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -16,6 +22,15 @@ SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 GZIP_MAGIC = b"\x1f\x8b"
+
+
+class Digits(NamedTuple):
+    """Handwritten digits and what they show."""
+
+    images: NDArray[np.uint8]
+    """(n, 28, 28), 0 is background"""
+    labels: NDArray[np.int64]
+    """(n,), 0 … 9"""
 
 
 def missing(folder: Path) -> list[str]:
@@ -31,6 +46,16 @@ def require(folder: Path) -> None:
     """UserError unless the folder holds the four files, bit for bit."""
     for name in missing(folder):
         raise UserError(f"{folder / name}: not found; run `dvc repro fetch`")
+
+
+def read_digits(folder: Path, prefix: str) -> Digits:
+    """The images and labels named `prefix`, "train" or "t10k", of a folder that `require` passed.
+
+    IDX: a magic number, the dimensions as uint32, then the bytes (yann.lecun.com/exdb/mnist).
+    """
+    images = np.fromfile(folder / f"{prefix}-images-idx3-ubyte", np.uint8, offset=16)
+    labels = np.fromfile(folder / f"{prefix}-labels-idx1-ubyte", np.uint8, offset=8)
+    return Digits(images.reshape(-1, SIDE, SIDE), labels.astype(np.int64))
 
 
 def _check(path: Path) -> None:

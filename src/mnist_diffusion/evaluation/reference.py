@@ -1,0 +1,137 @@
+"""What drawn digits are compared with: real ones; and what other real digits score.
+
+That is the real-vs-real baseline of every metric at a given n.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mnist_diffusion.dataset.mnist import CLASSES
+from mnist_diffusion.evaluation.features import JudgedSet
+from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances, per_class
+from mnist_diffusion.evaluation.scores import Real, likeness, spread
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
+from mnist_diffusion.runtime.seeds import generator
+
+PREFIX = {"classifier": "", "autoencoder": "second-"}
+"""Before the names of files in data/reference, by the network that the features are of."""
+STATISTICS = "statistics.safetensors"
+"""mean (d,) and covariance (d, d) of the training digits' features."""
+FEATURES = "features.safetensors"
+"""train (n, d) and test (n_test, d)."""
+CLASS_STATISTICS = "classes.safetensors"
+"""mean (10, d) and covariance (10, d, d) of each digit's training features, by the classifier."""
+ORDER = "order.npy"
+"""(n_test,) a random order of the test digits: those compared come first."""
+NEAREST = "nearest.npy"
+"""(n_test,) float32: how far each test digit is from its nearest training digit."""
+
+
+def compared(n: int, tests: int) -> int:
+    """How many of n drawn images, the first, are held against as many test digits.
+
+    At most half of the test digits: the rest then tells what other real digits score.
+    """
+    return min(n, tests // 2)
+
+
+def load_real(n: int, network: str = "classifier") -> Real:
+    """What n drawn images are compared with, from data/reference."""
+    prefix = PREFIX[network]
+    with safe_open(paths.REFERENCE / f"{prefix}{FEATURES}", framework="pt") as file:
+        test = file.get_tensor("test")
+    order = np.load(paths.REFERENCE / ORDER, allow_pickle=False)
+    chosen = torch.from_numpy(order[: compared(n, len(test))])
+    return Real(load_statistics(network), test[chosen])
+
+
+def load_statistics(network: str = "classifier") -> ReferenceStatistics:
+    """Of the training digits."""
+    tensors = load_file(paths.REFERENCE / f"{PREFIX[network]}{STATISTICS}")
+    count = read_json(paths.REFERENCE_REPORT)["n"]
+    return ReferenceStatistics(tensors["mean"], tensors["covariance"], count)
+
+
+def load_classes() -> dict[str, ReferenceStatistics]:
+    """Of the training digits of each class, by digit."""
+    tensors = load_file(paths.REFERENCE / CLASS_STATISTICS)
+    counts = read_json(paths.REFERENCE_REPORT)["n_per_class"]
+    rows = enumerate(zip(tensors["mean"], tensors["covariance"], strict=True))
+    return {
+        str(digit): ReferenceStatistics(mean, covariance, counts[str(digit)])
+        for digit, (mean, covariance) in rows
+    }
+
+
+@dataclass(frozen=True)
+class TrainStatistics:
+    """Statistics of the training digits."""
+
+    statistics: ReferenceStatistics
+    classes: dict[str, ReferenceStatistics]
+    second: ReferenceStatistics
+    """Of the autoencoder's features."""
+
+
+def comparison_order(tests: int, seed: int) -> Tensor:
+    """The order of test digits of which sample sets meet the first."""
+    return torch.randperm(tests, generator=generator(seed, "reference/real"))
+
+
+def baseline_draws(
+    tests: JudgedSet, training: TrainStatistics, n: int, repeats: int, seed: int
+) -> Iterator[dict[str, Any]]:
+    """The scores of each of several random sets of n test digits, as if they had been drawn.
+
+    A set of all test digits is always the same one, so its distances are measured once.
+    """
+    count = len(tests.labels)
+    for repeat in range(repeats):
+        shuffled = torch.randperm(count, generator=generator(seed, "reference/floor", repeat))
+        m = compared(n, count)
+        found: dict[str, Any] = likeness(
+            tests.features[shuffled[:m]], tests.features[shuffled[-m:]]
+        )
+        if repeat == 0 or n < count:
+            found |= _distances(tests, training, shuffled[:n])
+            found["fd_per_class"] = _per_class(tests, training, shuffled, n // CLASSES)
+        yield found
+
+
+def spreads(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean, lowest and highest of each score over the draws that have it."""
+    return {key: _spread([one[key] for one in found if key in one]) for key in found[0]}
+
+
+def _distances(tests: JudgedSet, training: TrainStatistics, chosen: Tensor) -> dict[str, float]:
+    second = distances(tests.second[chosen], training.second)
+    return {
+        **distances(tests.features[chosen], training.statistics),
+        **{f"second_{key}": value for key, value in second.items()},
+        "accuracy": float(tests.right[chosen].double().mean()),
+    }
+
+
+def _per_class(
+    tests: JudgedSet, training: TrainStatistics, shuffled: Tensor, each: int
+) -> dict[str, float | None]:
+    """Of the first `each` of every digit, or of as many as there are."""
+    labels = tests.labels[shuffled]
+    chosen = torch.cat([shuffled[labels == digit][:each] for digit in range(CLASSES)])
+    return per_class(tests.features[chosen], tests.labels[chosen], training.classes)
+
+
+def _spread(values: list[Any]) -> Any:
+    if isinstance(values[0], dict):
+        return {key: _spread([one[key] for one in values]) for key in values[0]}
+    if None in values:
+        return None
+    return spread(values)

@@ -1,0 +1,194 @@
+"""All that moves while a denoiser trains: taken, put back, and kept on disk as it goes on.
+
+Randomness is not among it: every draw is derived from its step.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mnist_diffusion.diffusion.timesteps import TimestepSampler
+from mnist_diffusion.runtime.resumption import Resumption, State
+from mnist_diffusion.training.loop import Step
+from mnist_diffusion.training.optim import ExponentialAverage
+
+SAVE_EVERY_SECONDS = 15.0
+SAVE_SHARE = 0.02
+"""Of the time of training, at the most, that goes into saving, however large the network."""
+BINS = 10
+NUMBERS = ("step", "loss", "gradient_norm", "learning_rate")
+"""Of a step's whole batch."""
+SNAPSHOTS = "snapshots"
+
+
+class History:
+    """Collects steps; a row of `rows` is the mean over `every` of them."""
+
+    def __init__(self, timesteps: int, batch_size: int, every: int):
+        self._timesteps, self._batch_size, self._every = timesteps, batch_size, every
+        self._window: list[Step] = []
+        self.rows: list[dict[str, float]] = []
+        self._bins: list[dict[str, float]] = []
+
+    def add(self, step: Step) -> None:
+        """Take in one step; its details are (t, eps-MSE) per image."""
+        self._window.append(step)
+        if step.step % self._every == 0:
+            self._close()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Rows, and the steps of the window that is not full yet: their details, and the rest."""
+        details = {str(step.step): step.details for step in self._window}
+        window = [{name: getattr(step, name) for name in NUMBERS} for step in self._window]
+        return details, {"rows": self.rows, "bins": self._bins, "window": window}
+
+    def restore(self, details: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        self.rows, self._bins = facts["rows"], facts["bins"]
+        self._window = [Step(**n, details=details[str(n["step"])]) for n in facts["window"]]
+
+    def write(self, folder: Path) -> None:
+        """Write history.csv and loss_by_timestep.csv; a last, shorter window counts too."""
+        if self._window:
+            self._close()
+        for name, rows in (("history", self.rows), ("loss_by_timestep", self._bins)):
+            table = pd.DataFrame(rows)
+            table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+
+    def _close(self) -> None:
+        window, self._window = self._window, []
+        last = window[-1]
+        self.rows.append(
+            {
+                "step": last.step,
+                "images": last.step * self._batch_size,
+                "loss": sum(s.loss for s in window) / len(window),
+                "gradient_norm": sum(s.gradient_norm for s in window) / len(window),
+                "learning_rate": last.learning_rate,
+            }
+        )
+        t, losses = torch.cat([s.details for s in window]).double().unbind(dim=1)
+        bins = (t * BINS / self._timesteps).long()
+        for b in torch.unique(bins).tolist():
+            ends = (b * self._timesteps // BINS, (b + 1) * self._timesteps // BINS)
+            row = {"step": last.step, "bin_start": ends[0], "bin_end": ends[1]}
+            self._bins.append(row | {"loss": float(losses[bins == b].mean())})
+
+
+class Snapshots:
+    """Keeps the averaged weights after some steps of a run, evenly spread, the last among them."""
+
+    def __init__(self, network: nn.Module, average: ExponentialAverage, steps: int, count: int):
+        self._names = [name for name, _ in network.named_parameters()]
+        self._average = average
+        self._due = {round(steps * k / count) for k in range(1, count + 1)}
+        self._kept: dict[int, dict[str, Tensor]] = {}
+
+    def take(self, step: int) -> None:
+        """Keep the weights, if this is one of the steps."""
+        if step in self._due:
+            copies = (average.cpu() for average in self._average.copies())
+            self._kept[step] = dict(zip(self._names, copies, strict=True))
+
+    def state(self) -> dict[str, Tensor]:
+        """All that was kept, by step and name."""
+        kept = self._kept.items()
+        return {f"{step}.{name}": t for step, tensors in kept for name, t in tensors.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state`."""
+        self._kept = {}
+        for key, tensor in state.items():
+            step, _, name = key.partition(".")
+            self._kept.setdefault(int(step), {})[name] = tensor
+
+    def write(self, folder: Path) -> None:
+        """Write snapshots/<step>.safetensors, each with all parameters of the network."""
+        target = folder / SNAPSHOTS
+        target.mkdir(parents=True, exist_ok=True)
+        for step, tensors in self._kept.items():
+            save_file(tensors, target / f"{step}.safetensors")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A denoiser and what trains it."""
+
+    network: nn.Module
+    optimizers: list[Optimizer]
+    average: ExponentialAverage
+    timesteps: TimestepSampler
+    history: History
+    snapshots: Snapshots
+
+    def state(self, step: int) -> State:
+        """Everything as it is after `step` steps."""
+        details, history = self.history.state()
+        tensors = {
+            **_named("network", self.network.state_dict()),
+            **_named("average", self.average.state()),
+            **_named("timesteps", self.timesteps.state()),
+            **_named("history", details),
+            **_named("snapshots", self.snapshots.state()),
+        }
+        for name, state, parameter in self._slots():
+            tensors |= _named(name, state.get(parameter, {}))
+        return tensors, {"step": step, "history": history}
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> int:
+        """Put a `state` back; how many steps were done."""
+        self.network.load_state_dict(_within("network", tensors))
+        self.average.restore(_within("average", tensors))
+        self.timesteps.restore(_within("timesteps", tensors))
+        self.history.restore(_within("history", tensors), facts["history"])
+        self.snapshots.restore(_within("snapshots", tensors))
+        for name, state, parameter in self._slots():
+            values = _within(name, tensors)
+            state[parameter] = {key: _laid_out_like(parameter, t) for key, t in values.items()}
+        return int(facts["step"])
+
+    def _slots(self) -> Iterator[tuple[str, dict[Tensor, dict[str, Tensor]], Tensor]]:
+        """What each optimiser remembers, by parameter."""
+        for number, optimizer in enumerate(self.optimizers):
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            for index, parameter in enumerate(parameters):
+                yield f"optimizer.{number}.{index}", optimizer.state, parameter
+
+
+def with_checkpoints(
+    steps: Iterable[Step], training: Training, resumption: Resumption
+) -> Iterator[Step]:
+    """Pass steps on, once history and snapshots have them; now and then the state is saved."""
+    due = time.monotonic() + SAVE_EVERY_SECONDS
+    for step in steps:
+        training.history.add(step)
+        training.snapshots.take(step.step)
+        start = time.monotonic()
+        if start >= due:
+            resumption.save(*training.state(step.step))
+            saved = time.monotonic()
+            due = saved + max(SAVE_EVERY_SECONDS, (saved - start) / SAVE_SHARE)
+        yield step
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """A copy in the parameter's memory format: another one would be added up in another order."""
+    pattern = parameter if parameter.shape == value.shape else value
+    return torch.empty_like(pattern, device=parameter.device, requires_grad=False).copy_(value)
+
+
+def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def _within(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
