@@ -25,7 +25,8 @@ complete_mlflow()
 
 def build(folder: Path, raw: Path, store: Path) -> None:
     """Make the repository, in about half a minute."""
-    for name in ("dvc.yaml", ".dvcignore", ".dvc/config", ".gitignore", "requirements.lock"):
+    ignoring = (".gitignore", "data/.gitignore", "models/.gitignore", ".dvcignore")
+    for name in (*ignoring, "dvc.yaml", ".dvc/config", "requirements.lock"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, folder / name)
     shutil.copytree(REPOSITORY / "src", folder / "src", ignore=shutil.ignore_patterns("*.pyc"))
