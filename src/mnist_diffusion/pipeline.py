@@ -40,7 +40,7 @@ class Stage:
         return f"{self.name}@{name}" if name else self.name
 
     def published(self, name: str | None = None) -> Path | None:
-        """The file that says what was made, written last; None for fetch and report."""
+        """The file that says what was made, written last; None for code, fetch and report."""
         if self.folder:
             return self.folder(name or "") / MANIFEST
         return self.report(name or "") if self.report else None
@@ -65,6 +65,7 @@ class Stage:
 STAGES = {
     stage.name: stage
     for stage in (
+        Stage("code", "Write down the digests of what each stage is made of."),
         Stage("fetch", "Get the four MNIST files, and accept only the real ones."),
         Stage(
             "prepare",

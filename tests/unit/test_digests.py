@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +5,7 @@ import pytest
 import torch
 
 from mnist_diffusion.files.jsonfile import write_json
-from mnist_diffusion.provenance import digests, environment, imports
+from mnist_diffusion.provenance import digests, environment
 
 GOLDEN_ARRAY = "d7508f5baf4d31d407f77342f217fce00dc7fc3f93840bead99ad709bdb42b50"
 DIGITS = np.arange(6, dtype=np.uint8).reshape(2, 3)
@@ -79,65 +77,6 @@ def test_json_digest_is_that_of_the_written_file(tmp_path):
     write_json(tmp_path / "x.json", content)
     assert digests.json_digest(content) == digests.file_digest(tmp_path / "x.json")
     assert digests.json_digest({"a": "ä", "b": [1, None, 0.5]}) == digests.json_digest(content)
-
-
-def code(folder, files):
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return digests.code_digest([folder], root=folder)
-
-
-def test_code_digest_covers_python_by_place_and_content(tmp_path):
-    wanted = code(tmp_path / "1", {"p/a.py": "x = 1\n", "p/b.py": ""})
-    assert code(tmp_path / "2", {"p/a.py": "x = 1\n", "p/b.py": "", "p/notes.md": "!"}) == wanted
-    assert code(tmp_path / "3", {"p/a.py": "x = 2\n", "p/b.py": ""}) != wanted
-    assert code(tmp_path / "4", {"p/a.py": "x = 1\n", "p/c.py": ""}) != wanted
-    root = tmp_path / "1"
-    single = [root / "p/b.py", root / "p/a.py", root / "p"]
-    assert digests.code_digest(single, root=root) == wanted
-    with pytest.raises(ValueError, match="not in the subpath"):
-        digests.code_digest([tmp_path / "2"], root=root)
-    with pytest.raises(FileNotFoundError):
-        digests.code_digest([root / "p/gone.py"], root=root)
-
-
-def test_source_files_follow_every_form_of_import(tmp_path):
-    files = {
-        "p/__init__.py": "",
-        "p/start.py": "import numpy, p.plain\nfrom p.deep import module\nfrom p import name\n",
-        "p/plain.py": "def f():\n    from . import lazy\n",
-        "p/lazy.py": "from .deep.second import thing\nimport p.start\n",
-        "p/name.py": "",
-        "p/deep/__init__.py": "from p.exported import x\n",
-        "p/deep/module.py": "from ..above import y\n",
-        "p/deep/second.py": "",
-        "p/exported.py": "",
-        "p/above.py": "",
-        "p/stranger.py": "",
-    }
-    code(tmp_path, files)
-    found = {
-        file.relative_to(tmp_path).as_posix() for file in imports.source_files("p.start", tmp_path)
-    }
-    assert found == set(files) - {"p/stranger.py"}
-    with pytest.raises(ModuleNotFoundError):
-        imports.source_files("p.gone", tmp_path)
-
-
-LIST_LOADED = """
-import importlib, sys
-importlib.import_module(sys.argv[1])
-print(*(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "mnist_diffusion"))
-"""
-
-
-@pytest.mark.parametrize("module", ["provenance.imports", "settings", "tracking.ui"])
-def test_source_files_are_what_an_import_loads(module):
-    module = f"mnist_diffusion.{module}"
-    command = [sys.executable, "-c", LIST_LOADED, module]
-    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert sorted(map(Path, loaded)) == imports.source_files(module)
 
 
 def test_environment_is_the_same_twice_and_all_text():

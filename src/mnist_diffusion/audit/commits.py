@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import subprocess
 
@@ -11,6 +10,7 @@ from mnist_diffusion.audit.chain import FOLDERS, REPORT, Member
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, note, some, unverified
 from mnist_diffusion.files import paths
+from mnist_diffusion.provenance.source import source_digest
 from mnist_diffusion.runtime.errors import UserError
 
 COMMIT = re.compile("[0-9a-f]{7,64}")
@@ -77,7 +77,10 @@ def _source(evidence: Evidence, member: Member, commit: str) -> Findings:
 
 def _digest(evidence: Evidence, commit: str, name: str) -> str | None:
     content = _show(evidence, commit, f"src/{name}")
-    return None if content is None else hashlib.sha256(content).hexdigest()
+    try:
+        return None if content is None else source_digest(name, content)
+    except (SyntaxError, ValueError):
+        return None
 
 
 def _show(evidence: Evidence, commit: str, path: str) -> bytes | None:

@@ -17,7 +17,7 @@ from mnist_diffusion.diffusion.schedules import Schedule
 from mnist_diffusion.diffusion.spacings import levels
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.provenance.card import card
+from mnist_diffusion.provenance.schedule_card import schedule_card
 from mnist_diffusion.sampling.draw import trajectory_steps
 
 DIGITS = paths.PREPARED / "train-images.npy", paths.PREPARED / "train-labels.npy"
@@ -86,7 +86,7 @@ def _schedule(folder: Path) -> Schedule:
 def _trained(folder: Path) -> dict[str, Any]:
     with regular(folder / "history.csv").open(encoding="utf-8", newline="") as file:
         *_, last = csv.DictReader(file)
-    return {"schedule": card(_schedule(folder)), "final_loss": float(last["loss"])}
+    return {"schedule": schedule_card(_schedule(folder)), "final_loss": float(last["loss"])}
 
 
 def _drawn(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
@@ -95,6 +95,6 @@ def _drawn(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     path = levels(schedule, parameters["steps"], parameters["spacing"])
     visited = [int(level.t) for level in path]
     return {
-        "schedule": {**card(schedule), "first_step_signal": float(path[0].alpha)},
+        "schedule": {**schedule_card(schedule), "first_step_signal": float(path[0].alpha)},
         "trajectory_timesteps": [visited[k] for k in trajectory_steps(parameters["steps"])],
     }

@@ -13,8 +13,9 @@ from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, failed, some, unverified
 from mnist_diffusion.audit.plainfiles import links
 from mnist_diffusion.files.jsonfile import to_text
-from mnist_diffusion.provenance.digests import SOURCE_ROOT, json_digest
+from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.provenance.manifest import Manifest
+from mnist_diffusion.provenance.source import OWN_ROOT, source_digest
 
 
 def check(evidence: Evidence, member: Member) -> Findings:
@@ -80,8 +81,11 @@ def check_code(path: Path, code: dict[str, Any]) -> Findings:
 
 
 def _source(name: str) -> str | None:
-    from mnist_diffusion.provenance.digests import file_digest
-
-    path = SOURCE_ROOT / name
-    inside = path.resolve().is_relative_to(SOURCE_ROOT.resolve())
-    return file_digest(path) if inside and path.is_file() else None
+    """The digest of a source file of this repository, by its path below src/."""
+    path = OWN_ROOT / name
+    if not path.resolve().is_relative_to(OWN_ROOT.resolve()) or not path.is_file():
+        return None
+    try:
+        return source_digest(name, path.read_bytes())
+    except (SyntaxError, ValueError):
+        return None

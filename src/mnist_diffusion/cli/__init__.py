@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 
 from mnist_diffusion.cli import stages, tools
 from mnist_diffusion.files import paths
+from mnist_diffusion.provenance.source import require_own_source
 from mnist_diffusion.runtime.errors import UserError, describe_os_error
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ def main() -> NoReturn:
     try:
         here = Path.cwd()
         os.chdir(_root())
+        require_own_source()
         # Without it cuBLAS is not deterministic; it is read when CUDA starts.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         app(obj=here)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from typing import Annotated
 
 import typer
 
@@ -23,30 +22,27 @@ def _named_by_dvc() -> str:
     return name
 
 
-def _name(help_text: str) -> object:
-    return typer.Argument(help=help_text, default_factory=_named_by_dvc, show_default=False)
-
-
-RunName = Annotated[str, _name("An entry of `runs` in params.yaml.")]
-CellName = Annotated[str, _name("An entry of `cells` in params.yaml.")]
-
-
 def _run(stage: Stage, name: str | None = None) -> None:
     run_stage(stage.name, name)
     keep_up(stage.name)
 
 
 def _command(stage: Stage) -> Callable[..., None]:
+    kind = "run" if stage.per == "run" else "cell"
+    argument = typer.Argument(
+        default_factory=_named_by_dvc,
+        show_default=False,
+        metavar=f"[{kind.upper()}]",
+        help=f"An entry of `{kind}s` in {paths.PARAMS}; under DVC, the one that it is at.",
+    )
+
     def single() -> None:
         _run(stage)
 
-    def for_run(run: RunName) -> None:
-        _run(stage, run)
+    def one_of_many(name: str = argument) -> None:
+        _run(stage, name)
 
-    def for_cell(cell: CellName) -> None:
-        _run(stage, cell)
-
-    return {None: single, "run": for_run}.get(stage.per, for_cell)
+    return one_of_many if stage.per else single
 
 
 for _stage in STAGES.values():

@@ -42,7 +42,7 @@ def schedules(
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 10,
 ) -> None:
     """Print the card of every noise schedule: its betas' digest, its ends, where SNR is 1."""
-    from mnist_diffusion.provenance.schedule_table import schedule_table
+    from mnist_diffusion.cli.schedules import schedule_table
 
     if steps > timesteps:
         raise UserError(f"--steps: {steps} exceeds the {timesteps} timesteps; give fewer")

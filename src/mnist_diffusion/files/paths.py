@@ -29,6 +29,11 @@ WORK = Path(".work")
 """Scratch that no stage depends on; git-ignored."""
 
 
+def code(stage: str) -> Path:
+    """The digests of a stage's source, its one code dependency."""
+    return Path(".code") / f"{stage}.json"
+
+
 def model(run: str) -> Path:
     """The trained denoiser of a run: weights, config, betas, history."""
     return Path("models") / run

@@ -1,8 +1,8 @@
-"""SHA-256 digests of what things mean: decoded tensors, source, JSON; never of containers."""
+"""SHA-256 digests of what things mean: decoded tensors, JSON values; never of containers."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,6 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from mnist_diffusion.files import jsonfile
-
-SOURCE_ROOT = Path(__file__).resolve().parents[2]
-"""The folder that holds the package, so that a digest does not depend on where it is installed."""
 
 
 def array_digest(array: Any) -> str:
@@ -65,18 +62,6 @@ def image_digests(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> list[
     ]
 
 
-def code_digest(sources: Iterable[Path], root: Path = SOURCE_ROOT) -> str:
-    """Digest of Python source: each *.py by its path relative to `root` and its bytes.
-
-    `sources` are files or folders, in any order; a file reached twice counts once. ValueError for
-    a source outside `root`, FileNotFoundError for one that is not there.
-    """
-    files = {file.resolve() for source in sources for file in _python_files(source)}
-    return json_digest(
-        {file.relative_to(root.resolve()).as_posix(): file_digest(file) for file in files}
-    )
-
-
 def _array_file(path: Path) -> str:
     return array_digest(np.load(path, allow_pickle=False))
 
@@ -97,10 +82,6 @@ _CONTENT: dict[str, Callable[[Path], str]] = {
     ".safetensors": _tensor_file,
     ".json": _json_file,
 }
-
-
-def _python_files(source: Path) -> Iterable[Path]:
-    return source.rglob("*.py") if source.is_dir() else [source]
 
 
 def _as_numpy(array: Any) -> np.ndarray[Any, Any]:

@@ -1,8 +1,11 @@
-"""What besides code, data and parameters can move the last bits of a result."""
+"""Where a result was made: what can move its last bits, and the commit that git is at."""
 
 import hashlib
 import os
 import platform
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 
 KERNEL_VARIABLES = (
@@ -15,6 +18,10 @@ KERNEL_VARIABLES = (
     "TORCH_ALLOW_TF32_",
 )
 """Prefixes of environment variables that choose kernels, and with them the last bits."""
+DECIDING = ("src", "params.yaml", "dvc.yaml", "requirements.lock")
+"""What decides a result; dvc.lock and the reports change in every repro and are not dirt."""
+ANY_OWNER = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false")
+"""git refuses a repository of another user, such as a container's mount, where this is not said."""
 
 
 def environment(device: object = None) -> dict[str, str]:
@@ -34,6 +41,34 @@ def environment(device: object = None) -> dict[str, str]:
         "cpu": _cpu_model(),
     }
     return here if device is None else here | _arithmetic(device)
+
+
+def git_commit() -> dict[str, str | bool | None]:
+    """The commit that the sources stand at, and whether they differ from it; null: no git."""
+    changes = git("status", "--porcelain", "--", *DECIDING)
+    dirty = None if changes is None else bool(changes)
+    return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": dirty}
+
+
+def git(*arguments: str) -> str | None:
+    """What a git command that only reads prints, or None where there is no git or no repository.
+
+    Where git will not tell, though there is a repository, a line on stderr says why.
+    """
+    command = ["git", *ANY_OWNER, *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if "dubious ownership" in done.stderr:
+        _warn(f"git: {done.stderr.splitlines()[0]}; no commit is noted")
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+@cache
+def _warn(text: str) -> None:
+    """Once is enough."""
+    sys.stderr.write(f"warning: {text}\n")
 
 
 def _arithmetic(device: object) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,8 +11,8 @@ from pydantic import Field, RootModel
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.pipeline import MANIFEST
 from mnist_diffusion.provenance.folders import content_digests, listing
-from mnist_diffusion.provenance.origin import Origin, code_card
-from mnist_diffusion.provenance.schemas.artifact import Code, Digest, Strict
+from mnist_diffusion.provenance.inputs import Inputs
+from mnist_diffusion.provenance.schemas.artifact import Code, Digest, Sourced, Strict, dump
 
 SCHEMA = 2
 Scalar = str | int | float | bool | None
@@ -131,32 +131,36 @@ class Manifest(
     """Any manifest."""
 
 
-def publish(
-    folder: Path,
-    taken: Origin,
-    environment: Mapping[str, str],
-    reports: Sequence[Path] = (),
-    **details: Any,
+def publish_folder(
+    folder: Path, inputs: Inputs, reports: Sequence[Path] = (), **details: Any
 ) -> None:
     """Write a folder's manifest, which makes it whole.
 
     `reports` are files beside the folder, `details` what the stage has to add. UserError if
-    anything that went in has changed since its origin was taken.
+    anything that went in has changed since it was digested.
     """
     content = {
         "schema": SCHEMA,
-        "stage": taken.stage,
-        "name": taken.name,
+        "stage": inputs.stage,
+        "name": inputs.name,
         "files": content_digests([*listing(folder), *reports]),
-        "made_from": dict(taken.made_from),
-        "parameters": dict(taken.parameters),
-        "code": code_card(taken),
-        "environment": dict(environment),
+        "parameters": dict(inputs.parameters),
+        **inputs.sources,
         **details,
     }
     Manifest.model_validate(content)
-    taken.verify()
+    inputs.verify()
     write_json(folder / MANIFEST, content)
+
+
+def publish_report(path: Path, inputs: Inputs, shape: type[Sourced], **content: Any) -> None:
+    """Write the JSON of a stage that publishes no folder, with what made it.
+
+    UserError if anything that went in has changed since it was digested.
+    """
+    artifact = shape(**content, **inputs.sources)
+    inputs.verify()
+    dump(path, artifact)
 
 
 def json_schema() -> dict[str, Any]:

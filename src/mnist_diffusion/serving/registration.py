@@ -11,8 +11,8 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.generation.drawing import FILES
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.provenance.digests import SOURCE_ROOT, content_digest
-from mnist_diffusion.provenance.imports import source_files
+from mnist_diffusion.provenance.digests import content_digest
+from mnist_diffusion.provenance.source import SOURCE_ROOT, source_files
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.serving.digits import DEFAULTS, WISHES
 from mnist_diffusion.settings import Settings

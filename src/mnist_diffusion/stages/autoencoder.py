@@ -14,9 +14,8 @@ from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.autoencoder import FEATURES
 from mnist_diffusion.provenance.digests import arrays_digest
-from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.manifest import publish
-from mnist_diffusion.provenance.origin import origin
+from mnist_diffusion.provenance.inputs import snapshot_inputs
+from mnist_diffusion.provenance.manifest import publish_folder
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.seeds import generator
@@ -32,7 +31,7 @@ BATCH = 500
 def run(settings: Settings) -> Outcome:
     """Train, test on the real test digits, and publish weights, history and report."""
     device = configure(settings.compute)
-    taken = origin(__name__, None, settings, parameters, [paths.PREPARED])
+    inputs = snapshot_inputs(__name__, None, settings, parameters, [paths.PREPARED], device)
     task = reconstruction(_load("train"), settings.autoencoder, device)
     network = task.fresh_network().to(device)
     error = partial(_error, network, settings=settings, device=device)
@@ -49,7 +48,7 @@ def run(settings: Settings) -> Outcome:
         "autoencoder_sha256": arrays_digest(checkpoint.weights(network)),
     }
     write_json(paths.AUTOENCODER_REPORT, report)
-    publish(paths.AUTOENCODER, taken, environment(device), reports=[paths.AUTOENCODER_REPORT])
+    publish_folder(paths.AUTOENCODER, inputs, reports=[paths.AUTOENCODER_REPORT])
     return Outcome(settings.prepare.train * settings.autoencoder.epochs)
 
 

@@ -13,9 +13,9 @@ from mnist_diffusion.evaluation.features import Extractors
 from mnist_diffusion.evaluation.reference import ORDER, compared, load_real
 from mnist_diffusion.evaluation.scores import spread, summary
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import write_json
-from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.provenance.inputs import snapshot_inputs
+from mnist_diffusion.provenance.manifest import publish_report
+from mnist_diffusion.provenance.schemas.calibration_report import CalibrationReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.seeds import derive_seed
@@ -26,8 +26,8 @@ from mnist_diffusion.stages.outcome import Outcome
 def run(settings: Settings) -> Outcome:
     """Every metric at every n, and at every severity of every corruption."""
     device = configure(settings.compute)
-    inputs = [paths.PREPARED, paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
-    taken = origin(__name__, None, settings, parameters, inputs)
+    files = [paths.PREPARED, paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
+    inputs = snapshot_inputs(__name__, None, settings, parameters, files, device)
     extractors = Extractors.load(device)
     chosen = settings.calibration
     baselines = {n: _baseline(extractors, n, settings) for n in chosen.counts}
@@ -42,12 +42,8 @@ def run(settings: Settings) -> Outcome:
         ],
         "ladder": ladder,
         "verdicts": _verdicts(ladder),
-        "made_from": taken.made_from,
-        "code": code_card(taken),
-        "environment": environment(device),
     }
-    taken.verify()
-    write_json(paths.CALIBRATION, report)
+    publish_report(paths.CALIBRATION, inputs, CalibrationReport, **report)
     return Outcome(len(ladder) // len(METRICS) * chosen.count)
 
 

@@ -14,9 +14,8 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import arrays_digest
-from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.manifest import publish
-from mnist_diffusion.provenance.origin import origin
+from mnist_diffusion.provenance.inputs import snapshot_inputs
+from mnist_diffusion.provenance.manifest import publish_folder
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.settings import Settings
@@ -30,7 +29,7 @@ NETWORK = {"name": "classifier", "sizes": {}}
 def run(settings: Settings) -> Outcome:
     """Train, test on the real test digits, and publish weights, history and report."""
     device = configure(settings.compute)
-    taken = origin(__name__, None, settings, parameters, [paths.PREPARED])
+    inputs = snapshot_inputs(__name__, None, settings, parameters, [paths.PREPARED], device)
     task = classification(*_load("train"), settings.classifier, device)
     network = task.fresh_network().to(device)
     accuracy = partial(_accuracy, network, *_load("validation"), device)
@@ -42,10 +41,9 @@ def run(settings: Settings) -> Outcome:
     report = _report(classify(network, images, device), labels)
     report["classifier_sha256"] = arrays_digest(checkpoint.weights(network))
     write_json(paths.CLASSIFIER_REPORT, report)
-    publish(
+    publish_folder(
         paths.CLASSIFIER,
-        taken,
-        environment(device),
+        inputs,
         reports=[paths.CLASSIFIER_REPORT],
     )
     return Outcome(settings.prepare.train * settings.classifier.epochs)

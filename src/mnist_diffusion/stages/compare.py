@@ -19,10 +19,11 @@ from mnist_diffusion.evaluation.paired import (
 )
 from mnist_diffusion.evaluation.reference import load_statistics
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import read_json, write_json
-from mnist_diffusion.provenance.environment import environment
+from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.folders import read_manifest
-from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.provenance.inputs import snapshot_inputs
+from mnist_diffusion.provenance.manifest import publish_report
+from mnist_diffusion.provenance.schemas.comparisons_report import ComparisonsReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.settings import Settings
@@ -35,8 +36,8 @@ def run(settings: Settings) -> None:
     device = configure(settings.compute)
     tables = _tables(settings)
     cells = list(dict.fromkeys(cell for names in tables.values() for cell in names))
-    inputs = [*map(paths.samples, cells), paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
-    taken = origin(__name__, None, settings, parameters, inputs)
+    files = [*map(paths.samples, cells), paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
+    inputs = snapshot_inputs(__name__, None, settings, parameters, files, device)
     extractors = Extractors.load(device)
     judged = {cell: _judged(cell, extractors) for cell in cells}
     report = {
@@ -46,12 +47,8 @@ def run(settings: Settings) -> None:
         "classifier_sha256": extractors.digest("classifier"),
         "autoencoder_sha256": extractors.digest("autoencoder"),
         "reference_sha256": read_json(paths.REFERENCE_REPORT)["reference_sha256"],
-        "made_from": taken.made_from,
-        "code": code_card(taken),
-        "environment": environment(device),
     }
-    taken.verify()
-    write_json(paths.COMPARISONS, report)
+    publish_report(paths.COMPARISONS, inputs, ComparisonsReport, **report)
 
 
 def parameters(settings: Settings) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """evaluate: one sample set under both feature extractors, to reports/metrics/<cell>.json."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,11 @@ from mnist_diffusion.evaluation.pixel_scores import (
     pixel_statistics,
 )
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import read_json, write_json
+from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.digests import array_digest
-from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.provenance.inputs import snapshot_inputs
+from mnist_diffusion.provenance.manifest import publish_report
+from mnist_diffusion.provenance.schemas.cell_metrics import CellMetrics
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.settings import Evaluate, Settings
 from mnist_diffusion.stages.outcome import Outcome
@@ -31,8 +31,8 @@ def run(settings: Settings, name: str) -> Outcome:
     """Judge the cell's images."""
     device = configure(settings.compute)
     folder = paths.samples(name)
-    inputs = [folder, paths.PREPARED, paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
-    taken = origin(__name__, name, settings, partial(parameters, name=name), inputs)
+    files = [folder, paths.PREPARED, paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
+    inputs = snapshot_inputs(__name__, name, settings, parameters, files, device)
     images, labels = (
         np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels")
     )
@@ -44,12 +44,8 @@ def run(settings: Settings, name: str) -> Outcome:
         "samples_sha256": array_digest(images),
         "classifier_sha256": extractors.digest("classifier"),
         **_judgement(images, extractors.judge(images, labels), settings.evaluate),
-        "made_from": taken.made_from,
-        "code": code_card(taken),
-        "environment": environment(device),
     }
-    taken.verify()
-    write_json(paths.metrics(name), report)
+    publish_report(paths.metrics(name), inputs, CellMetrics, **report)
     return Outcome(len(images))
 
 

@@ -3,7 +3,6 @@
 A few of the images stay in data/snapshots/<run>.npy.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,13 @@ from mnist_diffusion.evaluation.features import classify
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances
 from mnist_diffusion.evaluation.reference import load_statistics
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import read_json, write_json
+from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import array_digest
-from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.folders import read_manifest
-from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.provenance.inputs import snapshot_inputs
+from mnist_diffusion.provenance.manifest import publish_report
+from mnist_diffusion.provenance.schemas.fd_curve_report import FdCurveReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.sampling.draw import draw
@@ -38,8 +38,8 @@ def run(settings: Settings, name: str) -> Outcome:
     """Draw a few images from each snapshot of the run, from the same noise, and judge them."""
     device = configure(settings.compute)
     folder = paths.model(name)
-    inputs = [folder, paths.CLASSIFIER, paths.REFERENCE]
-    taken = origin(__name__, name, settings, partial(parameters, name=name), inputs)
+    files = [folder, paths.CLASSIFIER, paths.REFERENCE]
+    inputs = snapshot_inputs(__name__, name, settings, parameters, files, device)
     classifier, _ = checkpoint.load(paths.CLASSIFIER)
     classifier.to(device)
     denoiser = load_denoiser(folder, device)
@@ -58,19 +58,15 @@ def run(settings: Settings, name: str) -> Outcome:
     floor = described["floors"][str(settings.fd_curve.count)]
     report = {
         "run": name,
-        **taken.parameters,
+        **inputs.parameters,
         "points": points,
         "digits_sha256": array_digest(np.stack(kept)),
         "fd_floor": floor["fd"]["mean"],
         "relative_fd_floor": floor["relative_fd"]["mean"],
-        "made_from": taken.made_from,
-        "code": code_card(taken),
-        "environment": environment(device),
     }
-    taken.verify()
     paths.snapshots(name).parent.mkdir(parents=True, exist_ok=True)
     np.save(paths.snapshots(name), np.stack(kept), allow_pickle=False)
-    write_json(paths.fd_curve(name), report)
+    publish_report(paths.fd_curve(name), inputs, FdCurveReport, **report)
     return Outcome(settings.fd_curve.count * len(points))
 
 

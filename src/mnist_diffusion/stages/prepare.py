@@ -7,9 +7,8 @@ from mnist_diffusion.dataset.mnist import read_digits
 from mnist_diffusion.dataset.splits import SPLITS, save_split, split_digits, summarise
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
-from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.manifest import publish
-from mnist_diffusion.provenance.origin import origin
+from mnist_diffusion.provenance.inputs import snapshot_inputs
+from mnist_diffusion.provenance.manifest import publish_folder
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.stages.outcome import Outcome
@@ -21,11 +20,11 @@ def run(settings: Settings) -> Outcome:
     """data/raw → data/prepared: arrays of the three splits, summary and manifest."""
     mnist.require(paths.RAW)
     raw = [paths.RAW / name for name in mnist.SHA256]
-    taken = origin(__name__, None, settings, parameters, raw)
+    inputs = snapshot_inputs(__name__, None, settings, parameters, raw)
     splits = split_digits(
         read_digits(paths.RAW, "train"),
         read_digits(paths.RAW, "t10k"),
-        sizes={name: taken.parameters[name] for name in SPLITS},
+        sizes={name: inputs.parameters[name] for name in SPLITS},
         seed=settings.prepare.seed,
     )
     described = {name: summarise(digits) for name, digits in splits.items()}
@@ -34,10 +33,9 @@ def run(settings: Settings) -> Outcome:
     for name, digits in splits.items():
         save_split(name, digits, folder)
     write_json(SUMMARY, {"splits": described, "raw_sha256": mnist.SHA256})
-    publish(
+    publish_folder(
         paths.PREPARED,
-        taken,
-        environment(),
+        inputs,
     )
     return Outcome(sum(description["count"] for description in described.values()))
 

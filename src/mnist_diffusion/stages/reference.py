@@ -16,9 +16,8 @@ from mnist_diffusion.evaluation.pixel_scores import nearest_distances, pixel_sta
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.provenance.digests import arrays_digest
-from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.manifest import publish
-from mnist_diffusion.provenance.origin import origin
+from mnist_diffusion.provenance.inputs import snapshot_inputs
+from mnist_diffusion.provenance.manifest import publish_folder
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
@@ -31,7 +30,7 @@ INPUTS = [paths.PREPARED, paths.CLASSIFIER, paths.AUTOENCODER]
 def run(settings: Settings) -> Outcome:
     """Features of the real digits, their statistics, and the baseline at every n that is drawn."""
     device = configure(settings.compute)
-    taken = origin(__name__, None, settings, parameters, INPUTS)
+    inputs = snapshot_inputs(__name__, None, settings, parameters, INPUTS, device)
     train, test = load_split("train"), load_split("test")
     extractors = Extractors.load(device)
     training, testing = extractors.judge(*train), extractors.judge(*test)
@@ -58,7 +57,7 @@ def run(settings: Settings) -> Outcome:
         },
     }
     write_json(paths.REFERENCE_REPORT, report)
-    publish(paths.REFERENCE, taken, environment(device), reports=[paths.REFERENCE_REPORT])
+    publish_folder(paths.REFERENCE, inputs, reports=[paths.REFERENCE_REPORT])
     return Outcome(len(train.labels) + len(test.labels))
 
 

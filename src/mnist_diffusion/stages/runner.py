@@ -12,7 +12,8 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.provenance.digests import json_digest
-from mnist_diffusion.provenance.git_commit import commit
+from mnist_diffusion.provenance.environment import git_commit
+from mnist_diffusion.provenance.source import require_recorded
 from mnist_diffusion.runtime.instructions import limit_instructions
 from mnist_diffusion.runtime.locks import exclusive_lock
 from mnist_diffusion.runtime.parent_watch import exit_with_parent
@@ -24,12 +25,14 @@ from mnist_diffusion.stages.outcome import Outcome
 def run_stage(stage: str, name: str | None = None) -> None:
     """Check the settings, run the stage, and note how long it took.
 
-    UserError if another process is at it. A stage whose DVC is killed dies with it.
+    UserError if another process is at it, or if other source is on record. A stage whose DVC is
+    killed dies with it.
     """
     settings = load_settings()
     STAGES[stage].check_name(settings, name)
     address = STAGES[stage].address(name)
     limit_instructions(settings.compute.instructions)
+    require_recorded(stage)
     exit_with_parent()
     with exclusive_lock(address):
         started = time.perf_counter()
@@ -47,7 +50,7 @@ def _sidecar(stage: str, name: str | None, outcome: Outcome, seconds: float) -> 
         "threads": worker_count(),
         "images_per_second": round(outcome.images / seconds, 1) if outcome.images else None,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        **commit(),
+        **git_commit(),
         "dvc_experiment": os.environ.get("DVC_EXP_NAME"),
         "manifest_sha256": json_digest(read_json(published)) if published else None,
     }

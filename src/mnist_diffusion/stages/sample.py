@@ -1,7 +1,6 @@
 """sample: one sample set, from a trained denoiser to data/samples/<cell>/."""
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ from mnist_diffusion.diffusion.spacings import levels
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.provenance.card import card
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest, image_digests
-from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.manifest import publish
-from mnist_diffusion.provenance.origin import origin
+from mnist_diffusion.provenance.inputs import snapshot_inputs
+from mnist_diffusion.provenance.manifest import publish_folder
+from mnist_diffusion.provenance.schedule_card import schedule_card
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.locks import recreate_dir
@@ -36,18 +34,15 @@ def run(settings: Settings, name: str) -> Outcome:
     """Draw the cell's images and publish them with labels, digests, trajectory and manifest."""
     cell = settings.cell(name)
     device = configure(settings.compute)
-    taken = origin(
-        __name__, name, settings, partial(parameters, name=name), [paths.model(cell.run)]
-    )
-    surroundings = environment(device)
-    resumption = Resumption(f"sample@{name}", taken.key(environment=surroundings))
+    inputs = snapshot_inputs(__name__, name, settings, parameters, [paths.model(cell.run)], device)
+    resumption = Resumption(f"sample@{name}", inputs.key)
     denoiser = load_denoiser(paths.model(cell.run), device)
     arrays, evaluations = _draw(denoiser, cell, settings.sample, name, resumption)
 
     target = recreate_dir(paths.samples(name))
     outputs = _write(target, arrays)
     details = _details(cell, denoiser, outputs)
-    publish(target, taken, surroundings, network_evaluations=evaluations, **details)
+    publish_folder(target, inputs, network_evaluations=evaluations, **details)
     resumption.clear()
     return Outcome(cell.count, resumption.earlier_seconds)
 
@@ -151,7 +146,7 @@ def _details(cell: WholeCell, denoiser: TrainedDenoiser, outputs: dict[str, str]
     trained = read_json(folder / "manifest.json")
     return {
         "training": read_json(folder / checkpoint.CONFIG),
-        "schedule": {**card(denoiser.schedule), "first_step_signal": float(path[0].alpha)},
+        "schedule": {**schedule_card(denoiser.schedule), "first_step_signal": float(path[0].alpha)},
         "trajectory_timesteps": [visited[k] for k in trajectory_steps(cell.steps)],
         "inputs": {
             "weights_sha256": arrays_digest(checkpoint.weights(denoiser.network)),

@@ -1,7 +1,6 @@
 """train: one denoiser, from its run's settings to models/<run>/."""
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,10 @@ from mnist_diffusion.diffusion.schedules import CLEAN, SCHEDULES, Schedule, zero
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.provenance.card import card
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest
-from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.manifest import publish
-from mnist_diffusion.provenance.origin import origin
+from mnist_diffusion.provenance.inputs import snapshot_inputs
+from mnist_diffusion.provenance.manifest import publish_folder
+from mnist_diffusion.provenance.schedule_card import schedule_card
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
@@ -41,11 +39,8 @@ NOISING_FRAMES = 11
 def run(settings: Settings, name: str) -> Outcome:
     """Train the run's network and publish weights, schedule, history and manifest."""
     device = configure(settings.compute)
-    taken = origin(__name__, name, settings, partial(parameters, name=name), [paths.PREPARED])
-    surroundings = environment(device)
-    resumption = Resumption(
-        f"train@{name}", taken.key(environment=surroundings), run_state.__file__
-    )
+    inputs = snapshot_inputs(__name__, name, settings, parameters, [paths.PREPARED], device)
+    resumption = Resumption(f"train@{name}", inputs.key, run_state.__file__)
     images, labels = load_split("train")
     run_settings = settings.runs[name]
     schedule = _schedule(settings, run_settings)
@@ -59,7 +54,7 @@ def run(settings: Settings, name: str) -> Outcome:
     snapshots.write(folder)
     _write_schedule(folder, schedule, images[0], run_settings.seed)
     details = _details(folder, network, schedule, history, images, labels)
-    publish(folder, taken, surroundings, **details)
+    publish_folder(folder, inputs, **details)
     resumption.clear()
     recipe = settings.train.recipes[run_settings.recipe]
     return Outcome(recipe.steps * recipe.batch_size, resumption.earlier_seconds)
@@ -200,14 +195,14 @@ def _details(
     labels: np.ndarray,
 ) -> dict[str, Any]:
     """What a run's manifest has to say beyond that of any stage."""
-    schedule_card = card(schedule)
+    card = schedule_card(schedule)
     return {
         "training": read_json(folder / checkpoint.CONFIG),
-        "schedule": schedule_card,
+        "schedule": card,
         "final_loss": history.rows[-1]["loss"],
         "inputs": {"images_sha256": array_digest(images), "labels_sha256": array_digest(labels)},
         "outputs": {
             "weights_sha256": arrays_digest(checkpoint.weights(network)),
-            "betas_sha256": schedule_card["betas_sha256"],
+            "betas_sha256": card["betas_sha256"],
         },
     }

@@ -13,9 +13,9 @@ from mnist_diffusion.evaluation.accuracy import agreement
 from mnist_diffusion.evaluation.bootstrap import proportion_interval
 from mnist_diffusion.evaluation.features import classify
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import write_json
-from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.provenance.inputs import snapshot_inputs
+from mnist_diffusion.provenance.manifest import publish_report
+from mnist_diffusion.provenance.schemas.transfer_reports import TrtrReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Classifier, Settings
@@ -26,7 +26,7 @@ from mnist_diffusion.training.supervised import trained_classifier
 def run(settings: Settings) -> Outcome:
     """Train on as many real digits as each cell of `tstr` has, and test."""
     device = configure(settings.compute)
-    taken = origin(__name__, None, settings, parameters, [paths.PREPARED])
+    inputs = snapshot_inputs(__name__, None, settings, parameters, [paths.PREPARED], device)
     n = settings.sample.count
     report = {
         "n_test": len(load_split("test").labels),
@@ -34,12 +34,8 @@ def run(settings: Settings) -> Outcome:
         "epochs": settings.tstr.epochs,
         "by_n": {str(n): tested(real_digits(n), settings, device)},
         "training_seeds": 1,
-        "made_from": taken.made_from,
-        "code": code_card(taken),
-        "environment": environment(device),
     }
-    taken.verify()
-    write_json(paths.TRTR, report)
+    publish_report(paths.TRTR, inputs, TrtrReport, **report)
     return Outcome(n * settings.tstr.epochs)
 
 

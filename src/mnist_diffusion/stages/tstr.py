@@ -1,16 +1,16 @@
 """tstr: train a classifier on a cell's digits, and test it on real ones."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from mnist_diffusion.dataset.mnist import Digits
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import read_json, write_json
+from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.digests import array_digest
-from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.origin import code_card, origin
+from mnist_diffusion.provenance.inputs import snapshot_inputs
+from mnist_diffusion.provenance.manifest import publish_report
+from mnist_diffusion.provenance.schemas.transfer_reports import TstrReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings
@@ -21,8 +21,8 @@ from mnist_diffusion.stages.trtr import recipe, tested
 def run(settings: Settings, name: str) -> Outcome:
     """Train on the cell's digits, test, and put beside it what as many real digits teach."""
     device = configure(settings.compute)
-    inputs = [paths.samples(name), paths.PREPARED, paths.TRTR]
-    taken = origin(__name__, name, settings, partial(parameters, name=name), inputs)
+    files = [paths.samples(name), paths.PREPARED, paths.TRTR]
+    inputs = snapshot_inputs(__name__, name, settings, parameters, files, device)
     drawn = _drawn(name)
     trtr = read_json(paths.TRTR)
     real = trtr["by_n"][str(len(drawn.labels))]
@@ -35,12 +35,8 @@ def run(settings: Settings, name: str) -> Outcome:
         "real_accuracy": real["accuracy"],
         "real_interval": real["interval"],
         "samples_sha256": array_digest(drawn.images),
-        "made_from": taken.made_from,
-        "code": code_card(taken),
-        "environment": environment(device),
     }
-    taken.verify()
-    write_json(paths.tstr(name), report)
+    publish_report(paths.tstr(name), inputs, TstrReport, **report)
     return Outcome(len(drawn.labels) * settings.tstr.epochs)
 
 

@@ -17,7 +17,7 @@ from mnist_diffusion.pipeline import STAGES, declared
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.serving.registration import register_models
 from mnist_diffusion.settings import Settings, load_settings
-from mnist_diffusion.tracking.records import PAGE, record_of
+from mnist_diffusion.tracking.records import PAGE, RECORDS, record_of
 from mnist_diffusion.tracking.spool import warn
 from mnist_diffusion.tracking.store import root
 from mnist_diffusion.tracking.sync import Counts, Result, sync
@@ -71,7 +71,7 @@ def published(settings: Settings) -> tuple[list[Result], list[str]]:
     """What is there of the declared, and a line for each that is there and cannot be read."""
     found, unreadable = [], []
     for stage, name in ((stage.name, name) for stage, name in declared(settings)):
-        if not all(file.is_file() for file in _files(stage, name)):
+        if stage not in RECORDS or not all(file.is_file() for file in _files(stage, name)):
             continue
         try:
             if stage != "evaluate" or _is_of_these_images(str(name)):

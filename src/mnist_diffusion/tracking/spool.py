@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mnist_diffusion.files import paths
-from mnist_diffusion.provenance.git_commit import commit
+from mnist_diffusion.provenance.environment import git_commit
 from mnist_diffusion.tracking.entry import Entry, UnusableEntryError, make_entry, title
 from mnist_diffusion.tracking.records import Record
 from mnist_diffusion.tracking.store import root
@@ -45,7 +45,7 @@ def note(
     try:
         now = time.time_ns() // 1_000_000
         entry = make_entry(
-            stage, name, record, scale=scale, seconds=seconds, end_ms=now, commit=commit()
+            stage, name, record, scale=scale, seconds=seconds, end_ms=now, commit=git_commit()
         )
         _write(f"{time.time_ns()}-{label}", entry, record.artifacts)
     except Exception as error:

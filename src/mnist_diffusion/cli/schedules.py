@@ -4,7 +4,7 @@ import pandas as pd
 
 from mnist_diffusion.diffusion.schedules import SCHEDULES, Schedule, zero_terminal_snr
 from mnist_diffusion.diffusion.spacings import SPACINGS
-from mnist_diffusion.provenance.card import card
+from mnist_diffusion.provenance.schedule_card import schedule_card
 
 
 def schedule_table(timesteps: int, steps: int) -> pd.DataFrame:
@@ -22,7 +22,7 @@ def schedule_table(timesteps: int, steps: int) -> pd.DataFrame:
 
 
 def _row(schedule: Schedule, steps: int) -> dict[str, str]:
-    shown = card(schedule)
+    shown = schedule_card(schedule)
     shown["betas_sha256"] = str(shown["betas_sha256"])[:12]
     for name, spacing in SPACINGS.items():
         first = schedule.level(spacing(schedule, steps)[0])

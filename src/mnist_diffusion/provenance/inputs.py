@@ -12,69 +12,82 @@ from pathlib import Path
 from typing import Any
 
 from mnist_diffusion.pipeline import MANIFEST
-from mnist_diffusion.provenance.digests import SOURCE_ROOT, file_digest, json_digest
+from mnist_diffusion.provenance.digests import file_digest, json_digest
+from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.folders import address, content_digests, read_manifest
-from mnist_diffusion.provenance.imports import tracked_files
+from mnist_diffusion.provenance.source import stage_code
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings, load_settings
 
 LOCKFILE = Path("requirements.lock")
 
-
-Parameters = Callable[[Settings], Mapping[str, Any]]
+Parameters = Callable[..., Mapping[str, Any]]
+"""What decides a result, from the settings and, of one of many, the name of its run or cell."""
 
 
 @dataclass(frozen=True)
-class Origin:
-    """The digests of what a stage has read."""
+class Inputs:
+    """The digests of what a stage has read, and where it runs."""
 
-    module: str
-    """The stage's module, whose last part is the stage's name."""
+    stage: str
     name: str | None
     """The run or the cell, if the stage is one of many."""
-    inputs: Mapping[str, str]
+    files: Mapping[str, str]
     """Content digests of the files read, by path from the repository's root."""
     made_from: Mapping[str, str]
     """The manifests behind them by address, and files that have none by path."""
     parameters: Mapping[str, Any]
     code: Mapping[str, str]
-    """SHA-256 of each source file the stage imports, by path from the folder of the package."""
+    """Digests of the stage's source, by path from the folder of the package."""
+    environment: Mapping[str, str]
     parameters_of: Parameters
 
     @property
-    def stage(self) -> str:
-        return self.module.rpartition(".")[2]
-
-    def key(self, **more: Any) -> str:
+    def key(self) -> str:
         """A digest that work may be resumed under: equal where all that went in is equal."""
-        return json_digest([self.inputs, self.parameters, self.code, more])
+        return json_digest([self.files, self.parameters, self.code, self.environment])
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """What every artifact holds of what made it."""
+        code = {
+            "sha256": json_digest(self.code),
+            "files": dict(self.code),
+            "lockfile_sha256": file_digest(LOCKFILE) if LOCKFILE.exists() else None,
+        }
+        return {
+            "made_from": dict(self.made_from),
+            "code": code,
+            "environment": dict(self.environment),
+        }
 
     def verify(self) -> None:
         """UserError if anything is not as it was when the stage started."""
-        files = content_digests([Path(path) for path in self.inputs])
-        parameters = self.parameters_of(load_settings())
-        changed = _differing(self.inputs, files)
-        changed += [f"src/{path}" for path in _differing(self.code, _code(self.module))]
+        files = content_digests(map(Path, self.files))
+        parameters = self.parameters_of(load_settings(), *_given(self.name))
+        changed = _differing(self.files, files)
+        changed += [f"src/{path}" for path in _differing(self.code, stage_code(self.stage))]
         changed += [f"params.yaml: {key}" for key in _differing(self.parameters, parameters)]
         if changed:
             raise UserError(f"{changed[0]}: changed while the stage ran; run `dvc repro` again")
 
 
-def origin(
+def snapshot_inputs(
     module: str,
     name: str | None,
     settings: Settings,
     parameters: Parameters,
-    inputs: Sequence[Path],
-) -> Origin:
-    """Digest what the stage in `module` is about to work from.
+    files: Sequence[Path],
+    device: object = None,
+) -> Inputs:
+    """Digest what the stage in `module` is about to work from, and on.
 
-    `inputs` are folders that an earlier stage published with a manifest, and single files.
+    `files` are folders that an earlier stage published with a manifest, and single files.
     UserError if a folder is not what its manifest says.
     """
     digests: dict[str, str] = {}
     made_from: dict[str, str] = {}
-    for path in inputs:
+    for path in files:
         if path.is_dir():
             manifest = read_manifest(path)
             digests |= _published(path, manifest)
@@ -82,21 +95,22 @@ def origin(
         else:
             digests |= content_digests([path])
             made_from[path.as_posix()] = digests[path.as_posix()]
-    return Origin(module, name, digests, made_from, parameters(settings), _code(module), parameters)
-
-
-def code_card(taken: Origin) -> dict[str, Any]:
-    """The source in a manifest: one digest over all, one a file, and that of the lockfile."""
-    return {
-        "sha256": json_digest(taken.code),
-        "files": dict(taken.code),
-        "lockfile_sha256": file_digest(LOCKFILE) if LOCKFILE.exists() else None,
-    }
+    stage = module.rpartition(".")[2]
+    return Inputs(
+        stage,
+        name,
+        digests,
+        made_from,
+        parameters(settings, *_given(name)),
+        stage_code(stage),
+        environment(device),
+        parameters,
+    )
 
 
 def _published(folder: Path, manifest: dict[str, Any]) -> dict[str, str]:
     """The folder's digests, which must be those of its manifest."""
-    here = content_digests([Path(path) for path in manifest["files"]])
+    here = content_digests(map(Path, manifest["files"]))
     wrong = _differing(manifest["files"], here)
     if wrong:
         raise UserError(
@@ -105,10 +119,8 @@ def _published(folder: Path, manifest: dict[str, Any]) -> dict[str, str]:
     return here
 
 
-def _code(module: str) -> dict[str, str]:
-    root = SOURCE_ROOT.resolve()
-    files = (file.resolve() for file in tracked_files(module))
-    return {file.relative_to(root).as_posix(): file_digest(file) for file in files}
+def _given(name: str | None) -> list[str]:
+    return [name] if name else []
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

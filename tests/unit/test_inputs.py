@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.digests import array_digest, json_digest
-from mnist_diffusion.provenance.manifest import publish
-from mnist_diffusion.provenance.origin import origin
+from mnist_diffusion.provenance.inputs import snapshot_inputs
+from mnist_diffusion.provenance.manifest import publish_folder
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import load_settings
 
@@ -24,12 +24,12 @@ SOURCE = """
 import sys
 from pathlib import Path
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.provenance.manifest import publish
-from mnist_diffusion.provenance.origin import origin
-taken = origin("mnist_diffusion.stages.prepare", None, load_settings(), lambda _: {}, [])
+from mnist_diffusion.provenance.manifest import publish_folder
+from mnist_diffusion.provenance.inputs import snapshot_inputs
+inputs = snapshot_inputs("mnist_diffusion.stages.prepare", None, load_settings(), lambda _: {}, [])
 edited = Path("src/mnist_diffusion", sys.argv[1])
-edited.write_text(edited.read_text() + "# edited")
-publish(Path("data/prepared"), taken, {})
+edited.write_text(edited.read_text() + "EDITED = 1")
+publish_folder(Path("data/prepared"), inputs)
 """
 
 
@@ -50,8 +50,8 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def taken(stage="prepare", inputs=(RAW,)):
-    return origin(MODULE.format(stage), None, load_settings(), prepared, list(inputs))
+def snapshot(stage="prepare", files=(RAW,)):
+    return snapshot_inputs(MODULE.format(stage), None, load_settings(), prepared, list(files))
 
 
 def edit_params(section, key, value):
@@ -62,7 +62,7 @@ def edit_params(section, key, value):
 
 
 def test_what_is_as_it_was_is_published(folder):
-    publish(PREPARED, taken(), {})
+    publish_folder(PREPARED, snapshot())
     manifest = read_json(PREPARED / "manifest.json")
     assert manifest["made_from"] == {RAW.as_posix(): array_digest(np.arange(3))}
     assert manifest["files"] == {f"{PREPARED}/train.npy": array_digest(np.arange(4))}
@@ -70,8 +70,8 @@ def test_what_is_as_it_was_is_published(folder):
 
 
 def test_a_link_names_the_manifest_behind_it(folder):
-    publish(PREPARED, taken(), {})
-    assert taken("classifier", [PREPARED]).made_from == {
+    publish_folder(PREPARED, snapshot())
+    assert snapshot("classifier", [PREPARED]).made_from == {
         "prepare": json_digest(read_json(PREPARED / "manifest.json"))
     }
 
@@ -99,35 +99,35 @@ def tear_input():
     ],
 )
 def test_a_change_while_the_stage_runs_is_refused(folder, change, named):
-    before = taken()
+    before = snapshot()
     change()
     with pytest.raises(UserError) as refusal:
-        publish(PREPARED, before, {})
+        publish_folder(PREPARED, before)
     assert str(refusal.value).startswith(named)
     assert len(str(refusal.value).splitlines()) == 1
     assert not (PREPARED / "manifest.json").exists()
 
 
 def test_a_file_behind_a_manifest_may_not_change_either(folder):
-    publish(PREPARED, taken(), {})
-    before = taken("classifier", [PREPARED])
+    publish_folder(PREPARED, snapshot())
+    before = snapshot("classifier", [PREPARED])
     np.save(PREPARED / "train.npy", np.arange(4) + 1)
     with pytest.raises(UserError, match=r"train\.npy: changed while the stage ran"):
-        publish(WEIGHTS, before, {})
+        publish_folder(WEIGHTS, before)
     assert not (WEIGHTS / "manifest.json").exists()
 
 
 def test_an_input_that_is_not_what_its_manifest_says_is_not_taken(folder):
-    publish(PREPARED, taken(), {})
+    publish_folder(PREPARED, snapshot())
     np.save(PREPARED / "train.npy", np.arange(4) + 1)
     with pytest.raises(UserError, match=r"train\.npy: not what data/prepared/manifest\.json says"):
-        taken("classifier", [PREPARED])
+        snapshot("classifier", [PREPARED])
 
 
 def test_what_is_no_parameter_of_the_stage_may_change(folder):
-    before = taken()
+    before = snapshot()
     edit_params("classifier", "seed", 7)
-    publish(PREPARED, before, {})
+    publish_folder(PREPARED, before)
     assert (PREPARED / "manifest.json").is_file()
 
 
@@ -149,13 +149,14 @@ def test_source_that_is_edited_while_the_stage_runs(folder, edited, refused):
     assert last.endswith(f"{path}: changed while the stage ran; run `dvc repro` again") is refused
 
 
-@pytest.mark.parametrize("what", ["inputs", "parameters", "code", "more"])
-def test_resumed_work_is_of_the_same_origin(folder, what):
-    key = taken().key(environment="here")
-    assert taken().key(environment="here") == key
-    if what == "inputs":
+@pytest.mark.parametrize("what", ["files", "parameters", "code", "environment"])
+def test_resumed_work_is_of_the_same_inputs(folder, what, monkeypatch):
+    key = snapshot().key
+    assert snapshot().key == key
+    if what == "files":
         change_input()
     elif what == "parameters":
         edit_params("prepare", "seed", 7)
-    stage = "fetch" if what == "code" else "prepare"
-    assert taken(stage).key(environment="there" if what == "more" else "here") != key
+    elif what == "environment":
+        monkeypatch.setattr("platform.python_version", lambda: "0.0")
+    assert snapshot("fetch" if what == "code" else "prepare").key != key

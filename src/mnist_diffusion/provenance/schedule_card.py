@@ -4,6 +4,6 @@ from mnist_diffusion.diffusion.schedules import Schedule
 from mnist_diffusion.provenance.digests import array_digest
 
 
-def card(schedule: Schedule) -> dict[str, float | int | str | None]:
+def schedule_card(schedule: Schedule) -> dict[str, float | int | str | None]:
     """The schedule's own card, under the digest of its betas."""
     return {"betas_sha256": array_digest(schedule.betas.numpy()), **schedule.card()}

@@ -1,0 +1,162 @@
+"""What an edit reruns: real DVC, the real `code`, and stubs in place of all that computes.
+
+A stub writes a digest of what its stage depends on, so that a stage that reruns has other outputs
+and all that comes of them reruns too: the most that an edit can cost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.repo import Repo
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGE = Path("src/mnist_diffusion")
+COPIED = ("src", "scales", ".dvc/config", ".dvcignore", ".gitignore", "dvc.yaml", "params.yaml")
+
+CELLS = {"sample", "evaluate", "fd_curve", "compare", "tstr", "report"}
+"""All that an edit of drawing reruns."""
+FROM_TRAINING = {"train", *CELLS}
+FROM_THE_CLASSIFIER = {
+    *("classifier", "reference", "evaluate", "fd_curve", "compare", "calibration", "report"),
+}
+
+
+def appended(text: str) -> Callable[[str], str]:
+    return lambda source: f"{source}\n{text}\n"
+
+
+CODE = appended("EDITED = True")
+COMMENT = appended("# EDITED")
+DOCSTRING = appended('def _edited() -> None:\n    """One way to say it."""').__call__
+
+
+def docstring(source: str) -> str:
+    """Say more in the docstring of a module."""
+    assert source.startswith('"""')
+    return source.replace('"""', '"""EDITED ', 1)
+
+
+EDITS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
+    "a docstring": ("diffusion/predictions.py", docstring, set()),
+    "a comment": ("networks/unet.py", COMMENT, set()),
+    "a schedule": ("diffusion/schedules.py", CODE, FROM_TRAINING),
+    "guidance": ("diffusion/guidance.py", CODE, CELLS),
+    "a sampler": ("diffusion/samplers/ddim.py", CODE, CELLS),
+    "a timestep sampler": ("diffusion/timesteps.py", CODE, FROM_TRAINING),
+    "a loss's weighting": ("diffusion/weightings.py", CODE, FROM_TRAINING),
+    "the classifier": (
+        "networks/classifier.py",
+        CODE,
+        {"classifier", "autoencoder", "trtr", *FROM_THE_CLASSIFIER, *FROM_TRAINING},
+    ),
+    "a metric": ("evaluation/memorisation.py", CODE, {"reference", "evaluate", "report"}),
+    "a chart": ("reporting/pages.py", CODE, {"report"}),
+    "a template": ("reporting/templates/style.css", COMMENT, {"report"}),
+    "a tag in MLflow": ("tracking/store.py", CODE, set()),
+    "the audit": ("audit/command.py", CODE, set()),
+    "the command line": ("cli/tools.py", CODE, set()),
+    "what a setting is told to be": ("settings/messages.py", CODE, set()),
+    "which of two settings wins": ("settings/resolve.py", CODE, FROM_TRAINING),
+    "a scale": ("../../scales/gpu.yaml", COMMENT, set()),
+}
+
+
+class Project:
+    """A copy of the repository at the smoke scale, in which DVC runs stubs."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.ran: list[str] = []
+        self._clean = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "GIT_"))}
+
+    def call(self, *command: str) -> str:
+        environment = self._clean | {"PYTHONPATH": str(self.folder / "src")}
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def repro(self, **options: Any) -> set[str]:
+        """`dvc repro`; the stages that ran."""
+        self.ran.clear()
+        with Repo(str(self.folder)) as repo:
+            repo.reproduce(run_cache=False, **options)
+        return set(self.ran)
+
+    def stages(self, names: set[str]) -> set[str]:
+        """All stages of these names, a run's or a cell's each."""
+        with Repo(str(self.folder)) as repo:
+            every = {stage.addressing for stage in repo.index.stages}
+        return {address for address in every if address.partition("@")[0] in names}
+
+    def edit(self, file: str, change: Callable[[str], str]) -> None:
+        path = self.folder / PACKAGE / file
+        path.write_text(change(path.read_text()))
+
+    def stub(self, stage: Any, dry: bool = False, run_env: object = None) -> None:
+        """In place of DVC's running of a command."""
+        self.ran.append(stage.addressing)
+        if dry:
+            return
+        if stage.addressing == "code":
+            self.call(sys.executable, "-m", "mnist_diffusion", "code")
+            return
+        read = "".join(dep.get_hash().value for dep in stage.deps if dep.protected is not None)
+        for out in stage.outs:
+            path = Path(out.fs_path)
+            file = path if path.suffix or "ubyte" in path.name else path / "content"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            said = f"{stage.addressing} {path} {read}"
+            file.write_text(hashlib.sha256(said.encode()).hexdigest())
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    folder = tmp_path_factory.mktemp("reruns") / "repository"
+    for name in COPIED:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        here = REPOSITORY / name
+        shutil.copytree(here, folder / name) if here.is_dir() else shutil.copy(here, folder / name)
+    made = Project(folder)
+    made.call("git", "init", "--quiet")
+    made.call(sys.executable, "-m", "mnist_diffusion", "scale", "smoke", "--force")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dvc.stage.run.cmd_run", made.stub)
+        with Repo(str(folder)) as repo:
+            everything = {stage.addressing for stage in repo.index.stages}
+        assert made.repro() == everything
+        yield made
+
+
+def test_nothing_reruns_where_nothing_was_edited(project: Project) -> None:
+    assert project.repro() == set()
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_an_edit_reruns(what: str, project: Project) -> None:
+    file, change, names = EDITS[what]
+    project.edit(file, change)
+    inside = not file.startswith("..")
+    assert project.repro() == project.stages(names | ({"code"} if inside else set()))
+
+
+def test_a_fresh_clone_is_up_to_date(project: Project, tmp_path: Path) -> None:
+    """What `code` writes is in git, and does not depend on the machine."""
+    project.call("git", "add", "--all")
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.invalid")
+    project.call("git", *identity, "commit", "--quiet", "-m", "as it is")
+    project.call("git", "clone", "--quiet", str(project.folder), str(tmp_path / "clone"))
+    clone = Project(tmp_path / "clone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dvc.stage.run.cmd_run", clone.stub)
+        assert clone.repro(dry=True, allow_missing=True) == set()
