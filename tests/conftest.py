@@ -1,16 +1,53 @@
-"""What several kinds of tests share."""
+"""What several kinds of tests share, and how pytest-xdist shares the tests out."""
 
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from mnist_diffusion.dataset import mnist
-from mnist_diffusion.dataset.fetch import fetch
 from mnist_diffusion.runtime.instructions import limit_instructions
 
-REPOSITORY = Path(__file__).parents[1]
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: each core has a worker
 
 limit_instructions("avx2")  # as stages do: before the first kernel of this process
+
+TESTS = Path(__file__).parent
+REPOSITORY = TESTS.parent
+LONGEST_FIRST = ("pipeline", "faults", "unit/test_audit_tampering.py")
+"""Or else one worker would begin them when the others are done."""
+
+BuildOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    long = [TESTS / place for place in LONGEST_FIRST]
+    items.sort(key=lambda item: not any(item.path.is_relative_to(place) for place in long))
+
+
+@pytest.fixture(scope="session")
+def build_once(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> BuildOnce:
+    """Makes a folder of a name for all workers: one makes it, the others wait."""
+    root = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        root = root.parent
+
+    def build(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return build
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +56,13 @@ def raw_mnist() -> Path:
 
     The cache outlives the tests, which would otherwise fetch the files each time.
     """
+    from mnist_diffusion.dataset import mnist
+    from mnist_diffusion.dataset.fetch import fetch
+
     raw, cache = REPOSITORY / "data/raw", REPOSITORY / ".work/mnist"
     if not mnist.missing(raw):
         return raw
-    fetch(cache)
+    cache.parent.mkdir(exist_ok=True)
+    with FileLock(f"{cache}.lock"):
+        fetch(cache)
     return cache

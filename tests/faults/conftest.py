@@ -41,6 +41,7 @@ class Outcome:
 
 
 Command = Callable[..., Outcome]
+BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session")
@@ -79,27 +80,33 @@ def command() -> Iterator[Command]:
 
 
 @pytest.fixture(scope="session")
-def judged(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> Clone:
+def judged(build_once: BuildOnce, raw_mnist: Path) -> Clone:
     """A repository with prepared digits and a judge, in which nothing is trained."""
-    clone = new_clone(tmp_path_factory.mktemp("judged") / "repository", raw_mnist)
-    clone.run("dvc", "repro", "--quiet", "reference")
-    return clone
+
+    def build(folder: Path) -> None:
+        new_clone(folder / "repository", raw_mnist).run("dvc", "repro", "--quiet", "reference")
+
+    return Clone(build_once("judged", build) / "repository")
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, judged: Clone) -> Clone:
+def trained(build_once: BuildOnce, judged: Clone) -> Clone:
     """A repository in which every run is trained, and nothing sampled."""
-    clone = judged.copy(tmp_path_factory.mktemp("trained") / "repository")
-    clone.run("dvc", "repro", "--quiet", "train")
-    return clone
+
+    def build(folder: Path) -> None:
+        judged.copy(folder / "repository").run("dvc", "repro", "--quiet", "train")
+
+    return Clone(build_once("trained", build) / "repository")
 
 
 @pytest.fixture(scope="session")
-def ran(tmp_path_factory: pytest.TempPathFactory, trained: Clone) -> Clone:
+def ran(build_once: BuildOnce, trained: Clone) -> Clone:
     """A repository in which everything has run once; to read, and to copy before it is broken."""
-    clone = trained.copy(tmp_path_factory.mktemp("ran") / "repository")
-    clone.run("dvc", "repro", "--quiet")
-    return clone
+
+    def build(folder: Path) -> None:
+        trained.copy(folder / "repository").run("dvc", "repro", "--quiet")
+
+    return Clone(build_once("ran", build) / "repository")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ Files that were run as a whole get their rows anew, the rows of others stay. Not
 day or one machine, so that a run with the same outcome leaves it as it is.
 """
 
+import ast
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -42,15 +43,9 @@ class Table:
 
     def __init__(self, config: pytest.Config):
         whole = config.option.markexpr == "faults" and "::" not in "".join(config.args)
+        whole &= not hasattr(config, "workerinput")  # of pytest-xdist, which sees a part alone
         self._whole = whole and not any(getattr(config.option, o, None) for o in SELECTING)
-        self._titles: dict[str, str] = {}
         self._tests: dict[str, dict[str, Outcomes]] = defaultdict(lambda: defaultdict(Outcomes))
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        for item in items:
-            if "faults" in item.keywords:
-                title = item.getparent(pytest.Module).obj.__doc__.splitlines()[0]
-                self._titles[item.nodeid.partition("::")[0]] = title.rstrip(".")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if "faults" not in report.keywords:
@@ -78,8 +73,14 @@ class Table:
         tests = self._tests[path]
         held = sum(len(outcomes.held) for outcomes in tests.values())
         run = held + sum(len(outcomes.failed) for outcomes in tests.values())
-        head = f"| **[{_cell(self._titles[path])}](../{path})** | **{held} of {run}** | |\n"
+        head = f"| **[{_cell(title(REPOSITORY / path))}](../{path})** | **{held} of {run}** | |\n"
         return head + "".join(outcomes.row(name) for name, outcomes in tests.items())
+
+
+def title(file: Path) -> str:
+    """The first line of a file's docstring."""
+    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or file.stem
+    return text.splitlines()[0].rstrip(".")
 
 
 def write(page: Path, rows: dict[str, str]) -> None:

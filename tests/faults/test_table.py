@@ -1,5 +1,7 @@
 """The table of what held: rows of one file come anew, those of others stay"""
 
+from pathlib import Path
+
 import pytest
 import table
 from table import BEGIN, END, Outcomes, write
@@ -42,6 +44,10 @@ def test_a_row_names_what_did_not_hold() -> None:
     outcomes = Outcomes({"a", "b"}, ["c|d"], ["on a GPU"], 7)
     told = "| it, at 7 points | 2 of 3 | c\\|d; not run: on a GPU |\n"
     assert outcomes.row("it") == told
+
+
+def test_a_file_is_titled_by_its_docstring() -> None:
+    assert table.title(Path(__file__)).startswith("The table of what held: rows")
 
 
 def test_the_page_in_the_repository_can_be_written() -> None:

@@ -22,14 +22,13 @@ def torch_as_it_was():
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
+def empty_store(build_once):
     """A database with MLflow's tables, which take seconds to make, and nothing in them."""
-    database = tmp_path_factory.mktemp("store") / "mlflow.db"
     store.configure()
     from mlflow.tracking import MlflowClient
 
-    MlflowClient(tracking_uri=f"sqlite:///{database}")
-    return database
+    folder = build_once("store", lambda at: MlflowClient(f"sqlite:///{at}/mlflow.db"))
+    return folder / "mlflow.db"
 
 
 @pytest.fixture
@@ -51,11 +50,9 @@ def repository(fresh_repository, empty_store):
 
 
 @pytest.fixture(scope="session")
-def published(tmp_path_factory, raw_mnist, empty_store):
+def published(build_once, raw_mnist, empty_store):
     """A small repository with data, models, samples, metrics and a report; only to be read."""
-    folder = tmp_path_factory.mktemp("published") / "repository"
-    audited.build(folder, raw_mnist, empty_store)
-    return folder
+    return build_once("published", lambda at: audited.build(at, raw_mnist, empty_store))
 
 
 @pytest.fixture
