@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from mnist_diffusion.evaluation.corruption import CORRUPTIONS, METRICS
+from mnist_diffusion.evaluation.corruption import CORRUPTIONS
+from mnist_diffusion.evaluation.metrics import CALIBRATED
 from mnist_diffusion.files.yamlfile import read_yaml
 
 
@@ -67,19 +68,19 @@ def test_calibration_has_every_rung(reports, published):
         (name, severity, metric)
         for name in CORRUPTIONS
         for severity in chosen["ladder"][name]
-        for metric in METRICS
+        for metric in CALIBRATED
     }
     assert {(row["n"], row["metric"]) for row in report["against_n"]} == {
-        (n, metric) for n in chosen["counts"] for metric in METRICS
+        (n, metric) for n in chosen["counts"] for metric in CALIBRATED
     }
     assert {(row["corruption"], row["metric"]) for row in report["verdicts"]} == {
-        (name, metric) for name in CORRUPTIONS for metric in METRICS
+        (name, metric) for name in CORRUPTIONS for metric in CALIBRATED
     }
 
 
 def test_wrong_labels_leave_all_but_accuracy_bit_equal(reports):
     rows = [r for r in reports("calibration.json")["ladder"] if r["corruption"] == "wrong-labels"]
-    for metric in METRICS:
+    for metric in CALIBRATED:
         values = [row["value"] for row in rows if row["metric"] == metric]
         assert (len(set(values)) == 1) == (metric != "accuracy")
         assert np.isfinite(values).all()

@@ -13,7 +13,6 @@ from mnist_diffusion.evaluation.frechet import (
     frechet_distance,
     relative_distance,
 )
-from mnist_diffusion.evaluation.grid import grid
 
 
 def gaussian(count: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> Tensor:
@@ -101,12 +100,3 @@ def test_judging_keeps_order_and_count_at_one_shape(count: int) -> None:
     assert network.shape[0] == 500
     assert torch.equal(judged.features, images.flatten(1)[:, :128])
     torch.testing.assert_close(judged.probabilities, images.flatten(1)[:, 100:110].softmax(dim=1))
-
-
-def test_a_grid_has_a_column_a_digit() -> None:
-    labels = np.arange(40) % 10
-    images = np.broadcast_to(labels[:, None, None] * 10, (40, 28, 28)).astype(np.uint8)
-    sheet = grid(images[::-1], labels[::-1])
-    assert sheet.shape == (8 * 28, 280)
-    assert (sheet[:28].reshape(28, 10, 28)[0, :, 0] == np.arange(10) * 10).all()
-    assert (sheet[4 * 28 :] == 0).all()

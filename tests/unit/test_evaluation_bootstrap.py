@@ -12,8 +12,8 @@ from mnist_diffusion.evaluation.bootstrap import (
 )
 from mnist_diffusion.evaluation.frechet import (
     ReferenceStatistics,
+    fd_influences,
     frechet_distance,
-    influences,
     resampled_distances,
 )
 from mnist_diffusion.evaluation.kid import kernel_distance, resampled_kernel_distances
@@ -133,7 +133,7 @@ def test_influences_are_the_derivative_of_the_distance() -> None:
     """Against a step: an image counts a little more, and the distance moves by its influence."""
     features = drawn(400, 4, "far", seed=1)
     reference = ReferenceStatistics(torch.zeros(4).double(), spectrum(4).diag(), 10**6)
-    found = influences(reference, features)
+    found = fd_influences(reference, features)
     even, step = torch.full((400,), 1 / 400).double(), 1e-5
     for image in (0, 7, 399):
         weights = even * (1 - step)
@@ -156,7 +156,7 @@ def test_the_order_of_images_is_nothing() -> None:
     features = drawn(100, 5, "far", seed=0)
     reference = ReferenceStatistics(torch.zeros(5).double(), spectrum(5).diag(), 10**6)
     torch.testing.assert_close(
-        influences(reference, features.flip(0)), influences(reference, features).flip(0)
+        fd_influences(reference, features.flip(0)), fd_influences(reference, features).flip(0)
     )
 
 
@@ -165,7 +165,7 @@ def test_too_few_images_for_a_full_covariance_have_finite_influences() -> None:
     features = drawn(20, 64, "far", seed=0)
     features[:, :4] = 0
     reference = ReferenceStatistics.of(torch.cat([drawn(500, 64, "near", seed=1), features]))
-    assert influences(reference, features).isfinite().all()
+    assert fd_influences(reference, features).isfinite().all()
 
 
 def test_resamples_are_the_same_for_every_cell_of_one_size() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from mnist_diffusion.evaluation.bootstrap import counts
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics, per_class
 from mnist_diffusion.evaluation.kid import kernel_distance, resampled_kernel_distances
-from mnist_diffusion.evaluation.prdc import decisions, influences
+from mnist_diffusion.evaluation.prdc import decisions, prdc_influences
 from mnist_diffusion.evaluation.reference import Real, compared
 from mnist_diffusion.evaluation.scores import likeness, likeness_intervals, scores
 from mnist_diffusion.runtime.errors import UserError
@@ -74,7 +74,7 @@ def test_influences_on_recall_and_coverage_are_what_is_lost_without_an_image() -
     real, drawn, n = normal(50, 3, 0), normal(40, 3, 1, shift=0.8), 40
     whole = decisions(real, drawn).scores()
     without = [decisions(real, torch.cat([drawn[:i], drawn[i + 1 :]])).scores() for i in range(n)]
-    for key, found in influences(real, drawn).items():
+    for key, found in prdc_influences(real, drawn).items():
         lost = torch.tensor([whole[key] - one[key] for one in without]).double()
         torch.testing.assert_close(found, (n - 1) * (lost - lost.mean()))
         assert lost.std() > 0

@@ -132,7 +132,7 @@ def test_what_is_no_parameter_of_the_stage_may_change(folder):
 
 
 @pytest.mark.parametrize(
-    ("edited", "refused"), [("dataset/splits.py", True), ("training/ema.py", False)]
+    ("edited", "refused"), [("dataset/splits.py", True), ("training/optim.py", False)]
 )
 def test_source_that_is_edited_while_the_stage_runs(folder, edited, refused):
     """In a process of its own, with a package of its own to edit."""

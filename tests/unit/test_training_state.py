@@ -20,7 +20,7 @@ from mnist_diffusion.training import run_state
 from mnist_diffusion.training.denoising import Denoising
 from mnist_diffusion.training.loop import Step, build_optimizers, fit
 from mnist_diffusion.training.optim import ExponentialAverage
-from mnist_diffusion.training.run_state import History, Snapshots, Training, with_checkpoints
+from mnist_diffusion.training.run_state import History, RunState, Snapshots, with_checkpoints
 
 STEPS, STOP = 11, 7
 """The stop is within a window of the history and within an epoch of four."""
@@ -42,7 +42,7 @@ class Trainee:
 
     recipe: Recipe
     objective: Denoising
-    training: Training
+    training: RunState
 
     @classmethod
     def fresh(cls, recipe: Recipe) -> "Trainee":
@@ -52,7 +52,7 @@ class Trainee:
         average, history = ExponentialAverage(network, 0.9), History(1000, 16, EVERY)
         optimizers = build_optimizers(network, recipe)
         snapshots = Snapshots(network, average, STEPS, SNAPSHOTS)
-        training = Training(network, optimizers, average, task.timesteps, history, snapshots)
+        training = RunState(network, optimizers, average, task.timesteps, history, snapshots)
         return cls(recipe, task, training)
 
     def steps(self, start: int = 0) -> Iterator[Step]:

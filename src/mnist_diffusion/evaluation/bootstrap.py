@@ -6,8 +6,8 @@ first order, as the estimate plus the mean of the resampled images' influences o
 The Jackknife, the Bootstrap and Other Resampling Plans, chapter 6). A resample of the score itself
 has images twice: a Fréchet or kernel distance then lies above the estimate, as that of too few
 images does, and its quantiles miss the truth more often than not; even its spread is too wide near
-the floor. Tests measure how often intervals hold the truth: in 90 to 98 per cent at a level of 95,
-and more often right at the floor, where they are wider than need be.
+the real-vs-real baseline. Tests measure how often intervals hold the truth: in 90 to 98 per cent at
+a level of 95, and more often at that baseline, where they are wider than need be.
 """
 
 import torch
@@ -24,8 +24,8 @@ def counts(n: int, resamples: int, seed: int) -> Tensor:
 
     The same for every set of n images, so that comparisons of two sets are paired.
     """
-    drawn = torch.randint(n, (resamples, n), generator=generator(seed, "evaluate/bootstrap"))
-    return torch.zeros_like(drawn).scatter_add_(1, drawn, torch.ones_like(drawn))
+    chosen = torch.randint(n, (resamples, n), generator=generator(seed, "evaluate/bootstrap"))
+    return torch.zeros_like(chosen).scatter_add_(1, chosen, torch.ones_like(chosen))
 
 
 def resampled(estimate: float, influences: Tensor, counts: Tensor) -> Tensor:

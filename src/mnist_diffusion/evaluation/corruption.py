@@ -10,40 +10,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mnist_diffusion.dataset.mnist import CLASSES, Digits
+from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.runtime.errors import UserError
 
 CROSS = ndimage.generate_binary_structure(2, 1)[None]
 """A pixel and its four neighbours, within one image."""
-LOWER_IS_BETTER = {
-    "relative_fd": True,
-    "kid": True,
-    "second_relative_fd": True,
-    "precision": False,
-    "recall": False,
-    "density": False,
-    "coverage": False,
-    "accuracy": False,
-}
-"""The metrics put to the test, and which way is good."""
-METRICS = tuple(LOWER_IS_BETTER)
-LOOKS = ("blur", "noise", "erosion")
-LOSSES = ("dropped-class", "duplicates")
-DISTANCES = (*LOOKS, *LOSSES)
-EXPECTED = {
-    "relative_fd": DISTANCES,
-    "kid": DISTANCES,
-    "second_relative_fd": DISTANCES,
-    "precision": LOOKS,
-    "density": LOOKS,
-    "recall": LOSSES,
-    "coverage": DISTANCES,
-    "accuracy": ("wrong-labels",),
-}
-"""What each metric is there for: laws that differ (distances), looks (precision, density), what is
-missing (recall, coverage), the digits that were asked for (accuracy)."""
 
 Corruption = Callable[[Digits, int, float, Generator], Digits]
-"""n of a pool of more digits, corrupted with a severity; labels are what they are said to be."""
+"""n of a pool of more digits, corrupted to a severity, with the labels that they then carry."""
 
 
 def blur(pool: Digits, n: int, severity: float, randomness: Generator) -> Digits:
@@ -84,7 +58,7 @@ def duplicates(pool: Digits, n: int, severity: float, randomness: Generator) -> 
 
 
 def wrong_labels(pool: Digits, n: int, severity: float, randomness: Generator) -> Digits:
-    """The share `severity` of the images are said to be another digit, any of the nine."""
+    """The share `severity` of the images are labelled as another digit, any of the nine."""
     labels = pool.labels[:n].copy()
     wrong = randomness.permutation(n)[: round(n * severity)]
     labels[wrong] = (labels[wrong] + randomness.integers(1, CLASSES, len(wrong))) % CLASSES
@@ -112,7 +86,7 @@ def degradation(metric: str, value: float, baseline: Mapping[str, float]) -> flo
     Over 1 it is beyond anything real sets scored. A range of no width counts as the least that
     float64 tells apart.
     """
-    sign = 1 if LOWER_IS_BETTER[metric] else -1
+    sign = 1 if METRICS[metric].lower_is_better else -1
     width = max(baseline["high"] - baseline["low"], 1e-12)
     return sign * (value - baseline["mean"]) / width
 
@@ -127,7 +101,7 @@ def detection(corruption: str, metric: str, degradations: Sequence[float]) -> di
     allowed = max(1.0, 0.1 * max(degradations))
     steps = pairwise(degradations)
     sees = degradations[-1] > 1 and all(later > earlier - allowed for earlier, later in steps)
-    must = corruption in EXPECTED[metric]
+    must = corruption in METRICS[metric].must_detect
     return {
         "corruption": corruption,
         "metric": metric,

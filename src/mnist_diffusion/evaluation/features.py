@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mnist_diffusion.dataset.mnist import Digits
 from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
@@ -79,6 +80,12 @@ class Extractors:
     def digest(self, network: str) -> str:
         """Of the weights of "classifier" or "autoencoder"."""
         return arrays_digest(checkpoint.weights(getattr(self, network)))
+
+
+def load_cell(cell: str) -> Digits:
+    """A cell's images (n, 28, 28) and the digits (n,) asked for, -1 where none were."""
+    parts = (paths.samples(cell) / f"{part}.npy" for part in Digits._fields)
+    return Digits(*(np.load(path, allow_pickle=False) for path in parts))
 
 
 def classify(classifier: nn.Module, images: Tensor, device: torch.device) -> Classification:

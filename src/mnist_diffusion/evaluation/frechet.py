@@ -93,7 +93,7 @@ def per_class(
     return found
 
 
-def influences(reference: ReferenceStatistics, features: Tensor) -> Tensor:
+def fd_influences(reference: ReferenceStatistics, features: Tensor) -> Tensor:
     """How much each of features (n, d) moves the distance of the set, times n: (n,) float64.
 
     The derivative of the distance by an image's weight: 2 z·(mu' - mu) + |z|² - z·T z for z from
@@ -111,10 +111,10 @@ def influences(reference: ReferenceStatistics, features: Tensor) -> Tensor:
 def resampled_distances(reference: ReferenceStatistics, features: Tensor, counts: Tensor) -> Tensor:
     """The distance of each resample of features (n, d), to first order, by counts (b, n): (b,).
 
-    Not the distance itself: it would lie above the set's, as `bootstrap` tells.
+    Not the distance itself: it would lie above the set's, see `bootstrap`.
     """
     distance = frechet_distance(reference, features)
-    return resampled(distance, influences(reference, features), counts)
+    return resampled(distance, fd_influences(reference, features), counts)
 
 
 def relative_interval(

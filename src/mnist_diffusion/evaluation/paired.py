@@ -17,9 +17,7 @@ from mnist_diffusion.evaluation.frechet import (
 )
 
 NETWORKS = {"relative_fd": "classifier", "second_relative_fd": "autoencoder"}
-"""Metrics that are distances, by the network that they are measured with."""
-LOWER_IS_BETTER = {**dict.fromkeys(NETWORKS, True), "accuracy": False}
-"""The metrics compared."""
+"""The distances compared, by the network whose features they are of."""
 Verdict = Literal["better", "worse", "not distinguishable"]
 
 
@@ -168,8 +166,8 @@ class PairedComparisons:
         if (network, name, n) not in self._distances:
             reference = self._references[network]
             features = self._judged[name].features_of(network)[:n]
-            drawn = counts(n, self._resamples, self._seed)
-            resampled = resampled_distances(reference, features, drawn)
+            resamples = counts(n, self._resamples, self._seed)
+            resampled = resampled_distances(reference, features, resamples)
             value = frechet_distance(reference, features)
             scaled = value / reference.trace, resampled / reference.trace
             self._distances[network, name, n] = scaled

@@ -1,4 +1,4 @@
-"""What pixels alone tell: ink, and copies of training digits.
+"""What pixels alone show: ink, and copies of training digits.
 
 Copies: are drawn digits nearer to training digits than unseen real digits are?
 """

@@ -45,7 +45,7 @@ def decisions(real: Tensor, drawn: Tensor, neighbours: int = NEIGHBOURS) -> Deci
     )
 
 
-def influences(real: Tensor, drawn: Tensor, neighbours: int = NEIGHBOURS) -> dict[str, Tensor]:
+def prdc_influences(real: Tensor, drawn: Tensor, neighbours: int = NEIGHBOURS) -> dict[str, Tensor]:
     """How much each drawn image moves recall and coverage, times n: (n,) float64 each.
 
     The jackknife's: n - 1 times what is lost without the image (Efron 1982, chapter 2). Its ball

@@ -38,7 +38,7 @@ NEAREST = "nearest.npy"
 def compared(n: int, tests: int) -> int:
     """How many of n drawn images, the first, are held against as many test digits.
 
-    At most half of the test digits: the rest then tells what other real digits score.
+    At most half of the test digits: the rest then shows what other real digits score.
     """
     return min(n, tests // 2)
 

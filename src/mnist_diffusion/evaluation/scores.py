@@ -15,7 +15,7 @@ from mnist_diffusion.evaluation.bootstrap import (
 from mnist_diffusion.evaluation.features import JudgedSet
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances
 from mnist_diffusion.evaluation.kid import kernel_distance, resampled_kernel_distances
-from mnist_diffusion.evaluation.prdc import decisions, influences
+from mnist_diffusion.evaluation.prdc import decisions, prdc_influences
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def likeness_intervals(
     """Of kid, precision, recall, density and coverage; counts (b, m)."""
     drawn = features[: len(real)]
     found = decisions(real, drawn)
-    influenced = influences(real, drawn)
+    influenced = prdc_influences(real, drawn)
     kernel = resampled_kernel_distances(real, drawn, counts)
     return {
         "kid": normal_interval(kernel_distance(real, drawn), kernel, level),

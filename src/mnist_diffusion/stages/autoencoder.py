@@ -10,12 +10,13 @@ from torch.nn import functional as F
 from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.autoencoder import FEATURES
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.inputs import snapshot_inputs
 from mnist_diffusion.provenance.manifest import publish_folder
+from mnist_diffusion.provenance.schemas.artifact import dump
+from mnist_diffusion.provenance.schemas.network_reports import AutoencoderReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.seeds import generator
@@ -40,14 +41,14 @@ def run(settings: Settings) -> Outcome:
     checkpoint.save(recreate_dir(paths.AUTOENCODER), network, {"network": NETWORK})
     history.to_csv(HISTORY, index=False, lineterminator="\n")
     images = _load("test")
-    report = {
-        "n": len(images),
-        "features": FEATURES,
-        "reconstruction_error": error(images),
-        "variance": float(images.double().var(dim=0, correction=0).mean()),
-        "autoencoder_sha256": arrays_digest(checkpoint.weights(network)),
-    }
-    write_json(paths.AUTOENCODER_REPORT, report)
+    report = AutoencoderReport(
+        n=len(images),
+        features=FEATURES,
+        reconstruction_error=error(images),
+        variance=float(images.double().var(dim=0, correction=0).mean()),
+        autoencoder_sha256=arrays_digest(checkpoint.weights(network)),
+    )
+    dump(paths.AUTOENCODER_REPORT, report)
     publish_folder(paths.AUTOENCODER, inputs, reports=[paths.AUTOENCODER_REPORT])
     return Outcome(settings.prepare.train * settings.autoencoder.epochs)
 

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from mnist_diffusion.dataset.mnist import Digits
 from mnist_diffusion.dataset.splits import load_split
-from mnist_diffusion.evaluation.corruption import CORRUPTIONS, METRICS, degradation, detection
+from mnist_diffusion.evaluation.corruption import CORRUPTIONS, degradation, detection
 from mnist_diffusion.evaluation.features import Extractors
+from mnist_diffusion.evaluation.metrics import CALIBRATED
 from mnist_diffusion.evaluation.reference import ORDER, compared, load_real
 from mnist_diffusion.evaluation.scores import spread, summary
 from mnist_diffusion.files import paths
@@ -33,18 +34,19 @@ def run(settings: Settings) -> Outcome:
     baselines = {n: _baseline(extractors, n, settings) for n in chosen.counts}
     ladder = _ladder(extractors, baselines[chosen.count], settings)
     report = {
-        **{key: getattr(chosen, key) for key in ("count", "repeats")},
+        "count": chosen.count,
+        "repeats": chosen.repeats,
         "floor": baselines[chosen.count],
         "against_n": [
             {"n": n, "metric": metric, **baseline[metric]}
             for n, baseline in baselines.items()
-            for metric in METRICS
+            for metric in CALIBRATED
         ],
         "ladder": ladder,
         "verdicts": _verdicts(ladder),
     }
     publish_report(paths.CALIBRATION, inputs, CalibrationReport, **report)
-    return Outcome(len(ladder) // len(METRICS) * chosen.count)
+    return Outcome(len(ladder) // len(CALIBRATED) * chosen.count)
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
@@ -71,7 +73,7 @@ def _baseline(extractors: Extractors, n: int, settings: Settings) -> dict[str, d
         summary(extractors.judge(pool.images[:n], pool.labels[:n]), real, second)
         for pool in track(sets, total=repeats, description=f"real at n={n}", unit="set")
     ]
-    return {metric: spread([scores[metric] for scores in found]) for metric in METRICS}
+    return {metric: spread([scores[metric] for scores in found]) for metric in CALIBRATED}
 
 
 def _ladder(
@@ -95,7 +97,7 @@ def _ladder(
                 "value": scores[metric],
                 "relative_to_floor": degradation(metric, scores[metric], baseline[metric]),
             }
-            for metric in METRICS
+            for metric in CALIBRATED
         ]
     return rows
 
@@ -112,5 +114,5 @@ def _verdicts(ladder: list[dict[str, Any]]) -> list[dict[str, Any]]:
             ],
         )
         for name in CORRUPTIONS
-        for metric in METRICS
+        for metric in CALIBRATED
     ]

@@ -1,4 +1,4 @@
-"""classifier: train the judge on real digits, and test how good it is."""
+"""classifier: train the classifier whose features FD is measured in, and test it."""
 
 from functools import partial
 from typing import Any
@@ -11,11 +11,12 @@ from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, reliability
 from mnist_diffusion.evaluation.features import Classification, classify
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.inputs import snapshot_inputs
 from mnist_diffusion.provenance.manifest import publish_folder
+from mnist_diffusion.provenance.schemas.artifact import dump
+from mnist_diffusion.provenance.schemas.network_reports import ClassifierReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.settings import Settings
@@ -40,17 +41,13 @@ def run(settings: Settings) -> Outcome:
     images, labels = _load("test")
     report = _report(classify(network, images, device), labels)
     report["classifier_sha256"] = arrays_digest(checkpoint.weights(network))
-    write_json(paths.CLASSIFIER_REPORT, report)
-    publish_folder(
-        paths.CLASSIFIER,
-        inputs,
-        reports=[paths.CLASSIFIER_REPORT],
-    )
+    dump(paths.CLASSIFIER_REPORT, ClassifierReport(**report))
+    publish_folder(paths.CLASSIFIER, inputs, reports=[paths.CLASSIFIER_REPORT])
     return Outcome(settings.prepare.train * settings.classifier.epochs)
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
-    """What decides the judge's weights, besides the digits."""
+    """What decides the classifier's weights, besides the digits."""
     return settings.classifier.model_dump()
 
 
@@ -64,7 +61,7 @@ def _accuracy(network: nn.Module, images: Tensor, labels: Tensor, device: torch.
     return float((seen == labels).double().mean())
 
 
-def _report(judged: Classification, labels: Tensor) -> dict[str, object]:
+def _report(judged: Classification, labels: Tensor) -> dict[str, Any]:
     result = agreement(judged.probabilities, labels)
     return {
         "n": len(labels),

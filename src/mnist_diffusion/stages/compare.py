@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from mnist_diffusion.evaluation.features import Extractors, JudgedSet
+from mnist_diffusion.evaluation.features import Extractors, JudgedSet, load_cell
+from mnist_diffusion.evaluation.metrics import COMPARED, METRICS
 from mnist_diffusion.evaluation.paired import (
-    LOWER_IS_BETTER,
     NETWORKS,
     Drawing,
     Pair,
@@ -39,7 +37,7 @@ def run(settings: Settings) -> None:
     files = [*map(paths.samples, cells), paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
     inputs = snapshot_inputs(__name__, None, settings, parameters, files, device)
     extractors = Extractors.load(device)
-    judged = {cell: _judged(cell, extractors) for cell in cells}
+    judged = {cell: extractors.judge(*load_cell(cell)) for cell in cells}
     report = {
         "level": settings.evaluate.level,
         "resamples": settings.evaluate.resamples,
@@ -62,14 +60,6 @@ def parameters(settings: Settings) -> dict[str, Any]:
 
 def _tables(settings: Settings) -> dict[str, list[str]]:
     return {table: list(getattr(settings.report, table)) for table, _ in settings.compare.baselines}
-
-
-def _judged(cell: str, extractors: Extractors) -> JudgedSet:
-    folder = paths.samples(cell)
-    images, labels = (
-        np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels")
-    )
-    return extractors.judge(images, labels)
 
 
 def _drawing(cell: str, judged: JudgedSet) -> Drawing:
@@ -108,7 +98,7 @@ def _rows(
     tracked = track(every, total=len(every), description="compare", unit="pair")
     differences = {(table, pair): paired.differences(pair) for table, pair in tracked}
     for table in chosen:
-        for metric in LOWER_IS_BETTER:
+        for metric in COMPARED:
             yield from _family(table, metric, differences, level)
 
 
@@ -131,7 +121,7 @@ def _family(
             "interval": list(found.interval),
             "p": found.p,
             "p_holm": p,
-            "verdict": verdict(found.value, p, level, LOWER_IS_BETTER[metric]),
+            "verdict": verdict(found.value, p, level, METRICS[metric].lower_is_better),
             "n": pair.n,
             "training_seeds": 1,
         }

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation import bootstrap, frechet, reference, scores
 from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, extremes, shares
-from mnist_diffusion.evaluation.features import Extractors, JudgedSet
+from mnist_diffusion.evaluation.features import Extractors, JudgedSet, load_cell
+from mnist_diffusion.evaluation.metrics import LIKENESS
 from mnist_diffusion.evaluation.pixel_scores import (
     memorisation,
     nearest_distances,
@@ -24,18 +25,14 @@ from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.settings import Evaluate, Settings
 from mnist_diffusion.stages.outcome import Outcome
 
-LIKENESS = ("kid", "precision", "recall", "density", "coverage")
-
 
 def run(settings: Settings, name: str) -> Outcome:
     """Judge the cell's images."""
     device = configure(settings.compute)
-    folder = paths.samples(name)
-    files = [folder, paths.PREPARED, paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
+    networks = [paths.CLASSIFIER, paths.AUTOENCODER]
+    files = [paths.samples(name), paths.PREPARED, *networks, paths.REFERENCE]
     inputs = snapshot_inputs(__name__, name, settings, parameters, files, device)
-    images, labels = (
-        np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels")
-    )
+    images, labels = load_cell(name)
     extractors = Extractors.load(device)
     report = {
         "cell": name,

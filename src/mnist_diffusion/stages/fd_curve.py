@@ -93,6 +93,6 @@ def _judged(
 
 
 def _cell(settings: Settings, name: str) -> WholeCell:
-    """The way that all runs' snapshots are drawn: as a cell that says nothing of its own."""
+    """The way that all runs' snapshots are drawn: as a cell with every choice at its default."""
     usual = settings.sample.model_dump(include=set(Choices.model_fields))
     return WholeCell(**{**usual, **parameters(settings, name), "run": name, "eta": 0.0})

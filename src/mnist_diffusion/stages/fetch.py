@@ -6,5 +6,5 @@ from mnist_diffusion.settings import Settings
 
 
 def run(settings: Settings) -> None:
-    """Fill data/raw; no setting has a say in what MNIST is."""
+    """Fill data/raw; no setting decides what MNIST is."""
     fetch(paths.RAW)

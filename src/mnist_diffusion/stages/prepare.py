@@ -3,7 +3,6 @@
 from typing import Any
 
 from mnist_diffusion.dataset import mnist
-from mnist_diffusion.dataset.mnist import read_digits
 from mnist_diffusion.dataset.splits import SPLITS, save_split, split_digits, summarise
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
@@ -22,8 +21,8 @@ def run(settings: Settings) -> Outcome:
     raw = [paths.RAW / name for name in mnist.SHA256]
     inputs = snapshot_inputs(__name__, None, settings, parameters, raw)
     splits = split_digits(
-        read_digits(paths.RAW, "train"),
-        read_digits(paths.RAW, "t10k"),
+        mnist.read_digits(paths.RAW, "train"),
+        mnist.read_digits(paths.RAW, "t10k"),
         sizes={name: inputs.parameters[name] for name in SPLITS},
         seed=settings.prepare.seed,
     )
@@ -33,10 +32,7 @@ def run(settings: Settings) -> Outcome:
     for name, digits in splits.items():
         save_split(name, digits, folder)
     write_json(SUMMARY, {"splits": described, "raw_sha256": mnist.SHA256})
-    publish_folder(
-        paths.PREPARED,
-        inputs,
-    )
+    publish_folder(paths.PREPARED, inputs)
     return Outcome(sum(description["count"] for description in described.values()))
 
 

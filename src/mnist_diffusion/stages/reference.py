@@ -14,10 +14,11 @@ from mnist_diffusion.evaluation.features import Extractors, JudgedSet
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics
 from mnist_diffusion.evaluation.pixel_scores import nearest_distances, pixel_statistics
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.inputs import snapshot_inputs
 from mnist_diffusion.provenance.manifest import publish_folder
+from mnist_diffusion.provenance.schemas.artifact import dump
+from mnist_diffusion.provenance.schemas.reference_report import ReferenceReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
@@ -56,7 +57,7 @@ def run(settings: Settings) -> Outcome:
             str(n): _baseline(testing, statistics, n, settings) for n in settings.reference.counts
         },
     }
-    write_json(paths.REFERENCE_REPORT, report)
+    dump(paths.REFERENCE_REPORT, ReferenceReport(**report))
     publish_folder(paths.REFERENCE, inputs, reports=[paths.REFERENCE_REPORT])
     return Outcome(len(train.labels) + len(test.labels))
 

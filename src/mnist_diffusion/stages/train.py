@@ -31,7 +31,7 @@ from mnist_diffusion.training import run_state
 from mnist_diffusion.training.denoising import Denoising
 from mnist_diffusion.training.loop import build_optimizers, fit
 from mnist_diffusion.training.optim import ExponentialAverage
-from mnist_diffusion.training.run_state import History, Snapshots, Training, with_checkpoints
+from mnist_diffusion.training.run_state import History, RunState, Snapshots, with_checkpoints
 
 NOISING_FRAMES = 11
 
@@ -136,7 +136,7 @@ def _train(
     history = History(settings.train.timesteps, recipe.batch_size, settings.train.log_every)
     optimizers = build_optimizers(network, recipe)
     snapshots = Snapshots(network, average, recipe.steps, settings.train.snapshots)
-    training = Training(network, optimizers, average, objective.timesteps, history, snapshots)
+    training = RunState(network, optimizers, average, objective.timesteps, history, snapshots)
     kept = resumption.load()
     start = training.restore(*kept) if kept else 0
     if start:

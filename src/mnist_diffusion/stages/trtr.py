@@ -1,4 +1,4 @@
-"""trtr: train on real digits, as few as are drawn, test on real ones: the measure of tstr."""
+"""trtr: train a classifier on as few real digits as a cell has, test on real ones."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def parameters(settings: Settings) -> dict[str, Any]:
 
 
 def recipe(settings: Settings) -> dict[str, Any]:
-    """The judge's own, but for other epochs and batches: these sets are many times smaller."""
+    """The classifier's own, but for other epochs and batches: these sets are many times smaller."""
     return {**_training(settings).model_dump(), "level": settings.evaluate.level}
 
 

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from mnist_diffusion.dataset.mnist import Digits
+from mnist_diffusion.evaluation.features import load_cell
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.digests import array_digest
@@ -46,10 +45,7 @@ def parameters(settings: Settings, name: str) -> dict[str, Any]:
 
 
 def _drawn(name: str) -> Digits:
-    folder = paths.samples(name)
-    images, labels = (
-        np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels")
-    )
-    if (labels < 0).any():
+    drawn = load_cell(name)
+    if (drawn.labels < 0).any():
         raise UserError(f"tstr.cells: {name} was asked for no digits; leave it out")
-    return Digits(images, labels)
+    return drawn

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from mnist_diffusion.dataset import mnist
-from mnist_diffusion.evaluation.grid import save_grid
 from mnist_diffusion.files import paths
+from mnist_diffusion.files.atomic import write_atomically
+from mnist_diffusion.files.images import png_bytes, thumbnail
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.provenance.digests import file_digest
@@ -202,8 +203,10 @@ def _scores(report: Json) -> dict[str, float]:
 def _picture(folder: Path, cell: str) -> Path:
     """A grid of the cell's images, made where nothing depends on it."""
     picture = paths.WORK / "grids" / f"{cell}.png"
-    images = np.load(folder / "images.npy", allow_pickle=False)
-    save_grid(images, np.load(folder / "labels.npy", allow_pickle=False), picture)
+    images, labels = (
+        np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels")
+    )
+    write_atomically(picture, png_bytes(thumbnail(images, labels)))
     return picture
 
 

@@ -27,7 +27,7 @@ class Step:
     """Before clipping."""
     learning_rate: float
     details: Tensor
-    """What the objective has to say of each image of the batch."""
+    """What the objective measured of each image of the batch."""
 
 
 Objective = Callable[[Callable[..., Tensor], int], tuple[Tensor, Tensor]]

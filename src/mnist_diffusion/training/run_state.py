@@ -119,7 +119,7 @@ class Snapshots:
 
 
 @dataclass(frozen=True)
-class Training:
+class RunState:
     """A denoiser and what trains it."""
 
     network: nn.Module
@@ -164,7 +164,7 @@ class Training:
 
 
 def with_checkpoints(
-    steps: Iterable[Step], training: Training, resumption: Resumption
+    steps: Iterable[Step], training: RunState, resumption: Resumption
 ) -> Iterator[Step]:
     """Pass steps on, once history and snapshots have them; now and then the state is saved."""
     due = time.monotonic() + SAVE_EVERY_SECONDS
