@@ -9,10 +9,10 @@ from typing import Any
 from mnist_diffusion.audit.chain import Member, run_of
 from mnist_diffusion.audit.evidence import Evidence
 from mnist_diffusion.audit.findings import Findings, equal, failed
+from mnist_diffusion.evaluation.metrics import LIKENESS
 from mnist_diffusion.evaluation.reference import STATISTICS
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.stages.evaluate import LIKENESS
 
 ROUNDING = 1e-6
 """Accuracies per class are of single precision."""
