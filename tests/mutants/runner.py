@@ -21,12 +21,13 @@ import scipy.stats  # noqa: F401
 
 UNIT = (
     *("schedules", "forward", "timesteps", "spacings", "guidance", "sampling", "training"),
-    *("training_state", "resumption", "threads", "origin"),
+    *("training_state", "resumption", "threads", "files", "inputs"),
 )
 CORE_TESTS = [
     [f"tests/unit/test_{name}.py" for name in UNIT],
     ["tests/properties"],
     ["tests/conformance"],
+    ["tests/unit/test_source.py"],
 ]
 """The quickest first, for a run ends at the first red test."""
 

@@ -202,6 +202,7 @@ GUIDANCE: dict[str, Mutant] = {
             "range(1, guided.ndim)",
             "range(guided.ndim)",
         ),
+        ("contrast divided by where there is none", "guidance", "contrast > 0", "contrast >= 0"),
         ("clipping at twice the range", "bounds", "clamp(-1, 1)", "clamp(-2, 2)"),
         (
             "dynamic bound that never scales",
@@ -452,18 +453,32 @@ RESUMING: dict[str, Mutant] = {
 HASHING: dict[str, Mutant] = {
     name: (f"provenance/{file}.py", right, wrong)
     for name, file, right, wrong in [
-        ("inputs that are not hashed again at the end", "origin", "if changed:", "if False:"),
+        ("inputs that are not hashed again at the end", "inputs", "if changed:", "if False:"),
         (
             "a folder that is believed to be what its manifest says",
-            "origin",
-            'content_digests([Path(path) for path in manifest["files"]])',
+            "inputs",
+            'content_digests(map(Path, manifest["files"]))',
             'dict(manifest["files"])',
         ),
         (
             "a key of resumption that forgets the code",
-            "origin",
-            "[self.inputs, self.parameters, self.code, more]",
-            "[self.inputs, self.parameters, more]",
+            "inputs",
+            "self.parameters, self.code, self.environment",
+            "self.parameters, self.environment",
+        ),
+        ("other source that runs", "source", "if other:", "if False:"),
+        (
+            "other source than DVC has recorded",
+            "source",
+            "if read_json(path) != stage_code(stage):",
+            "if False:",
+        ),
+        ("source of which numbers do not count", "source", "return repr(value)", 'return ""'),
+        (
+            "source whose imports inside functions are not followed",
+            "source",
+            "for node in ast.walk(_tree(content)):",
+            "for node in _tree(content).body:",
         ),
     ]
 }
