@@ -11,7 +11,7 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
-from mnist_diffusion.distribution.parallel import require_cores
+from mnist_diffusion.distribution.parallel import reproduce, require_cores
 from mnist_diffusion.runtime.errors import UserError
 
 STAGE = """
@@ -184,3 +184,15 @@ def test_as_many_jobs_as_cores_are_fine(jobs, there):
 def test_more_jobs_than_cores_are_refused(jobs, there):
     with pytest.raises(UserError, match=f"{there} cores here; give --jobs {there} or less"):
         require_cores(jobs, there)
+
+
+def test_a_folder_without_git_is_told_what_to_do(tmp_path, monkeypatch):
+    """As from a zip: DVC asks git what belongs to the project."""
+    project = Project(tmp_path, a=0)
+    (project.folder / ".dvc/config").write_text("")
+    monkeypatch.chdir(project.folder)
+    with pytest.raises(UserError) as refused:
+        reproduce(2)
+    line = str(refused.value)
+    assert line.startswith("dvc.yaml: DVC needs git, and this folder is not a git repository; ")
+    assert line.endswith("run `git init && git add -A && git commit -m start`")

@@ -25,6 +25,10 @@ from mnist_diffusion.settings import load_settings
 
 LOGS = paths.WORK / "parallel"
 """What each stage said, by its address."""
+NO_GIT = (
+    "dvc.yaml: DVC needs git, and this folder is not a git repository; "
+    "run `git init && git add -A && git commit -m start`"
+)
 SECONDS_BETWEEN_LOOKS = 0.1
 Processes = dict[str, subprocess.Popen[bytes]]
 
@@ -72,10 +76,13 @@ def plan() -> dict[str, set[str]]:
     """What is out of date, or comes of what is: addresses, and which of them each waits for."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc.scm import SCMError
 
     try:
         with Repo() as repo:
             changed, graph = set(repo.status()), repo.index.graph
+    except SCMError:
+        raise UserError(NO_GIT) from None
     except DvcException as error:
         cause = " ".join(str(error).split())
         raise UserError(f"dvc.yaml: DVC cannot tell what is out of date: {cause}") from None
