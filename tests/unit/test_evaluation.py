@@ -10,8 +10,8 @@ from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, re
 from mnist_diffusion.evaluation.features import classify
 from mnist_diffusion.evaluation.frechet import (
     ReferenceStatistics,
+    distances,
     frechet_distance,
-    relative_distance,
 )
 
 
@@ -36,9 +36,9 @@ def test_fd_of_shifted_and_scaled_gaussians_is_the_closed_form() -> None:
     real = gaussian(500, 0).double()
     centred = real - real.mean(0)
     reference = ReferenceStatistics.of(centred)
-    distance = frechet_distance(reference, 1.5 * centred + 0.2)
-    assert distance == pytest.approx(12 * 0.2**2 + 0.25 * reference.trace, rel=1e-6)
-    assert relative_distance(distance, reference) == pytest.approx(distance / reference.trace)
+    found = distances(1.5 * centred + 0.2, reference)
+    assert found["fd"] == pytest.approx(12 * 0.2**2 + 0.25 * reference.trace, rel=1e-6)
+    assert found["relative_fd"] == pytest.approx(found["fd"] / reference.trace)
 
 
 def test_fd_of_a_set_with_itself_is_zero_in_any_order() -> None:
@@ -53,7 +53,7 @@ def test_relative_fd_survives_a_change_of_feature_scale() -> None:
     values = []
     for scale in (1.0, 7.0):
         reference = ReferenceStatistics.of(scale * real)
-        values.append(relative_distance(frechet_distance(reference, scale * drawn), reference))
+        values.append(distances(scale * drawn, reference)["relative_fd"])
     assert values[0] == pytest.approx(values[1], rel=1e-6)
 
 

@@ -67,15 +67,10 @@ def frechet_distance(reference: ReferenceStatistics, features: Tensor) -> float:
     return max(0.0, distance)
 
 
-def relative_distance(distance: float, reference: ReferenceStatistics) -> float:
-    """The distance as a fraction of the real features' variance: free of the features' scale."""
-    return distance / reference.trace
-
-
 def distances(features: Tensor, statistics: ReferenceStatistics) -> dict[str, float]:
-    """The Fréchet distance of features (n, d), as it is and relative."""
+    """The Fréchet distance of features (n, d), and as a fraction of the real features' variance."""
     distance = frechet_distance(statistics, features)
-    return {"fd": distance, "relative_fd": relative_distance(distance, statistics)}
+    return {"fd": distance, "relative_fd": distance / statistics.trace}
 
 
 def per_class(

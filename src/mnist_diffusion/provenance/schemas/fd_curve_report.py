@@ -31,8 +31,6 @@ class FdCurveReport(Sourced):
     guidance: float
     points: Annotated[list[CurvePoint], Field(min_length=1)]
     digits_sha256: Digest
-    """Of data/snapshots/<run>.npy."""
-    digits_sha256: Digest
     """Of data/snapshots/<run>.npy, a few images of each point."""
     fd_floor: float
     relative_fd_floor: float
