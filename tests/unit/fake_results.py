@@ -18,7 +18,7 @@ from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.reporting.results import Results, load_results
-from mnist_diffusion.settings import Run, Settings, WholeCell, parse_settings
+from mnist_diffusion.settings import ResolvedCell, Run, Settings, SharedSampling, parse_settings
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 CELLS = [
@@ -184,14 +184,16 @@ def _write_run(root: Path, name: str, settings: Settings) -> None:
         folder / "loss_by_timestep.csv",
         bins | {"loss": size * (0.2 * np.exp(-starts / 300) + 0.01)},
     )
-    write_json(folder / "config.json", _training(name, settings))
+    resolved = settings.run(name).model_dump()
+    write_json(folder / "config.json", resolved)
     moments = np.linspace(99, TIMESTEPS - 1, 10).astype(int)
     signal = np.concatenate([[1.0], np.sqrt(alphas_bar[moments])])
     digit = digits(np.array([5]), "noising")[0]
     _save(folder / "noising.npy", _noised(digit, signal, "noise"))
     write_json(folder / "noising.json", {"timesteps": [-1, *moments.tolist()]})
     weights = {"weights_sha256": _digest(name)}
-    write_json(folder / "manifest.json", {"run": name, "outputs": weights})
+    manifest = {"run": name, "parameters": resolved, "network_parameters": 283_124}
+    write_json(folder / "manifest.json", manifest | {"outputs": weights})
     if name != "source-uncond":
         write_json(root / paths.timing("train", name), _timing(232.4, folder))
 
@@ -218,7 +220,6 @@ def _manifest(name: str, settings: Settings) -> dict[str, Any]:
     run = settings.runs[cell.run]
     alphas_bar = _alphas_bar(run)
     first = -TIMESTEPS // cell.steps if cell.spacing == "leading" else -1
-    interval = cell.guidance_interval
     moments = np.linspace(TIMESTEPS - 1, -1, cell.steps + 1).astype(int)
     return {
         "schema": 1,
@@ -226,9 +227,9 @@ def _manifest(name: str, settings: Settings) -> dict[str, Any]:
         "network_evaluations": _evaluations(cell),
         "trajectory_timesteps": moments.tolist(),
         "parameters": {
-            **cell.model_dump(),
-            "guidance_interval": f"{interval[0]} to {interval[1]}" if interval else "all",
-            "sample_seed": settings.sample.seed,
+            "cell": cell.model_dump(),
+            "sample": settings.sample.model_dump(include=set(SharedSampling.model_fields)),
+            "training": settings.run(cell.run).model_dump(),
         },
         "inputs": {
             "weights_sha256": _digest(cell.run),
@@ -236,7 +237,6 @@ def _manifest(name: str, settings: Settings) -> dict[str, Any]:
         },
         "outputs": {"images_sha256": _digest(name)},
         "environment": {"device": "cpu", "cpu": "Abacus 9", "gpu": "none"},
-        "training": _training(cell.run, settings),
         "schedule": {
             "timesteps": TIMESTEPS,
             "alpha_bar_last": float(alphas_bar[-1]),
@@ -247,24 +247,11 @@ def _manifest(name: str, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _evaluations(cell: WholeCell) -> int:
+def _evaluations(cell: ResolvedCell) -> int:
     calls = 2 * cell.steps - 1 if cell.sampler == "heun" else cell.steps
     if cell.guidance in (0, 1):
         return calls
     return calls + (calls // 3 if cell.guidance_interval else calls)
-
-
-def _training(name: str, settings: Settings) -> dict[str, Any]:
-    """The checkpoint's config.json."""
-    run = settings.runs[name]
-    sizes = getattr(settings.networks, run.network).model_dump()
-    return {
-        "network": {"name": run.network, "sizes": sizes},
-        "parameters": 283_124,
-        "recipe": settings.train.recipes[run.recipe].model_dump(),
-        "run": run.model_dump(),
-        "train": {"timesteps": TIMESTEPS, "label_dropout": settings.train.label_dropout},
-    }
 
 
 def _timing(seconds: float, folder: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def write(place, **content):
-        head = {"schema": 2, "files": FILE, "more": [1], "training": CONFIG}
+        head = {"schema": 2, "files": FILE, "more": [1], "parameters": CONFIG}
         write_json(Path(place, "manifest.json"), head | content)
         write_json(Path(place, "config.json"), CONFIG)
         return Path(place)

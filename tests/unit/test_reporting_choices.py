@@ -150,7 +150,7 @@ def test_what_cannot_take_effect_is_no_departure() -> None:
 def test_provenance_knows_each_cells_choices(results: Results) -> None:
     table = records.provenance(results)
     rows = {row[0].text: dict(zip(titles(table), row, strict=True)) for row in table.rows()}
-    assert rows["cosine-class-v-g4-interval"]["guided at"].text == "0.2 to 2.0"
+    assert rows["cosine-class-v-g4-interval"]["guided at"].text == "0.2 to 2"
     assert rows["cosine-class-v-g4-rescale"]["rescale φ"].text == "0.7"
     assert rows["cosine-class-v-g4-dynamic"]["bound on x₀"].text == "dynamic 0.995"
     assert rows["cosine-class-zero-snr"]["log-SNR"].text == "9.2 to −∞"

@@ -45,18 +45,15 @@ def published(repository, monkeypatch):
     model, images = paths.model(RUN) / "manifest.json", paths.samples(CELL) / "manifest.json"
     (paths.model(RUN) / "history.csv").write_text(HISTORY)
     code = {"sha256": "cd" * 32}
-    training, schedule = read(images)["training"], read(images)["schedule"]
+    schedule = read(images)["schedule"]
     fake_results.change(
         model,
         code=code,
-        parameters={"lr": 3e-4},
-        training=training,
         schedule=schedule,
         final_loss=0.4,
         inputs={},
     )
-    parameters = read(images)["parameters"] | {"count": 60}
-    fake_results.change(images, code=code, parameters=parameters)
+    fake_results.change(images, code=code)
     fake_results.change(
         paths.metrics(CELL), made_from={f"sample@{CELL}": json_digest(read(images))}
     )
@@ -76,7 +73,8 @@ def test_what_is_published_is_logged_once_and_what_is_not_is_no_failure(publishe
     assert results.complete_mlflow() == Counts(already=3)
     assert capfd.readouterr().err == ""
     client, run = only(store.TRAINING)
-    assert {"lr": "0.0003"}.items() <= run.data.params.items()
+    known = {"learning_rate": "0.003", "network_channels": "24, 48", "timesteps": "1000"}
+    assert known.items() <= run.data.params.items()
     norms = client.get_metric_history(run.info.run_id, "gradient_norm")
     assert sorted((m.step, m.value) for m in norms) == [(20, 1.25), (40, 2.0)]
     client, run = only(store.CELLS)

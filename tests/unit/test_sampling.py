@@ -15,7 +15,7 @@ from mnist_diffusion.runtime.threads import VARIABLE, single_threaded_kernels
 from mnist_diffusion.sampling import draw as drawing
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw, labels_for, redraw, trajectory_steps
-from mnist_diffusion.settings import Sample, WholeCell
+from mnist_diffusion.settings import ResolvedCell, Sample
 
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
 CHOICES: dict[str, Any] = {
@@ -37,13 +37,15 @@ def denoiser(name: str = "unet") -> TrainedDenoiser:
     return TrainedDenoiser(network.eval(), SCHEDULES["cosine"](1000), "v", torch.device("cpu"))
 
 
-def cell(sampler: str = "ddpm", guidance: float = 2.0, steps: int = 4, **choices: Any) -> WholeCell:
+def cell(
+    sampler: str = "ddpm", guidance: float = 2.0, steps: int = 4, **choices: Any
+) -> ResolvedCell:
     eta = 1.0 if sampler.startswith("ddpm") else 0.0
     chosen: dict[str, Any] = {"sampler": sampler, **CHOICES, **choices}
-    return WholeCell(run="r", steps=steps, eta=eta, guidance=guidance, **chosen)
+    return ResolvedCell(run="r", steps=steps, eta=eta, guidance=guidance, **chosen)
 
 
-def images(sample: Sample, of: WholeCell) -> torch.Tensor:
+def images(sample: Sample, of: ResolvedCell) -> torch.Tensor:
     return torch.cat([batch.images for batch in draw(denoiser(), of, sample)])
 
 
@@ -122,7 +124,7 @@ def test_images_hardly_depend_on_the_micro_batch(micro_batch: int) -> None:
         (cell("ddim", guidance=2.0, steps=4, guidance_interval=[0.3, 2.0]), 6),
     ],
 )
-def test_evaluations_are_what_was_called(of: WholeCell, evaluations: int) -> None:
+def test_evaluations_are_what_was_called(of: ResolvedCell, evaluations: int) -> None:
     assert {batch.evaluations for batch in draw(denoiser(), of, SAMPLE)} == {evaluations}
 
 

@@ -12,7 +12,8 @@ from mnist_diffusion.diffusion.schedules import SCHEDULES, zero_terminal_snr
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.seeds import seeded
-from mnist_diffusion.settings import Recipe, Run, Train
+from mnist_diffusion.settings import Networks, Recipe, Run, Train
+from mnist_diffusion.settings.resolve import resolve_run
 from mnist_diffusion.training.denoising import Denoising
 from mnist_diffusion.training.loop import Step, fit, rate_factor
 from mnist_diffusion.training.optim import ExponentialAverage, Muon, orthogonalise
@@ -59,10 +60,11 @@ TRAIN = Train.model_validate(
             "stratified": {},
             "importance": {"history": 1, "uniform_share": 0.5},
         },
-        "recipes": {},
+        "recipes": {"fast": RECIPE},
     }
 )
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
+NETWORKS = Networks.model_validate({"unet": SIZES, "simple": {"embedding": 32}})
 
 
 def digits(count: int = 64) -> tuple[Tensor, Tensor]:
@@ -76,7 +78,8 @@ def objective(run: Run = RUN, label_dropout: float = 0.1) -> Denoising:
     if run.zero_terminal_snr:
         schedule = zero_terminal_snr(schedule)
     train = TRAIN.model_copy(update={"label_dropout": label_dropout})
-    return Denoising(*digits(), run, train, schedule, batch_size=16, device=CPU)
+    allowed = resolve_run(run.model_copy(update={"prediction": "v"}), train, NETWORKS)
+    return Denoising(*digits(), allowed.model_copy(update={"run": run}), schedule, CPU)
 
 
 def train(run: Run = RUN, recipe: Recipe = RECIPE) -> tuple[nn.Module, list[Step]]:

@@ -94,7 +94,7 @@ def run_of(evidence: Evidence, cell: str) -> str | None:
 
 
 def _told_by_manifest(evidence: Evidence, cell: str) -> Any:
-    return evidence.json(Member("sample", cell).manifest)["parameters"]["run"]
+    return evidence.json(Member("sample", cell).manifest)["parameters"]["cell"]["run"]
 
 
 def _told_by_params(evidence: Evidence, cell: str) -> Any:

@@ -63,8 +63,8 @@ def _params(evidence: Evidence, member: Member, commit: str) -> Findings:
         yield unverified(source, f"this version cannot read it: {error}")
         return
     said = evidence.json(member.manifest)["parameters"]
-    for key, expected, found in declared.differences(then, said):
-        yield failed(f"{member.manifest}: parameters.{key}", f"not {source}", expected, found)
+    for key, expected, found in declared.within("parameters", then, said):
+        yield failed(f"{member.manifest}: {key}", f"not {source}", expected, found)
 
 
 def _source(evidence: Evidence, member: Member, commit: str) -> Findings:

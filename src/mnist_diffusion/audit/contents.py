@@ -32,7 +32,7 @@ def check(evidence: Evidence, member: Member) -> Findings:
 
 def check_images(evidence: Evidence, member: Member) -> Findings:
     """Each image, with its place and its label, is the one that was published there."""
-    parameters = evidence.json(member.manifest)["parameters"]
+    parameters = evidence.json(member.manifest)["parameters"]["cell"]
     images = _array(member.folder / "images.npy", np.uint8)
     labels = _array(member.folder / "labels.npy", np.int64)
     published = regular(member.folder / DIGESTS).read_text(encoding="ascii").splitlines()

@@ -40,7 +40,7 @@ def check_set(evidence: Evidence, member: Member) -> Findings:
     arrays = {
         "images": to_uint8(images),
         "float": images[:, 0].numpy(),
-        "labels": labels_for(again.sample.count, again.cell.guidance),
+        "labels": labels_for(again.cell.count, again.cell.guidance),
         "trajectory": np.stack(frames),
     }
     path = member.folder / "images.npy"

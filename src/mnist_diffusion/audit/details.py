@@ -28,12 +28,13 @@ NOT_KEPT = {"float_sha256"}
 def check(evidence: Evidence, member: Member) -> Findings:
     """The parts of a run's or a set's manifest that repeat what other files say."""
     content = evidence.json(member.manifest)
-    run = member.name if member.stage == "train" else content["parameters"]["run"]
+    run = member.name if member.stage == "train" else content["parameters"]["cell"]["run"]
     folder = paths.model(str(run))
+    config = "parameters" if member.stage == "train" else "parameters.training"
     here = {
         **{f"inputs.{key}": value for key, value in _inputs(evidence, member, folder).items()},
         **{f"outputs.{key}": value for key, value in _outputs(evidence, member, content).items()},
-        "training": evidence.json(folder / checkpoint.CONFIG),
+        config: evidence.json(folder / checkpoint.CONFIG),
         **(_trained(folder) if member.stage == "train" else _drawn(folder, content)),
     }
     said = _flat(content)
@@ -47,7 +48,7 @@ def _flat(content: dict[str, Any]) -> dict[str, Any]:
     nested = {
         f"{part}.{key}": v for part in ("inputs", "outputs") for key, v in content[part].items()
     }
-    return {**content, **nested}
+    return {**content, **nested, "parameters.training": content["parameters"].get("training")}
 
 
 def _inputs(evidence: Evidence, member: Member, folder: Path) -> dict[str, str]:
@@ -74,12 +75,12 @@ def _outputs(evidence: Evidence, member: Member, content: dict[str, Any]) -> dic
 def _weights(evidence: Evidence, folder: Path) -> dict[str, str]:
     return {
         "weights_sha256": evidence.content(folder / checkpoint.WEIGHTS),
-        "betas_sha256": evidence.content(folder / "betas.npy"),
+        "betas_sha256": evidence.content(folder / paths.BETAS),
     }
 
 
 def _schedule(folder: Path) -> Schedule:
-    betas = np.load(regular(folder / "betas.npy"), allow_pickle=False)
+    betas = np.load(regular(folder / paths.BETAS), allow_pickle=False)
     return Schedule(torch.from_numpy(betas))
 
 
@@ -91,7 +92,7 @@ def _trained(folder: Path) -> dict[str, Any]:
 
 def _drawn(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     """The levels that were visited, found again from the betas."""
-    schedule, parameters = _schedule(folder), content["parameters"]
+    schedule, parameters = _schedule(folder), content["parameters"]["cell"]
     path = levels(schedule, parameters["steps"], parameters["spacing"])
     visited = [int(level.t) for level in path]
     return {

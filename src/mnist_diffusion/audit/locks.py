@@ -83,8 +83,8 @@ def check_params(evidence: Evidence, member: Member) -> Findings:
         whole = declared.overlaid(evidence.params, values)
         recorded = declared.parameters(whole, f"{LOCK}: {member.address}", member)
         said = evidence.json(member.manifest)["parameters"]
-        for key, expected, found in declared.differences(recorded, said):
-            item = f"{member.manifest}: parameters.{key}"
+        for key, expected, found in declared.within("parameters", recorded, said):
+            item = f"{member.manifest}: {key}"
             yield failed(item, f"not what {LOCK} recorded", expected, found)
 
 

@@ -19,8 +19,9 @@ from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.provenance.manifest import Manifest
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.settings import Sample, WholeCell
+from mnist_diffusion.settings import ResolvedCell, Sample
 from mnist_diffusion.tracking.lookup import latest
+from mnist_diffusion.tracking.records import drawn
 from mnist_diffusion.tracking.store import tracking_uri
 
 PERCENT = (
@@ -28,7 +29,7 @@ PERCENT = (
     *("accuracy", "confidence"),
 )
 SCORES = (*PERCENT, "fd", "kid", "precision", "recall", "density", "coverage", "n")
-DRAWING = {*WholeCell.model_fields, *Sample.model_fields, "sample_seed", "last_step"}
+DRAWING = {*ResolvedCell.model_fields, *Sample.model_fields, "sample_seed"}
 """Parameters of the drawing; all others are of the training before it."""
 SHOWN = 12
 """Digits of a digest that people read."""
@@ -62,7 +63,7 @@ def diff(one: str, other: str) -> int:
 
 def _facts(cell: str, content: Mapping[str, Any]) -> dict[str, str]:
     code, made = content["code"], _json(paths.timing("sample", cell))
-    parameters, inputs = content["parameters"], content["inputs"]
+    parameters, inputs = drawn(content), content["inputs"]
     drawing = {key: value for key, value in parameters.items() if key in DRAWING}
     return {
         "cell": f"{cell}: {parameters['count']} images in {paths.samples(cell)}",
@@ -71,7 +72,7 @@ def _facts(cell: str, content: Mapping[str, Any]) -> dict[str, str]:
         "trained with": _listed({k: v for k, v in parameters.items() if k not in DRAWING}),
         "network calls": f"{content['network_evaluations']} for each image",
         "images": _short(content["outputs"]["images_sha256"]),
-        "weights": f"{_short(inputs['weights_sha256'])} in {paths.model(parameters['run'])}, "
+        "weights": f"{_short(inputs['weights_sha256'])} in {paths.model(str(parameters['run']))}, "
         f"betas {_short(inputs['betas_sha256'])}",
         "data": f"{_short(inputs['train_images_sha256'])} in {paths.PREPARED}, "
         f"labels {_short(inputs['train_labels_sha256'])}",
@@ -106,7 +107,7 @@ def _json(path: Any) -> dict[str, Any]:
 def _made_with(cell: str) -> dict[str, Any]:
     """Parameters, source and machine; not the cell's own name."""
     content = _manifest(cell)
-    return {**content["parameters"], "source": _short(content["code"]["sha256"])} | {
+    return {**drawn(content), "source": _short(content["code"]["sha256"])} | {
         f"made on: {key}": value for key, value in sorted(content["environment"].items())
     }
 

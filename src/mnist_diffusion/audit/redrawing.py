@@ -21,10 +21,9 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.runtime.compute import configure
-from mnist_diffusion.sampling.denoiser import TrainedDenoiser
+from mnist_diffusion.sampling.denoiser import TrainedDenoiser, load_denoiser
 from mnist_diffusion.sampling.draw import redraw
-from mnist_diffusion.settings import Choices, Compute, Sample, WholeCell
-from mnist_diffusion.stages.sample import load_denoiser
+from mnist_diffusion.settings import Compute, ResolvedCell, SharedSampling
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class Rerun:
     """What a manifest asks for, ready to be drawn on a machine as like its own as can be."""
 
     denoiser: TrainedDenoiser
-    cell: WholeCell
-    sample: Sample
+    cell: ResolvedCell
+    sample: SharedSampling
     foreign: list[str]
     """In what this environment differs from the manifest's; bits are promised within one alone."""
 
@@ -65,18 +64,16 @@ def chosen(choice: Choice, digest: str, of: int) -> list[int]:
 
 def rerun(manifest: Mapping[str, Any]) -> Rerun:
     """The denoiser and settings of a set: all from its manifest, nothing from params.yaml."""
-    said = dict(manifest["parameters"])
-    interval = said["guidance_interval"]
-    said["guidance_interval"] = None if interval == "all" else _ends(interval)
-    said["seed"] = said["sample_seed"]
+    said = manifest["parameters"]
+    cell = ResolvedCell.model_validate(said["cell"])
     device, foreign = surroundings(manifest["environment"])
-    folder = paths.model(said["run"])
-    for name in (checkpoint.WEIGHTS, checkpoint.CONFIG, "betas.npy"):
+    folder = paths.model(cell.run)
+    for name in (checkpoint.WEIGHTS, checkpoint.CONFIG, paths.BETAS):
         regular(folder / name)
     return Rerun(
         denoiser=load_denoiser(folder, device),
-        cell=WholeCell(**{key: said[key] for key in WholeCell.model_fields}),
-        sample=Sample(**{key: said[key] for key in {*Sample.model_fields, *Choices.model_fields}}),
+        cell=cell,
+        sample=SharedSampling.model_validate(said["sample"]),
         foreign=foreign,
     )
 
@@ -118,8 +115,3 @@ def _worst(
     unequal: list[int], indices: list[int], largest: NDArray[np.int16]
 ) -> Iterator[tuple[int, int]]:
     return ((index, int(largest[indices.index(index)])) for index in unequal)
-
-
-def _ends(text: str) -> list[float]:
-    low, _, high = text.partition(" to ")
-    return [float(low), float(high)]

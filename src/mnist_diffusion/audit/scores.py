@@ -50,7 +50,7 @@ def _flat(report: dict[str, Any]) -> dict[str, Any]:
 
 def _named(evidence: Evidence, cell: str) -> dict[str, Any]:
     sample = Member("sample", cell)
-    parameters = evidence.json(sample.manifest)["parameters"]
+    parameters = evidence.json(sample.manifest)["parameters"]["cell"]
     return {
         "cell": cell,
         "run": run_of(evidence, cell),

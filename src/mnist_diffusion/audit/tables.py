@@ -43,7 +43,7 @@ def _due(evidence: Evidence, cell: str) -> dict[str, str]:
     """What a row of the cell says, by column, where it has that column."""
     report = evidence.json(paths.metrics(cell))
     manifest = evidence.json(Member("sample", cell).manifest)
-    parameters, inputs = manifest["parameters"], manifest["inputs"]
+    parameters, inputs = manifest["parameters"]["cell"], manifest["inputs"]
     low, high = report["intervals"]["relative_fd"] or (None, None)
     per_class = report["accuracy_per_class"] or {}
     values = {

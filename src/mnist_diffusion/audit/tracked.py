@@ -15,7 +15,7 @@ from mnist_diffusion.tracking.agreement import Said, contradictions
 from mnist_diffusion.tracking.entry import make_entry
 from mnist_diffusion.tracking.lookup import Seen, latest, latest_training
 from mnist_diffusion.tracking.record import text
-from mnist_diffusion.tracking.records import SCORES, record_of
+from mnist_diffusion.tracking.records import SCORES, drawn, record_of
 
 STORE = "MLflow"
 SYNC = "run `mnist-diffusion track --sync`"
@@ -66,15 +66,10 @@ class Tracked:
 
 def _judged(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> Said:
     """What a cell's run has to say."""
-    params = {
-        **manifest["parameters"],
-        "network_evaluations": manifest["network_evaluations"],
-        **{f"schedule_{key}": value for key, value in manifest["schedule"].items()},
-    }
     metrics = {**dict(_numbers(report)), "network_evaluations": manifest["network_evaluations"]}
     digests = {key: value for key, value in report.items() if key.endswith("_sha256")}
     return Said(
-        {key: text(value) for key, value in params.items()},
+        {key: text(value) for key, value in drawn(manifest).items()},
         {key: float(value) for key, value in metrics.items() if value is not None},
         {**digests, **manifest["inputs"]},
     )

@@ -29,6 +29,10 @@ WORK = Path(".work")
 """Scratch that no stage depends on; git-ignored."""
 
 
+BETAS = "betas.npy"
+"""In a run's folder: the schedule that it was trained with."""
+
+
 def code(stage: str) -> Path:
     """The digests of a stage's source, its one code dependency."""
     return Path(".code") / f"{stage}.json"

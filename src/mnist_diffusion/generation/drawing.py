@@ -19,13 +19,11 @@ from mnist_diffusion.provenance.digests import array_digest, arrays_digest
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.sampling.denoiser import TrainedDenoiser
+from mnist_diffusion.sampling.denoiser import TrainedDenoiser, load_denoiser
 from mnist_diffusion.sampling.draw import draw, redraw
 from mnist_diffusion.settings import Compute
-from mnist_diffusion.stages.sample import load_denoiser
 
-BETAS = "betas.npy"
-FILES = (checkpoint.CONFIG, checkpoint.WEIGHTS, BETAS)
+FILES = (checkpoint.CONFIG, checkpoint.WEIGHTS, paths.BETAS)
 """What drawing needs of models/<run>."""
 
 
@@ -66,7 +64,7 @@ def load(folder: Path, compute: Compute) -> Trained:
         denoiser = load_denoiser(folder, configure(compute))
     except (OSError, ValueError) as error:
         cause = str(error).splitlines()[0]
-        raise UserError(f"{folder / BETAS}: unusable ({cause}); run `dvc repro`") from None
+        raise UserError(f"{folder / paths.BETAS}: unusable ({cause}); run `dvc repro`") from None
     return Trained(denoiser, read_json(folder / checkpoint.CONFIG))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.settings import FIXED_ETA, Sample, WholeCell
+from mnist_diffusion.settings import FIXED_ETA, ResolvedCell, Sample
 from mnist_diffusion.settings.messages import explain
 
 MICRO_BATCH = 21
@@ -21,7 +21,7 @@ apart, have places of their own in a batch and fill it; see sampling.draw.redraw
 class Request:
     """Some images of one run."""
 
-    cell: WholeCell
+    cell: ResolvedCell
     sample: Sample
     digit: int | None
     """None for all ten in turn, or for whatever comes where nothing is asked of the run."""
@@ -43,7 +43,7 @@ class Request:
 
 
 def request(
-    base: WholeCell,
+    base: ResolvedCell,
     shared: Sample,
     config: Mapping[str, Any],
     *,
@@ -88,7 +88,7 @@ def _check_steps(steps: int, timesteps: int) -> None:
         raise UserError(f"steps: {steps} exceeds the {timesteps} timesteps of training; give fewer")
 
 
-def _check_digit(digit: int | None, cell: WholeCell, labelled: bool) -> None:
+def _check_digit(digit: int | None, cell: ResolvedCell, labelled: bool) -> None:
     if not labelled and (digit is not None or cell.guidance):
         what = "digit" if digit is not None else "guidance"
         raise UserError(f"{what}: {cell.run} is unconditional; leave it out or take a class run")

@@ -47,7 +47,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def _require_its_config(folder: Path, content: Mapping[str, Any]) -> None:
     """A run says how it was trained twice: in its manifest, and beside the weights it rebuilds."""
     config = folder / "config.json"
-    if content["stage"] == "train" and read_json(config) != content.get("training"):
+    if content["stage"] == "train" and read_json(config) != content.get("parameters"):
         raise UserError(f"{config}: not what {MANIFEST} says; delete it and run `dvc repro`")
 
 

@@ -13,6 +13,7 @@ from mnist_diffusion.pipeline import MANIFEST
 from mnist_diffusion.provenance.folders import content_digests, listing
 from mnist_diffusion.provenance.inputs import Inputs
 from mnist_diffusion.provenance.schemas.artifact import Code, Digest, Sourced, Strict, dump
+from mnist_diffusion.settings import ResolvedCell, ResolvedRun, SharedSampling
 
 SCHEMA = 2
 Scalar = str | int | float | bool | None
@@ -27,7 +28,6 @@ class Common(Strict):
     """Content digests of all that was published but the manifest, by path from the root."""
     made_from: dict[str, Digest]
     """Digests of the manifests of what went in, by stage, or of files that have none, by path."""
-    parameters: Values
     code: Code
     environment: dict[str, str]
 
@@ -37,6 +37,7 @@ class PrepareManifest(Common):
 
     stage: Literal["prepare"]
     name: None
+    parameters: Values
 
 
 class ClassifierManifest(Common):
@@ -44,6 +45,7 @@ class ClassifierManifest(Common):
 
     stage: Literal["classifier"]
     name: None
+    parameters: Values
 
 
 class AutoencoderManifest(Common):
@@ -51,6 +53,7 @@ class AutoencoderManifest(Common):
 
     stage: Literal["autoencoder"]
     name: None
+    parameters: Values
 
 
 class ReferenceManifest(Common):
@@ -58,23 +61,7 @@ class ReferenceManifest(Common):
 
     stage: Literal["reference"]
     name: None
-
-
-class NetworkConfig(Strict):
-    """A network by name and sizes."""
-
-    name: str
-    sizes: dict[str, int | list[int]]
-
-
-class Training(Strict):
-    """The config of a trained denoiser, as beside its weights."""
-
-    network: NetworkConfig
-    parameters: int
-    recipe: Values
-    run: Values
-    train: dict[str, Scalar | Values]
+    parameters: Values
 
 
 class Card(Strict):
@@ -95,11 +82,22 @@ class TrainManifest(Common):
 
     stage: Literal["train"]
     name: str
-    training: Training
+    parameters: ResolvedRun
+    """As in config.json, beside the weights."""
+    network_parameters: int
     schedule: Card
     final_loss: float
     inputs: dict[str, Digest]
     outputs: dict[str, Digest]
+
+
+class SampleParameters(Strict):
+    """What made a sample set."""
+
+    cell: ResolvedCell
+    sample: SharedSampling
+    training: ResolvedRun
+    """The run's config.json."""
 
 
 class SampleManifest(Common):
@@ -107,7 +105,7 @@ class SampleManifest(Common):
 
     stage: Literal["sample"]
     name: str
-    training: Training
+    parameters: SampleParameters
     schedule: Card
     trajectory_timesteps: list[int]
     network_evaluations: int

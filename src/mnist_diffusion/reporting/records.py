@@ -158,7 +158,7 @@ def provenance(results: Results) -> Table:
 
 def _provenance_row(cell: CellResult) -> dict[str, Any]:
     card = cell.manifest.schedule
-    parameters = cell.manifest.parameters
+    drawn, sample = cell.manifest.parameters.cell, cell.manifest.parameters.sample
     return {
         "cell": cell.name,
         "run": cell.run.name,
@@ -171,11 +171,11 @@ def _provenance_row(cell: CellResult) -> dict[str, Any]:
         "first_step_signal": card.first_step_signal,
         "network_evaluations": cell.manifest.network_evaluations,
         "eta": cell.settings.eta,
-        "spacing": parameters.spacing,
-        "bound": ways.bound(parameters.x0_bound, parameters.dynamic_quantile),
-        "guidance_interval": parameters.guidance_interval,
-        "guidance_rescale": parameters.guidance_rescale,
-        "seed": parameters.sample_seed,
+        "spacing": drawn.spacing,
+        "bound": ways.bound(drawn.x0_bound, drawn.dynamic_quantile),
+        "guidance_interval": ways.interval(drawn),
+        "guidance_rescale": drawn.guidance_rescale,
+        "seed": sample.seed,
     }
 
 

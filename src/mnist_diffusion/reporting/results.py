@@ -23,13 +23,12 @@ from mnist_diffusion.reporting.shapes import (
     Floor,
     Noising,
     ReferenceReport,
-    RunConfig,
     RunManifest,
     SampleManifest,
     Timing,
 )
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.settings import Run, Settings, WholeCell
+from mnist_diffusion.settings import ResolvedCell, Run, Settings
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -66,7 +65,7 @@ class CellResult:
     """One sample set, what made it and how it was judged."""
 
     name: str
-    settings: WholeCell
+    settings: ResolvedCell
     departures: str
     """What it does otherwise than all cells do; empty if nothing."""
     run: RunResult
@@ -146,13 +145,13 @@ def stray_metrics(settings: Settings) -> list[Path]:
 def _read_run(name: str, settings: Settings) -> RunResult:
     folder = paths.model(name)
     history = read_table(folder / "history.csv", ["step", "images", "loss", "gradient_norm"])
-    outputs = read_file(folder / "manifest.json", RunManifest).outputs
+    manifest = read_file(folder / "manifest.json", RunManifest)
     timing = _timing("train", name, folder)
     return RunResult(
         name=name,
         settings=settings.runs[name],
-        parameters=read_file(folder / "config.json", RunConfig).parameters,
-        betas=cast("NDArray[np.float64]", read_array(folder / "betas.npy", "float64", 1)),
+        parameters=manifest.network_parameters,
+        betas=cast("NDArray[np.float64]", read_array(folder / paths.BETAS, "float64", 1)),
         schedule=read_table(folder / "schedule.csv", ["t", "alpha_bar", "log_snr"]),
         history=history,
         epochs=float(history["images"].iloc[-1]) / settings.prepare.train,
@@ -161,7 +160,7 @@ def _read_run(name: str, settings: Settings) -> RunResult:
         ),
         noising=_images(folder / "noising.npy"),
         noising_timesteps=read_file(folder / "noising.json", Noising).timesteps,
-        digest=outputs.get("weights_sha256"),
+        digest=manifest.outputs.get("weights_sha256"),
         seconds=timing.seconds if timing else None,
     )
 

@@ -1,6 +1,7 @@
 """The shapes of the files that tell of the judge, the runs and the sample sets."""
 
 from mnist_diffusion.reporting.files import File, Interval
+from mnist_diffusion.settings import ResolvedCell, SharedSampling
 
 
 class Floor(File):
@@ -60,15 +61,10 @@ class ScheduleCard(File):
 
 
 class SampleParameters(File):
-    """How the cell was drawn, beyond its sampler, steps and guidance, as it was at the time."""
+    """How the cell was drawn, as it was at the time."""
 
-    spacing: str
-    x0_bound: str
-    dynamic_quantile: float
-    guidance_interval: str
-    """Of sigma / alpha: "all", or "0.2 to 2.0"."""
-    guidance_rescale: float
-    sample_seed: int
+    cell: ResolvedCell
+    sample: SharedSampling
 
 
 class Environment(File):
@@ -95,15 +91,10 @@ class SampleManifest(File):
     environment: Environment
 
 
-class RunConfig(File):
-    """models/<run>/config.json"""
-
-    parameters: int
-
-
 class RunManifest(File):
     """models/<run>/manifest.json"""
 
+    network_parameters: int
     outputs: dict[str, str]
     """Digests by name: weights_sha256, …"""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mnist_diffusion.settings import Choices, WholeCell
+from mnist_diffusion.settings import Choices, ResolvedCell
 
 
-def is_guided(cell: WholeCell) -> bool:
+def is_guided(cell: ResolvedCell) -> bool:
     """Whether there is a guidance to confine or rescale: 0 and 1 call one denoiser alone."""
     return cell.guidance not in (0, 1)
 
@@ -21,7 +21,7 @@ def interval(choices: Choices) -> str:
     return "all" if ends is None else f"{ends[0]:g} to {ends[1]:g}"
 
 
-def departures(cell: WholeCell, usual: Choices) -> str:
+def departures(cell: ResolvedCell, usual: Choices) -> str:
     """What a cell does otherwise than params.yaml's `sample` says for all; empty if nothing."""
     own, common = (_said(choices, is_guided(cell)) for choices in (cell, usual))
     return ", ".join(mine for mine, theirs in zip(own, common, strict=True) if mine != theirs)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,7 +13,9 @@ from mnist_diffusion.diffusion.bounds import bounded
 from mnist_diffusion.diffusion.guidance import Denoiser, guided
 from mnist_diffusion.diffusion.predictions import PREDICTIONS, Prediction
 from mnist_diffusion.diffusion.schedules import Level, Schedule
-from mnist_diffusion.settings import WholeCell
+from mnist_diffusion.files import paths
+from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.settings import ResolvedCell
 
 NO_LABEL = -1
 
@@ -25,7 +29,7 @@ class TrainedDenoiser:
     prediction: str
     device: torch.device
 
-    def conditioned(self, labels: Tensor, cell: WholeCell) -> Denoiser:
+    def conditioned(self, labels: Tensor, cell: ResolvedCell) -> Denoiser:
         """A guided, bounded denoiser for images of these labels (n,), in the images' dtype.
 
         A guided step calls the network twice, with and without labels. One call of a doubled batch
@@ -55,6 +59,13 @@ class TrainedDenoiser:
         """The same denoiser, and what counts the calls of its network."""
         counter = Counter(self.network)
         return replace(self, network=counter), counter
+
+
+def load_denoiser(folder: Path, device: torch.device) -> TrainedDenoiser:
+    """The denoiser that a training run has published; UserError if its weights are unusable."""
+    network, config = checkpoint.load(folder)
+    schedule = Schedule(torch.from_numpy(np.load(folder / paths.BETAS, allow_pickle=False)))
+    return TrainedDenoiser(network.to(device), schedule, config["run"]["prediction"], device)
 
 
 class Counter(nn.Module):

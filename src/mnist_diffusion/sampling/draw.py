@@ -14,7 +14,7 @@ from mnist_diffusion.diffusion.spacings import levels
 from mnist_diffusion.runtime.seeds import PerImageNoise
 from mnist_diffusion.runtime.threads import parallel_map
 from mnist_diffusion.sampling.denoiser import NO_LABEL, TrainedDenoiser
-from mnist_diffusion.settings import Sample, WholeCell
+from mnist_diffusion.settings import ResolvedCell, SharedSampling
 
 IMAGE = (1, 28, 28)
 FRAMES = 21
@@ -47,7 +47,7 @@ def trajectory_steps(steps: int) -> list[int]:
 
 
 def draw(
-    denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample, skip: Container[int] = ()
+    denoiser: TrainedDenoiser, cell: ResolvedCell, sample: SharedSampling, skip: Container[int] = ()
 ) -> Iterator[MicroBatch]:
     """Yield the images of a cell, `sample.micro_batch` at a time, but those to `skip`.
 
@@ -60,7 +60,7 @@ def draw(
 
 @torch.inference_mode()
 def _micro_batch(
-    denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample, first: int
+    denoiser: TrainedDenoiser, cell: ResolvedCell, sample: SharedSampling, first: int
 ) -> MicroBatch:
     wanted = min(sample.micro_batch, cell.count - first)
     followed = max(0, min(sample.trajectory_images - first, wanted))
@@ -78,7 +78,7 @@ def _micro_batch(
 
 @torch.inference_mode()
 def redraw(
-    denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample, indices: Sequence[int]
+    denoiser: TrainedDenoiser, cell: ResolvedCell, sample: SharedSampling, indices: Sequence[int]
 ) -> Tensor:
     """Images of one or more indices in this order, (n, 1, 28, 28), bit-equal to those of `draw`.
 
@@ -98,8 +98,8 @@ def redraw(
 
 def _walk(
     denoiser: TrainedDenoiser,
-    cell: WholeCell,
-    sample: Sample,
+    cell: ResolvedCell,
+    sample: SharedSampling,
     indices: Sequence[int],
     labels: Tensor,
 ) -> Iterator[Tensor]:

@@ -15,7 +15,7 @@ from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.generation import drawing
 from mnist_diffusion.generation.request import Request, request
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.settings import Compute, Sample, WholeCell
+from mnist_diffusion.settings import Compute, ResolvedCell, Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ class Digits:
 
     def __init__(self, folder: Path):
         defaults = read_json(folder / DEFAULTS)
-        self._base = WholeCell.model_validate(defaults["cell"])
+        self._base = ResolvedCell.model_validate(defaults["cell"])
         self._shared = Sample.model_validate(defaults["sample"])
         self._trained = drawing.load(folder, Compute.model_validate(defaults["compute"]))
 

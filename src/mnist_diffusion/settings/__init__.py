@@ -5,7 +5,15 @@ is why the pipeline need not depend on these files.
 """
 
 from mnist_diffusion.settings.judging import Autoencoder, Classifier, Evaluate
-from mnist_diffusion.settings.sampling import FIXED_ETA, Cell, Choices, Sample, Sampling, WholeCell
+from mnist_diffusion.settings.resolve import ResolvedCell, ResolvedNetwork, ResolvedRun
+from mnist_diffusion.settings.sampling import (
+    FIXED_ETA,
+    Cell,
+    Choices,
+    Sample,
+    Sampling,
+    SharedSampling,
+)
 from mnist_diffusion.settings.section import Section
 from mnist_diffusion.settings.training import P2, Networks, Recipe, Run, Train
 from mnist_diffusion.settings.whole import Compute, Settings, load_settings, parse_settings
@@ -21,13 +29,16 @@ __all__ = [
     "Evaluate",
     "Networks",
     "Recipe",
+    "ResolvedCell",
+    "ResolvedNetwork",
+    "ResolvedRun",
     "Run",
     "Sample",
     "Sampling",
     "Section",
     "Settings",
+    "SharedSampling",
     "Train",
-    "WholeCell",
     "load_settings",
     "parse_settings",
 ]

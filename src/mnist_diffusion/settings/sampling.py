@@ -40,13 +40,17 @@ class Choices(Section):
         return self
 
 
-class Sample(Choices):
-    """What all cells share, so that image k starts from the same noise in every cell."""
+class SharedSampling(Section):
+    """What no cell changes, so that image k starts from the same noise in every cell."""
 
     micro_batch: Positive
     """Images per network call. Not part of the result's meaning, but of its last bits."""
     trajectory_images: Positive
     seed: NonNegative
+
+
+class Sample(Choices, SharedSampling):
+    """What all cells share: the first part unless they say otherwise."""
 
 
 class Sampling(Section):
@@ -80,10 +84,6 @@ class Cell(Sampling):
             if getattr(self, name) is None:
                 raise ValueError(f"{name}: null says nothing; leave it out, or give a value")
         return self
-
-
-class WholeCell(Sampling, Choices):
-    """A cell with everything said."""
 
 
 def _check_rising(ends: list[float] | None) -> None:

@@ -22,7 +22,13 @@ from mnist_diffusion.settings.judging import (
     Tstr,
 )
 from mnist_diffusion.settings.messages import explain, require
-from mnist_diffusion.settings.sampling import FIXED_ETA, Cell, Choices, Sample, WholeCell
+from mnist_diffusion.settings.resolve import (
+    ResolvedCell,
+    ResolvedRun,
+    resolve_cell,
+    resolve_run,
+)
+from mnist_diffusion.settings.sampling import FIXED_ETA, Cell, Sample
 from mnist_diffusion.settings.section import Name, Names, NonNegative, Positive, Section
 from mnist_diffusion.settings.training import Networks, Run, Train
 
@@ -93,10 +99,13 @@ class Settings(Section):
     calibration: Calibration
     report: Report
 
-    def cell(self, name: str) -> WholeCell:
+    def run(self, name: str) -> ResolvedRun:
+        """A run, with all that it names."""
+        return resolve_run(self.runs[name], self.train, self.networks)
+
+    def cell(self, name: str) -> ResolvedCell:
         """A cell, completed by what all cells share."""
-        shared = self.sample.model_dump(include=set(Choices.model_fields))
-        return WholeCell(**{**shared, **self.cells[name].model_dump(exclude_unset=True)})
+        return resolve_cell(self.cells[name], self.sample)
 
     @model_validator(mode="after")
     def _check_references(self) -> Settings:

@@ -66,8 +66,8 @@ def _drawing(cell: str, judged: JudgedSet) -> Drawing:
     manifest = read_manifest(paths.samples(cell))
     return Drawing(
         judged.labels,
-        guidance=manifest["parameters"]["guidance"],
-        seed=manifest["training"]["run"]["seed"],
+        guidance=manifest["parameters"]["cell"]["guidance"],
+        seed=manifest["parameters"]["training"]["run"]["seed"],
     )
 
 

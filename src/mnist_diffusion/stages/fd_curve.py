@@ -25,10 +25,10 @@ from mnist_diffusion.provenance.manifest import publish_report
 from mnist_diffusion.provenance.schemas.fd_curve_report import FdCurveReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
+from mnist_diffusion.sampling.denoiser import load_denoiser
 from mnist_diffusion.sampling.draw import draw
-from mnist_diffusion.settings import Choices, Settings, WholeCell
+from mnist_diffusion.settings import Choices, ResolvedCell, Settings
 from mnist_diffusion.stages.outcome import Outcome
-from mnist_diffusion.stages.sample import load_denoiser
 
 KEPT = 20
 """Images of each snapshot that stay, two of each digit."""
@@ -45,7 +45,7 @@ def run(settings: Settings, name: str) -> Outcome:
     denoiser = load_denoiser(folder, device)
     described = read_json(paths.REFERENCE_REPORT)
     reference = load_statistics()
-    batch_size = read_manifest(folder)["training"]["recipe"]["batch_size"]
+    batch_size = read_manifest(folder)["parameters"]["recipe"]["batch_size"]
     points, kept = [], []
     snapshots = _snapshots(folder)
     for step, path in track(snapshots, total=len(snapshots), description=name, unit="snapshot"):
@@ -92,7 +92,7 @@ def _judged(
     return {**distances(features, reference), "samples_sha256": array_digest(images)}
 
 
-def _cell(settings: Settings, name: str) -> WholeCell:
+def _cell(settings: Settings, name: str) -> ResolvedCell:
     """The way that all runs' snapshots are drawn: as a cell with every choice at its default."""
     usual = settings.sample.model_dump(include=set(Choices.model_fields))
-    return WholeCell(**{**usual, **parameters(settings, name), "run": name, "eta": 0.0})
+    return ResolvedCell(**{**usual, **parameters(settings, name), "run": name, "eta": 0.0})

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from mnist_diffusion.dataset.pixels import to_uint8
-from mnist_diffusion.diffusion.schedules import Schedule
 from mnist_diffusion.diffusion.spacings import levels
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.pipeline import MANIFEST
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest, image_digests
 from mnist_diffusion.provenance.inputs import snapshot_inputs
 from mnist_diffusion.provenance.manifest import publish_folder
@@ -22,9 +22,9 @@ from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.resumption import Resumption
-from mnist_diffusion.sampling.denoiser import TrainedDenoiser
+from mnist_diffusion.sampling.denoiser import TrainedDenoiser, load_denoiser
 from mnist_diffusion.sampling.draw import MicroBatch, draw, labels_for, trajectory_steps
-from mnist_diffusion.settings import Choices, Sample, Settings, WholeCell
+from mnist_diffusion.settings import ResolvedCell, Settings, SharedSampling
 from mnist_diffusion.stages.outcome import Outcome
 
 DIGESTS = "digests.txt"
@@ -34,9 +34,10 @@ def run(settings: Settings, name: str) -> Outcome:
     """Draw the cell's images and publish them with labels, digests, trajectory and manifest."""
     cell = settings.cell(name)
     device = configure(settings.compute)
-    inputs = snapshot_inputs(__name__, name, settings, parameters, [paths.model(cell.run)], device)
+    model = paths.model(cell.run)
+    inputs = snapshot_inputs(__name__, name, settings, parameters, [model], device)
     resumption = Resumption(f"sample@{name}", inputs.key)
-    denoiser = load_denoiser(paths.model(cell.run), device)
+    denoiser = load_denoiser(model, device)
     arrays, evaluations = _draw(denoiser, cell, settings.sample, name, resumption)
 
     target = recreate_dir(paths.samples(name))
@@ -47,41 +48,25 @@ def run(settings: Settings, name: str) -> Outcome:
     return Outcome(cell.count, resumption.earlier_seconds)
 
 
-def load_denoiser(folder: Path, device: torch.device) -> TrainedDenoiser:
-    """The denoiser that a training run has published."""
-    network, config = checkpoint.load(folder)
-    schedule = Schedule(torch.from_numpy(np.load(folder / "betas.npy", allow_pickle=False)))
-    return TrainedDenoiser(network.to(device), schedule, config["run"]["prediction"], device)
-
-
 def parameters(settings: Settings, name: str) -> dict[str, Any]:
-    """Everything that made the images, flat: the cell, what cells share, and the run's own config.
+    """Everything that made the images: the cell, what all cells share, and how the run was trained.
 
-    Lists become text, for these parameters are MLflow's too. The run's part comes from the
-    checkpoint, not from params.yaml: it is what was trained.
+    The last comes from the checkpoint, not from params.yaml: it is what was trained.
     """
     cell = settings.cell(name)
-    config = read_json(paths.model(cell.run) / checkpoint.CONFIG)
-    shared = settings.sample.model_dump(exclude=set(Choices.model_fields))
-    interval = cell.guidance_interval
-    trained = dict(config["run"])
-    seeds = {"sample_seed": shared.pop("seed"), "train_seed": trained.pop("seed")}
     return {
-        **cell.model_dump(),
-        "guidance_interval": f"{interval[0]} to {interval[1]}" if interval else "all",
-        **shared,
-        **trained,
-        **seeds,
-        "train_steps": config["recipe"]["steps"],
-        "batch_size": config["recipe"]["batch_size"],
-        "ema": config["recipe"]["ema"],
-        "label_dropout": config["train"]["label_dropout"],
-        "last_step": "x0",
+        "cell": cell.model_dump(),
+        "sample": settings.sample.model_dump(include=set(SharedSampling.model_fields)),
+        "training": read_json(paths.model(cell.run) / checkpoint.CONFIG),
     }
 
 
 def _draw(
-    denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample, name: str, resumption: Resumption
+    denoiser: TrainedDenoiser,
+    cell: ResolvedCell,
+    sample: SharedSampling,
+    name: str,
+    resumption: Resumption,
 ) -> tuple[dict[str, np.ndarray], int]:
     """What a sample set holds, and the network evaluations that an image of it took."""
     batches = _batches(denoiser, cell, sample, name, resumption)
@@ -99,7 +84,11 @@ def _draw(
 
 
 def _batches(
-    denoiser: TrainedDenoiser, cell: WholeCell, sample: Sample, name: str, resumption: Resumption
+    denoiser: TrainedDenoiser,
+    cell: ResolvedCell,
+    sample: SharedSampling,
+    name: str,
+    resumption: Resumption,
 ) -> list[MicroBatch]:
     """All of them in order: what a killed run has kept, and the rest, kept as it is drawn."""
     kept = resumption.parts()
@@ -138,14 +127,14 @@ def _write(target: Path, arrays: dict[str, np.ndarray]) -> dict[str, str]:
     return outputs
 
 
-def _details(cell: WholeCell, denoiser: TrainedDenoiser, outputs: dict[str, str]) -> dict[str, Any]:
+def _details(
+    cell: ResolvedCell, denoiser: TrainedDenoiser, outputs: dict[str, str]
+) -> dict[str, Any]:
     """What a sample set's manifest has to say beyond that of any stage."""
     path = levels(denoiser.schedule, cell.steps, cell.spacing)
     visited = [int(level.t) for level in path]
-    folder = paths.model(cell.run)
-    trained = read_json(folder / "manifest.json")
+    trained = read_json(paths.model(cell.run) / MANIFEST)
     return {
-        "training": read_json(folder / checkpoint.CONFIG),
         "schedule": {**schedule_card(denoiser.schedule), "first_step_signal": float(path[0].alpha)},
         "trajectory_timesteps": [visited[k] for k in trajectory_steps(cell.steps)],
         "inputs": {

@@ -14,7 +14,7 @@ from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.diffusion.forward import add_noise
 from mnist_diffusion.diffusion.schedules import CLEAN, SCHEDULES, Schedule, zero_terminal_snr
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import read_json, write_json
+from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest
 from mnist_diffusion.provenance.inputs import snapshot_inputs
@@ -25,7 +25,7 @@ from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.runtime.seeds import derive_seed, generator, seeded
-from mnist_diffusion.settings import Run, Settings
+from mnist_diffusion.settings import ResolvedRun, Settings
 from mnist_diffusion.stages.outcome import Outcome
 from mnist_diffusion.training import run_state
 from mnist_diffusion.training.denoising import Denoising
@@ -42,100 +42,52 @@ def run(settings: Settings, name: str) -> Outcome:
     inputs = snapshot_inputs(__name__, name, settings, parameters, [paths.PREPARED], device)
     resumption = Resumption(f"train@{name}", inputs.key, run_state.__file__)
     images, labels = load_split("train")
-    run_settings = settings.runs[name]
-    schedule = _schedule(settings, run_settings)
-    network = _build(settings, run_settings).to(device)
-    objective = _objective(settings, run_settings, schedule, images, labels, device)
-    history, snapshots = _train(network, objective, settings, name, resumption)
+    resolved = settings.run(name)
+    schedule = _schedule(resolved)
+    network = _build(resolved).to(device)
+    digits = torch.from_numpy(images), torch.from_numpy(labels)
+    objective = Denoising(*digits, resolved, schedule, device)
+    history, snapshots = _train(network, objective, resolved, name, resumption)
 
     folder = recreate_dir(paths.model(name))
-    checkpoint.save(folder, network, _config(network, settings, run_settings))
+    checkpoint.save(folder, network, resolved.model_dump())
     history.write(folder)
     snapshots.write(folder)
-    _write_schedule(folder, schedule, images[0], run_settings.seed)
-    details = _details(folder, network, schedule, history, images, labels)
+    _write_schedule(folder, schedule, images[0], resolved.run.seed)
+    details = _details(network, schedule, history, images, labels)
     publish_folder(folder, inputs, **details)
     resumption.clear()
-    recipe = settings.train.recipes[run_settings.recipe]
-    return Outcome(recipe.steps * recipe.batch_size, resumption.earlier_seconds)
+    return Outcome(resolved.images, resumption.earlier_seconds)
 
 
 def parameters(settings: Settings, name: str) -> dict[str, Any]:
-    """Everything that decides the weights, flat, besides the digits; lists become text."""
-    run_settings = settings.runs[name]
-    parts = _parts(settings, run_settings)
-    return {
-        **run_settings.model_dump(),
-        "timesteps": settings.train.timesteps,
-        "label_dropout": settings.train.label_dropout,
-        "log_every": settings.train.log_every,
-        "snapshots": settings.train.snapshots,
-        **{f"weighting_{key}": value for key, value in parts["weighting"].items()},
-        **{f"timesteps_{key}": value for key, value in parts["timestep_sampling"].items()},
-        **{f"network_{key}": _flat(value) for key, value in parts["sizes"].items()},
-        "recipe_name": run_settings.recipe,
-        **settings.train.recipes[run_settings.recipe].model_dump(),
-    }
+    """Everything that decides the weights, besides the digits."""
+    return settings.run(name).model_dump()
 
 
-def _parts(settings: Settings, run_settings: Run) -> dict[str, dict[str, Any]]:
-    """The sections of the settings that a run names."""
-    weightings = settings.train.weightings.model_dump(by_alias=True)
-    samplings = settings.train.timestep_samplings.model_dump()
-    return {
-        "sizes": getattr(settings.networks, run_settings.network).model_dump(),
-        "weighting": weightings[run_settings.weighting],
-        "timestep_sampling": samplings[run_settings.timestep_sampling],
-    }
+def _schedule(resolved: ResolvedRun) -> Schedule:
+    schedule = SCHEDULES[resolved.run.schedule](resolved.train.timesteps)
+    return zero_terminal_snr(schedule) if resolved.run.zero_terminal_snr else schedule
 
 
-def _flat(value: object) -> object:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-
-
-def _objective(
-    settings: Settings,
-    run_settings: Run,
-    schedule: Schedule,
-    images: np.ndarray,
-    labels: np.ndarray,
-    device: torch.device,
-) -> Denoising:
-    return Denoising(
-        torch.from_numpy(images),
-        torch.from_numpy(labels),
-        run_settings,
-        settings.train,
-        schedule,
-        batch_size=settings.train.recipes[run_settings.recipe].batch_size,
-        device=device,
-    )
-
-
-def _schedule(settings: Settings, run_settings: Run) -> Schedule:
-    schedule = SCHEDULES[run_settings.schedule](settings.train.timesteps)
-    return zero_terminal_snr(schedule) if run_settings.zero_terminal_snr else schedule
-
-
-def _build(settings: Settings, run_settings: Run) -> nn.Module:
-    sizes = _parts(settings, run_settings)["sizes"]
-    seed = derive_seed(run_settings.seed, "train/weights")
-    return seeded(lambda: checkpoint.build(run_settings.network, sizes), seed)
+def _build(resolved: ResolvedRun) -> nn.Module:
+    seed = derive_seed(resolved.run.seed, "train/weights")
+    return seeded(lambda: checkpoint.build(**resolved.network.model_dump()), seed)
 
 
 def _train(
     network: nn.Module,
     objective: Denoising,
-    settings: Settings,
+    resolved: ResolvedRun,
     name: str,
     resumption: Resumption,
 ) -> tuple[History, Snapshots]:
     """Train, on from what a killed run has kept; leaves the averaged weights in the network."""
-    recipe = settings.train.recipes[settings.runs[name].recipe]
+    recipe, train = resolved.recipe, resolved.train
     average = ExponentialAverage(network, recipe.ema)
-    history = History(settings.train.timesteps, recipe.batch_size, settings.train.log_every)
+    history = History(train.timesteps, recipe.batch_size, train.log_every)
     optimizers = build_optimizers(network, recipe)
-    snapshots = Snapshots(network, average, recipe.steps, settings.train.snapshots)
+    snapshots = Snapshots(network, average, recipe.steps, train.snapshots)
     training = RunState(network, optimizers, average, objective.timesteps, history, snapshots)
     kept = resumption.load()
     start = training.restore(*kept) if kept else 0
@@ -156,25 +108,9 @@ def _train(
     return history, snapshots
 
 
-def _config(network: nn.Module, settings: Settings, run_settings: Run) -> dict[str, Any]:
-    parts = _parts(settings, run_settings)
-    return {
-        "network": {"name": run_settings.network, "sizes": parts["sizes"]},
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "recipe": settings.train.recipes[run_settings.recipe].model_dump(),
-        "run": run_settings.model_dump(),
-        "train": {
-            "timesteps": settings.train.timesteps,
-            "label_dropout": settings.train.label_dropout,
-            "weighting": parts["weighting"],
-            "timestep_sampling": parts["timestep_sampling"],
-        },
-    }
-
-
 def _write_schedule(folder: Path, schedule: Schedule, digit: np.ndarray, seed: int) -> None:
     """The betas themselves, a table of what they amount to, and one digit as it drowns."""
-    np.save(folder / "betas.npy", schedule.betas.numpy(), allow_pickle=False)
+    np.save(folder / paths.BETAS, schedule.betas.numpy(), allow_pickle=False)
     log_snr = 2 * schedule.level(torch.arange(schedule.timesteps)).half_log_snr
     columns = {"beta": schedule.betas, "alpha_bar": schedule.alphas_bar, "log_snr": log_snr}
     table = pd.DataFrame({key: value.numpy() for key, value in columns.items()})
@@ -187,7 +123,6 @@ def _write_schedule(folder: Path, schedule: Schedule, digit: np.ndarray, seed: i
 
 
 def _details(
-    folder: Path,
     network: nn.Module,
     schedule: Schedule,
     history: History,
@@ -197,7 +132,7 @@ def _details(
     """What a run's manifest has to say beyond that of any stage."""
     card = schedule_card(schedule)
     return {
-        "training": read_json(folder / checkpoint.CONFIG),
+        "network_parameters": sum(p.numel() for p in network.parameters()),
         "schedule": card,
         "final_loss": history.rows[-1]["loss"],
         "inputs": {"images_sha256": array_digest(images), "labels_sha256": array_digest(labels)},

@@ -139,8 +139,8 @@ def _train(run: str) -> Record:
     manifest, content = _published("train", run)
     return Record(
         params={
-            **content["parameters"],
-            "parameters": content["training"]["parameters"],
+            **_trained(content["parameters"]),
+            "parameters": content["network_parameters"],
             **{f"schedule_{k}": v for k, v in content["schedule"].items() if k != "timesteps"},
         },
         metrics={"final_loss": content["final_loss"]},
@@ -158,28 +158,63 @@ def _lineage(manifest: Json) -> dict[str, str]:
 
 def _sample(cell: str) -> Record:
     manifest, content = _published("sample", cell)
-    return Record(params=_drawn(content), tags=_lineage(content), artifacts=[manifest])
+    return Record(params=drawn(content), tags=_lineage(content), artifacts=[manifest])
 
 
-def _drawn(manifest: Json) -> dict[str, Scalar]:
-    """All that made a sample set."""
+def _trained(parameters: Json) -> dict[str, Scalar]:
+    """All that made a denoiser."""
+    run, recipe, train = (parameters[key] for key in ("run", "recipe", "train"))
     return {
-        **manifest["parameters"],
+        **run,
+        **{key: value for key, value in train.items() if not isinstance(value, dict)},
+        **{f"weighting_{key}": value for key, value in train["weighting"].items()},
+        **{f"timesteps_{key}": value for key, value in train["timestep_sampling"].items()},
+        **{f"network_{key}": _text(v) for key, v in parameters["network"]["sizes"].items()},
+        "recipe_name": run["recipe"],
+        **recipe,
+    }
+
+
+def _text(value: Any) -> Scalar:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _made(parameters: Json) -> dict[str, Scalar]:
+    """All that made a sample set, its run's training in few words."""
+    cell, sample, training = (parameters[key] for key in ("cell", "sample", "training"))
+    interval = cell["guidance_interval"]
+    return {
+        **cell,
+        "guidance_interval": f"{interval[0]} to {interval[1]}" if interval else "all",
+        **{key: value for key, value in sample.items() if key != "seed"},
+        **{key: value for key, value in training["run"].items() if key != "seed"},
+        "sample_seed": sample["seed"],
+        "train_seed": training["run"]["seed"],
+        "train_steps": training["recipe"]["steps"],
+        **{key: training["recipe"][key] for key in ("batch_size", "ema")},
+        "label_dropout": training["train"]["label_dropout"],
+    }
+
+
+def drawn(manifest: Json) -> dict[str, Scalar]:
+    """All that made a sample set, and what it amounts to."""
+    return {
+        **_made(manifest["parameters"]),
         "network_evaluations": manifest["network_evaluations"],
         **{f"schedule_{key}": value for key, value in manifest["schedule"].items()},
     }
 
 
 def _evaluate(cell: str) -> Record:
-    (path, report), (manifest, drawn) = _published("evaluate", cell), _published("sample", cell)
+    (path, report), (manifest, made) = _published("evaluate", cell), _published("sample", cell)
     return Record(
-        params=_drawn(drawn),
+        params=drawn(made),
         metrics={
             **_scores(report),
-            "network_evaluations": drawn["network_evaluations"],
+            "network_evaluations": made["network_evaluations"],
             "n": report["n"],
         },
-        tags={**_digests(report), **_digests(report["second"]), **drawn["inputs"]},
+        tags={**_digests(report), **_digests(report["second"]), **made["inputs"]},
         artifacts=[_picture(manifest.parent, cell), path],
     )
 

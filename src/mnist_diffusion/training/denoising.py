@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from mnist_diffusion.diffusion.schedules import Level, Schedule
 from mnist_diffusion.diffusion.timesteps import TIMESTEP_SAMPLERS
 from mnist_diffusion.diffusion.weightings import epsilon, weighting
 from mnist_diffusion.runtime.seeds import generator
-from mnist_diffusion.settings import Run, Train
+from mnist_diffusion.settings import ResolvedRun
 
 
 class Denoising:
@@ -30,23 +31,21 @@ class Denoising:
         self,
         images: Tensor,
         labels: Tensor,
-        run: Run,
-        train: Train,
+        resolved: ResolvedRun,
         schedule: Schedule,
-        *,
-        batch_size: int,
         device: torch.device,
     ):
         """`images` (n, 28, 28) uint8; `labels` (n,) int64; both stay on the CPU."""
+        run, train = resolved.run, resolved.train
         self._images, self._labels, self._seed = images, labels, run.seed
-        self._schedule, self._batch_size, self._device = schedule, batch_size, device
+        self._schedule, self._device = schedule, device
+        self._batch_size = resolved.recipe.batch_size
         self._dropout = 1.0 if run.conditioning == "uncond" else train.label_dropout
         self._prediction = PREDICTIONS[run.prediction]
-        weightings = train.weightings.model_dump(by_alias=True)
-        self._weighting = weighting(run.weighting, schedule, **weightings[run.weighting])
-        samplings = train.timestep_samplings.model_dump()
+        parameters: dict[str, Any] = train.weighting
+        self._weighting = weighting(run.weighting, schedule, **parameters)
         sampler = TIMESTEP_SAMPLERS[run.timestep_sampling]
-        self.timesteps = sampler(schedule.timesteps, **samplings[run.timestep_sampling])
+        self.timesteps = sampler(schedule.timesteps, **train.timestep_sampling)
         self._order = lru_cache(maxsize=1)(self._permutation)
 
     def __call__(self, network: Callable[..., Tensor], step: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,77 @@
+"""Precedence: what a run and a cell are, once all that they name or leave out is looked up.
+
+Nothing else looks up a recipe, a network or what cells share; manifests hold the outcome.
+"""
+
+from __future__ import annotations
+
+from mnist_diffusion.settings.sampling import Cell, Choices, Sample, Sampling
+from mnist_diffusion.settings.section import Section
+from mnist_diffusion.settings.training import Networks, Recipe, Run, Train
+
+Numbers = dict[str, int | float | bool]
+
+
+class ResolvedCell(Sampling, Choices):
+    """One way of sampling one run, complete."""
+
+
+class ResolvedNetwork(Section):
+    """A network by its name and sizes, enough to build it."""
+
+    name: str
+    sizes: dict[str, int | list[int]]
+
+
+class ResolvedTrain(Section):
+    """What all runs share, with the parameters of what this one chose."""
+
+    timesteps: int
+    label_dropout: float
+    log_every: int
+    snapshots: int
+    weighting: Numbers
+    timestep_sampling: Numbers
+
+
+class ResolvedRun(Section):
+    """One trained denoiser: everything that decides its weights, besides the digits."""
+
+    run: Run
+    recipe: Recipe
+    network: ResolvedNetwork
+    train: ResolvedTrain
+
+    @property
+    def images(self) -> int:
+        """How many are seen in training, each time counted."""
+        return self.recipe.steps * self.recipe.batch_size
+
+
+def resolve_cell(cell: Cell, sample: Sample) -> ResolvedCell:
+    """A cell; what it leaves out is as in `sample`."""
+    shared = sample.model_dump(include=set(Choices.model_fields))
+    return ResolvedCell(**{**shared, **cell.model_dump(exclude_unset=True)})
+
+
+def resolve_run(run: Run, train: Train, networks: Networks) -> ResolvedRun:
+    """A run, with the recipe, the network, the weighting and the timestep sampling that it names.
+
+    They must be there: Settings has checked it.
+    """
+    weightings = train.weightings.model_dump(by_alias=True)
+    samplings = train.timestep_samplings.model_dump()
+    sizes = getattr(networks, run.network).model_dump()
+    return ResolvedRun(
+        run=run,
+        recipe=train.recipes[run.recipe],
+        network=ResolvedNetwork(name=run.network, sizes=sizes),
+        train=ResolvedTrain(
+            timesteps=train.timesteps,
+            label_dropout=train.label_dropout,
+            log_every=train.log_every,
+            snapshots=train.snapshots,
+            weighting=weightings[run.weighting],
+            timestep_sampling=samplings[run.timestep_sampling],
+        ),
+    )
