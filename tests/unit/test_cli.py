@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import write_json
+from mnist_diffusion.provenance.source import stage_code
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -23,6 +27,14 @@ def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def project(tmp_path: Path) -> Path:
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def project_with_code(project: Path) -> Path:
+    """One in which the stage `code` has run."""
+    for stage in ("sample", "classifier"):
+        write_json(project / paths.code(stage), stage_code(stage))
+    return project
 
 
 def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -50,12 +62,14 @@ def test_unknown_names_are_refused(project: Path, name: str) -> None:
     assert [path.name for path in project.iterdir()] == ["params.yaml"]
 
 
-def test_a_stage_without_its_input_is_refused(project: Path) -> None:
-    assert_refused(call(project, "sample", "cosine-class"), "models/cosine-class", "dvc repro")
+def test_a_stage_without_its_input_is_refused(project_with_code: Path) -> None:
+    assert_refused(
+        call(project_with_code, "sample", "cosine-class"), "models/cosine-class", "dvc repro"
+    )
 
 
 @pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="has CUDA")
-def test_a_forced_device_that_is_missing_is_refused(project: Path) -> None:
-    params = project / "params.yaml"
+def test_a_forced_device_that_is_missing_is_refused(project_with_code: Path) -> None:
+    params = project_with_code / "params.yaml"
     params.write_text(params.read_text().replace("device: auto ", "device: cuda "))
-    assert_refused(call(project, "classifier"), "compute.device", "cuda")
+    assert_refused(call(project_with_code, "classifier"), "compute.device", "cuda")
