@@ -72,8 +72,8 @@ BEFORE: dict[str, tuple[Any, str, Condition]] = {
     "fsync": (os, "fsync", of_file),
     "rename": (os, "replace", in_resume),
     "folder": (os, "fsync", of_folder),
-    "publish": (STAGES["train"], "publish", always),
-    "publish samples": (STAGES["sample"], "publish", always),
+    "publish": (STAGES["train"], "publish_folder", always),
+    "publish samples": (STAGES["sample"], "publish_folder", always),
     "clear": (Resumption, "clear", always),
 }
 """Events by what is about to be called."""

@@ -19,11 +19,8 @@ from typing import Any, NoReturn
 import torch._inductor  # noqa: F401  what asking for deterministic algorithms imports
 
 import mnist_diffusion.cli
+from mnist_diffusion.pipeline import STAGES
 
-STAGES = (
-    *("fetch", "prepare", "classifier", "autoencoder", "reference", "train", "sample"),
-    *("evaluate", "fd_curve", "compare", "trtr", "tstr", "calibration", "report"),
-)
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 CHANGES = ("os.mkdir", "os.rename", "os.truncate")
 PIECE = 64

@@ -73,7 +73,7 @@ def project(tmp_path_factory, raw_mnist: Path, command) -> Clone:
         (folder / "data/raw" / path.name).symlink_to(path)
     text = (REPOSITORY / "scales/smoke.yaml").read_text()
     (folder / "params.yaml").write_text(text)
-    assert command(folder, "prepare").code == 0
+    assert command(folder, "code").code == command(folder, "prepare").code == 0
     return Clone(folder)
 
 

@@ -136,7 +136,7 @@ def write_params(folder: Path, **changes: Any) -> None:
     """The smoke scale, smaller still; `changes` are keys of its only runs."""
     yaml = YAML()
     params = yaml.load(HERE.parents[1] / "scales/smoke.yaml")
-    params["compute"] = {"device": "cpu"}
+    params["compute"]["device"] = "cpu"
     params["prepare"].update(train=80, validation=20, test=30)
     params["train"].update(timesteps=22, log_every=4)
     for recipe, steps in STEPS.items():
