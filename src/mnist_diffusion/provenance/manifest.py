@@ -130,7 +130,7 @@ class Manifest(
 
 
 def publish_folder(
-    folder: Path, inputs: Inputs, reports: Sequence[Path] = (), **details: Any
+    folder: Path, inputs: Inputs, /, reports: Sequence[Path] = (), **details: Any
 ) -> None:
     """Write a folder's manifest, which makes it whole.
 
@@ -151,7 +151,7 @@ def publish_folder(
     write_json(folder / MANIFEST, content)
 
 
-def publish_report(path: Path, inputs: Inputs, shape: type[Sourced], **content: Any) -> None:
+def publish_report(path: Path, inputs: Inputs, shape: type[Sourced], /, **content: Any) -> None:
     """Write the JSON of a stage that publishes no folder, with what made it.
 
     UserError if anything that went in has changed since it was digested.
