@@ -9,7 +9,6 @@ from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation import bootstrap, frechet, reference, scores
 from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, extremes, shares
 from mnist_diffusion.evaluation.features import Extractors, JudgedSet, load_cell
-from mnist_diffusion.evaluation.metrics import LIKENESS
 from mnist_diffusion.evaluation.pixel_scores import (
     memorisation,
     nearest_distances,
@@ -58,9 +57,11 @@ def _judgement(images: NDArray[np.uint8], judged: JudgedSet, chosen: Evaluate) -
     baseline = described["floors"][str(n)]
     real = reference.load_real(n)
     second = reference.load_statistics("autoencoder")
+    likeness = scores.likeness(judged.features, real.features)
     pixels = pixel_statistics(images)
     return {
-        **scores.scores(judged.features, real),
+        **frechet.distances(judged.features, real.statistics),
+        **likeness,
         "fd_floor": baseline["fd"]["mean"],
         "relative_fd_floor": baseline["relative_fd"]["mean"],
         "reference_sha256": described["reference_sha256"],
@@ -73,7 +74,7 @@ def _judgement(images: NDArray[np.uint8], judged: JudgedSet, chosen: Evaluate) -
         },
         "memorisation": _memorisation(images),
         "pixels": pixels | {f"{key}_real": value for key, value in described["pixels"].items()},
-        "floors": {key: baseline[key] for key in (*LIKENESS, "fd_per_class")},
+        "floors": {key: baseline[key] for key in (*likeness, "fd_per_class")},
         "compared": len(real.features),
         "level": chosen.level,
         "resamples": chosen.resamples,
