@@ -8,7 +8,7 @@ import pytest
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.reporting.pages import publish, render
-from mnist_diffusion.reporting.results import load_results
+from mnist_diffusion.reporting.reading import load_results
 
 SETTINGS = fake_results.small_settings()
 

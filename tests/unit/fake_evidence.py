@@ -12,6 +12,13 @@ from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.settings import Settings
 
 LIKENESS = {"kid": 0.001, "precision": 0.9, "recall": 0.92, "density": 1.0, "coverage": 0.95}
+AUTOENCODER = "e" * 64
+SOURCED = {
+    "made_from": {},
+    "code": {"sha256": "c" * 64, "files": {}, "lockfile_sha256": None},
+    "environment": {"device": "cpu", "cpu": "Abacus 9", "gpu": "none"},
+}
+"""What every report says of its making."""
 HALF = 0.0005
 """Of every interval."""
 METRICS = ("relative_fd", "second_relative_fd", "kid", "recall")
@@ -21,6 +28,12 @@ CORRUPTIONS = ("blur", "dropped-class")
 def around(value: float, half: float = HALF) -> list[float]:
     """An interval."""
     return [value - half, value + half]
+
+
+def likeness() -> dict[str, Any]:
+    """What real digits score."""
+    found: dict[str, Any] = {k: {"mean": v, "low": v, "high": v} for k, v in LIKENESS.items()}
+    return found | {"fd_per_class": {str(d): None for d in range(10)}}
 
 
 def metrics(relative: float, accuracy: float | None, guidance: float) -> dict[str, Any]:
@@ -36,7 +49,7 @@ def metrics(relative: float, accuracy: float | None, guidance: float) -> dict[st
     return values | {
         "calibration_error": None if accuracy is None else 0.01,
         "fd_per_class": None if accuracy is None else {str(d): 2 * relative for d in range(10)},
-        "second": {"autoencoder_sha256": "e" * 64, "fd": 1.0, "fd_floor": 0.1}
+        "second": {"autoencoder_sha256": AUTOENCODER, "fd": 1.0, "fd_floor": 0.1}
         | {"relative_fd": relative, "relative_fd_floor": 0.001},
         "memorisation": {"median_distance": 6.1, "median_distance_test": 6.4, "share_closer": 0.01},
         "pixels": {
@@ -45,7 +58,11 @@ def metrics(relative: float, accuracy: float | None, guidance: float) -> dict[st
             "mass": 101.0 + 4 * max(guidance - 1, 0),
             "mass_real": 103.0,
         },
-        "floors": {k: {"mean": v, "low": v, "high": v} for k, v in LIKENESS.items()},
+        "floors": likeness(),
+        "predicted_per_class": {str(d): 0.1 for d in range(10)},
+        "compared": 60,
+        "level": 0.95,
+        "resamples": 500,
         "intervals": intervals
         | {
             "relative_fd": around(relative),
@@ -58,22 +75,33 @@ def metrics(relative: float, accuracy: float | None, guidance: float) -> dict[st
 
 
 def write(root: Path, settings: Settings) -> None:
-    """Comparisons, TSTR, progress and calibration of everything declared."""
-    write_json(root / paths.COMPARISONS, {"level": 0.95, "comparisons": _compared(root, settings)})
+    """Comparisons, TSTR, FD curves and calibration of everything declared."""
+    compared = {"level": 0.95, "resamples": 500, "comparisons": _compared(root, settings)}
+    digests = {f"{key}_sha256": "d" * 64 for key in ("classifier", "autoencoder", "reference")}
+    write_json(root / paths.COMPARISONS, SOURCED | compared | {"left_out": []} | digests)
+    per_class = {"accuracy_per_class": {str(d): 0.97 for d in range(10)}}
+    tested = {"n_test": 100, "level": 0.95, "epochs": 8, "training_seeds": 1, **per_class}
     for name in settings.tstr.cells:
-        trained = {"cell": name, "n": 60, "accuracy": 0.97, "interval": [0.96, 0.98]}
-        write_json(root / paths.tstr(name), trained | {"real_accuracy": 0.975})
+        trained = {"cell": name, "run": settings.cells[name].run, "n": 60, "accuracy": 0.97}
+        real = {"interval": [0.96, 0.98], "real_accuracy": 0.975, "real_interval": [0.97, 0.98]}
+        trained |= SOURCED | tested | real | {"samples_sha256": "d" * 64}
+        write_json(root / paths.tstr(name), trained)
     for name in settings.runs:
-        write_json(root / paths.fd_curve(name), progress(name))
+        write_json(root / paths.fd_curve(name), fd_curve(name))
     write_json(root / paths.CALIBRATION, _calibration())
 
 
-def progress(name: str, pace: float = 1.0) -> dict[str, Any]:
+def fd_curve(name: str, pace: float = 1.0) -> dict[str, Any]:
     """A run whose relative FD halves every 400 / pace steps of 64 images."""
     steps = range(400, 2801, 400)
-    points = [{"step": s, "images": 64 * s, "relative_fd": 2 ** (-pace * s / 400)} for s in steps]
+    points: list[dict[str, Any]] = [
+        {"step": s, "images": 64 * s, "fd": 1.0, "relative_fd": 2 ** (-pace * s / 400)}
+        | {"samples_sha256": "d" * 64}
+        for s in steps
+    ]
     drawn = {"count": 30, "steps": 6, "sampler": "dpm-solver-2", "guidance": 1.0}
-    return {"run": name, **drawn, "points": points, "relative_fd_floor": 0.001}
+    floors = {"fd_floor": 0.05, "relative_fd_floor": 0.001, "digits_sha256": "d" * 64}
+    return SOURCED | {"run": name, **drawn, "points": points, **floors}
 
 
 def _compared(root: Path, settings: Settings) -> list[dict[str, Any]]:
@@ -120,9 +148,9 @@ def _calibration() -> dict[str, Any]:
             sees = corruption == "blur" or metric in ("kid", "recall")
             must = metric != "second_relative_fd"
             verdicts.append({"corruption": corruption, "metric": metric, "sees": sees})
-            verdicts[-1] |= {"must": must, "blind": must and not sees}
+            verdicts[-1] |= {"must": must, "blind": must and not sees, "flattered": False}
             rungs += [
-                {"corruption": corruption, "severity": s, "unit": "px", "metric": metric}
+                {"corruption": corruption, "severity": s, "metric": metric}
                 | {"value": 0.003, "relative_to_floor": 9.0 * s * sees}
                 for s in (0.5, 1.0)
             ]
@@ -132,4 +160,6 @@ def _calibration() -> dict[str, Any]:
         for m in METRICS
         for n in ns
     ]
-    return {"against_n": against, "ladder": rungs, "verdicts": verdicts}
+    floor = {metric: {"mean": 0.1, "low": 0.1, "high": 0.1} for metric in METRICS}
+    found = {"count": 60, "repeats": 2, "floor": floor}
+    return SOURCED | found | {"against_n": against, "ladder": rungs, "verdicts": verdicts}

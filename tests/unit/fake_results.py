@@ -17,7 +17,8 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.provenance.digests import json_digest
-from mnist_diffusion.reporting.results import Results, load_results
+from mnist_diffusion.reporting.reading import load_results
+from mnist_diffusion.reporting.results import Results
 from mnist_diffusion.settings import ResolvedCell, Run, Settings, SharedSampling, parse_settings
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -40,6 +41,8 @@ def _digest(name: str) -> str:
 
 
 JUDGE, REFERENCE = _digest("judge"), _digest("reference")
+MADE = {"schema": 2, "files": {}, **fake_evidence.SOURCED}
+"""What every manifest says of its making."""
 
 
 def small_settings() -> Settings:
@@ -142,14 +145,27 @@ def _write_shared(root: Path, count: int) -> None:
         "classifier_sha256": JUDGE,
     }
     write_json(root / paths.CLASSIFIER_REPORT, classifier)
-    floor = {
+    write_json(root / paths.REFERENCE_REPORT, _reference(count))
+
+
+def _reference(count: int) -> dict[str, Any]:
+    floor = fake_evidence.likeness() | {
         "fd": {"mean": 0.05, "low": 0.04, "high": 0.06},
         "relative_fd": {"mean": 0.001, "low": 0.0008, "high": 0.0012},
+        "second_fd": {"mean": 0.1, "low": 0.1, "high": 0.1},
+        "second_relative_fd": {"mean": 0.001, "low": 0.001, "high": 0.001},
         "accuracy": {"mean": 0.995, "low": 0.993, "high": 0.997},
     }
-    reference = {"n": 60000, "features": 128, "trace": 50.0, "floors": {str(count): floor}}
-    reference |= {"classifier_sha256": JUDGE, "reference_sha256": REFERENCE}
-    write_json(root / paths.REFERENCE_REPORT, reference)
+    described = {"n": 60000, "features": 128, "trace": 50.0, "reference_sha256": REFERENCE}
+    return described | {
+        "n_per_class": {str(d): 6000 for d in range(10)},
+        "n_test": 100,
+        "classifier_sha256": JUDGE,
+        "second": described | {"autoencoder_sha256": fake_evidence.AUTOENCODER},
+        "memorisation": {"median_distance": 6.4},
+        "pixels": {"saturated": 0.36, "mass": 103.0},
+        "floors": {str(count): floor},
+    }
 
 
 def _alphas_bar(run: Run) -> np.ndarray:
@@ -192,7 +208,16 @@ def _write_run(root: Path, name: str, settings: Settings) -> None:
     _save(folder / "noising.npy", _noised(digit, signal, "noise"))
     write_json(folder / "noising.json", {"timesteps": [-1, *moments.tolist()]})
     weights = {"weights_sha256": _digest(name)}
-    manifest = {"run": name, "parameters": resolved, "network_parameters": 283_124}
+    digits_read = {"images_sha256": _digest("images"), "labels_sha256": _digest("labels")}
+    manifest = MADE | {
+        "stage": "train",
+        "name": name,
+        "parameters": resolved,
+        "network_parameters": 283_124,
+        "schedule": _card(run),
+        "final_loss": float(history["loss"][-1]),
+        "inputs": digits_read,
+    }
     write_json(folder / "manifest.json", manifest | {"outputs": weights})
     if name != "source-uncond":
         write_json(root / paths.timing("train", name), _timing(232.4, folder))
@@ -220,9 +245,10 @@ def _manifest(name: str, settings: Settings) -> dict[str, Any]:
     run = settings.runs[cell.run]
     alphas_bar = _alphas_bar(run)
     first = -TIMESTEPS // cell.steps if cell.spacing == "leading" else -1
+    signal = float(np.sqrt(alphas_bar[first]))
     moments = np.linspace(TIMESTEPS - 1, -1, cell.steps + 1).astype(int)
-    return {
-        "schema": 1,
+    return MADE | {
+        "stage": "sample",
         "name": name,
         "network_evaluations": _evaluations(cell),
         "trajectory_timesteps": moments.tolist(),
@@ -236,14 +262,20 @@ def _manifest(name: str, settings: Settings) -> dict[str, Any]:
             "betas_sha256": _digest(f"{run.schedule} {run.zero_terminal_snr}"),
         },
         "outputs": {"images_sha256": _digest(name)},
-        "environment": {"device": "cpu", "cpu": "Abacus 9", "gpu": "none"},
-        "schedule": {
-            "timesteps": TIMESTEPS,
-            "alpha_bar_last": float(alphas_bar[-1]),
-            "log_snr_max": 9.2,
-            "log_snr_min": None if run.zero_terminal_snr else -10.1,
-            "first_step_signal": float(np.sqrt(alphas_bar[first])),
-        },
+        "schedule": _card(run) | {"first_step_signal": signal},
+    }
+
+
+def _card(run: Run) -> dict[str, Any]:
+    alphas_bar = _alphas_bar(run)
+    return {
+        "betas_sha256": _digest(f"{run.schedule} {run.zero_terminal_snr}"),
+        "timesteps": TIMESTEPS,
+        "alpha_bar_first": float(alphas_bar[0]),
+        "alpha_bar_last": float(alphas_bar[-1]),
+        "log_snr_max": 9.2,
+        "log_snr_min": None if run.zero_terminal_snr else -10.1,
+        "t_where_snr_is_1": 500,
     }
 
 
@@ -275,7 +307,7 @@ def _metrics(name: str, settings: Settings, asked: bool) -> dict[str, Any]:
     share = round(settings.sample.count / 10 * accuracy)
     confusion = np.diag([share] * 10)
     confusion[:, 8] += settings.sample.count // 10 - share
-    return {
+    return fake_evidence.SOURCED | {
         "cell": name,
         "run": cell.run,
         "n": settings.sample.count,

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.digests import array_digest, json_digest
 from mnist_diffusion.provenance.inputs import snapshot_inputs
-from mnist_diffusion.provenance.manifest import publish_folder
+from mnist_diffusion.provenance.publishing import publish_folder
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import load_settings
 
@@ -24,7 +24,7 @@ SOURCE = """
 import sys
 from pathlib import Path
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.provenance.manifest import publish_folder
+from mnist_diffusion.provenance.publishing import publish_folder
 from mnist_diffusion.provenance.inputs import snapshot_inputs
 inputs = snapshot_inputs("mnist_diffusion.stages.prepare", None, load_settings(), lambda _: {}, [])
 edited = Path("src/mnist_diffusion", sys.argv[1])

@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from mnist_diffusion.files.jsonfile import to_text
-from mnist_diffusion.provenance.manifest import json_schema
+from mnist_diffusion.provenance.schemas.manifest import json_schema
 
 SCHEMA = Path(__file__).parents[2] / "docs/manifest.schema.json"
 STAGES = {"prepare", "classifier", "autoencoder", "reference", "train", "sample"}

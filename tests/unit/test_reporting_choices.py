@@ -7,9 +7,10 @@ import fake_results
 import pytest
 
 from mnist_diffusion.files.yamlfile import read_yaml
-from mnist_diffusion.reporting import choices, comparisons, records, ways
+from mnist_diffusion.reporting.labels import departures
 from mnist_diffusion.reporting.results import Results
-from mnist_diffusion.reporting.table import Table
+from mnist_diffusion.reporting.table_list import all_tables
+from mnist_diffusion.reporting.tables import Table
 from mnist_diffusion.settings import parse_settings
 
 ABLATIONS = [
@@ -60,8 +61,8 @@ def titles(table: Table) -> list[str]:
 
 
 def test_each_training_choice_says_what_changed(results: Results) -> None:
-    table = choices.ablations(results)
-    assert column(table, "run") == ABLATIONS
+    table = all_tables(results)["ablations"]
+    assert column(table, "cell") == ABLATIONS
     assert column(table, "changed") == [
         "–", "loss", "loss", "timesteps", "network output", "network output", "loss",
         "terminal SNR, from cosine-class-v",
@@ -73,19 +74,16 @@ def test_each_training_choice_says_what_changed(results: Results) -> None:
 
 
 def test_the_best_training_choice_is_one_of_all_drawn_alike(results: Results) -> None:
-    table = choices.ablations(results)
+    table = all_tables(results)["ablations"]
     place = titles(table).index("relative FD, %")
     assert sum(row[place].best for row in table.rows()) == 1
-    assert "all in 20 steps of DPM-Solver++(2M), class-conditional, s = 1" in table.caption
     assert not {"training seed", "steps", "sampler"} & set(titles(table))
 
 
 def test_what_the_training_choices_do_not_show_is_said(results: Results) -> None:
-    assert choices.ablations(results).note == (
-        "Each run differs from cosine-class in one choice, cosine-class-zero-snr from "
-        "cosine-class-v, whose loss counts the noisiest levels at all. Importance sampling also "
-        "gives up the stratified draw, and draws uniformly until it has seen every timestep often "
-        "enough. It is one training seed: small differences settle nothing."
+    assert all_tables(results)["ablations"].note == (
+        "Each run differs from cosine-class in what is said to be changed. It is one training "
+        "seed: small differences settle nothing."
     )
 
 
@@ -94,15 +92,14 @@ def test_a_run_that_differs_in_more_is_not_passed_off_as_one_choice(
 ) -> None:
     small = fake_results.small_content()
     small["report"]["ablations"] = ["linear-class", "cosine-class-v", "cosine-class-v-ddim10"]
-    table = choices.ablations(fake_results.load(tmp_path, monkeypatch, small))
+    table = all_tables(fake_results.load(tmp_path, monkeypatch, small))["ablations"]
     assert column(table, "changed")[:2] == ["–", "schedule and loss"]
-    assert "cosine-class-v from linear-class in schedule and loss" in table.note
-    assert "ranked where drawn alike" in table.caption
+    assert "bold" in table.caption and "where drawn alike" in table.caption
     assert column(table, "steps") == ["20", "20", "10"]
 
 
 def test_lesser_choices_stand_beside_what_they_compete_with(results: Results) -> None:
-    table = choices.choices(results)
+    table = all_tables(results)["choices"]
     assert column(table, "cell") == [
         "cosine-class-v-g4-interval",
         "cosine-class-v-g4",
@@ -120,7 +117,7 @@ def test_lesser_choices_stand_beside_what_they_compete_with(results: Results) ->
 
 
 def test_lesser_choices_have_a_best_per_group(results: Results) -> None:
-    table = choices.choices(results)
+    table = all_tables(results)["choices"]
     place = titles(table).index("relative FD, %")
     best = {row[0].text for row in table.rows() if row[place].best}
     lowest = table.frame.groupby("group")["relative_fd_percent"].idxmin()
@@ -129,26 +126,26 @@ def test_lesser_choices_have_a_best_per_group(results: Results) -> None:
 
 
 def test_other_tables_name_departures_only_where_there_are_some(results: Results) -> None:
-    cells = records.cells(results)
+    cells = all_tables(results)["cells"]
     told = dict(zip(column(cells, "cell"), column(cells, "otherwise"), strict=True))
     assert told["cosine-class-v"] == "–"
     assert told["cosine-class-v-dpm10-leading"] == "leading spacing"
     assert told["cosine-class-v-g4-interval"] == "guided at noise / signal 0.2 to 2"
     assert told["cosine-class-v-g4-rescale"] == "rescale 0.7"
     assert told["cosine-class-v-g4-dynamic"] == "bound dynamic 0.995"
-    for table in (comparisons.schedules, comparisons.samplers, comparisons.guidance):
-        assert "otherwise" not in titles(table(results))
+    for table in ("schedules", "samplers", "guidance"):
+        assert "otherwise" not in titles(all_tables(results)[table])
 
 
 def test_what_cannot_take_effect_is_no_departure() -> None:
     small = content()
     small["cells"]["cosine-class-v"]["guidance_interval"] = [0.2, 2.0]
     settings = parse_settings(small, "params.yaml")
-    assert ways.departures(settings.cell("cosine-class-v"), settings.sample) == ""
+    assert departures(settings.cell("cosine-class-v"), settings.sample) == ""
 
 
 def test_provenance_knows_each_cells_choices(results: Results) -> None:
-    table = records.provenance(results)
+    table = all_tables(results)["provenance"]
     rows = {row[0].text: dict(zip(titles(table), row, strict=True)) for row in table.rows()}
     assert rows["cosine-class-v-g4-interval"]["guided at"].text == "0.2 to 2"
     assert rows["cosine-class-v-g4-rescale"]["rescale φ"].text == "0.7"
@@ -161,13 +158,13 @@ def test_provenance_leaves_out_what_no_cell_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = fake_results.small_content()
-    shown = titles(records.provenance(fake_results.load(tmp_path, monkeypatch, small)))
+    shown = titles(all_tables(fake_results.load(tmp_path, monkeypatch, small))["provenance"])
     assert not {"guided at", "rescale φ"} & set(shown)
     assert {"spacing", "bound on x₀"} <= set(shown)
 
 
 def test_the_runs_say_how_each_was_trained(results: Results) -> None:
-    table = records.runs(results)
+    table = all_tables(results)["runs"]
     schedules = dict(zip(column(table, "run"), column(table, "schedule"), strict=True))
     assert schedules["cosine-class-zero-snr"] == "cosine, zero SNR"
     assert schedules["cosine-class-v"] == "cosine"

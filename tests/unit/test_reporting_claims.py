@@ -12,15 +12,18 @@ import pandas as pd
 import pytest
 
 from mnist_diffusion.files import paths
-from mnist_diffusion.reporting.claims.claim import Claim, Outcome, Verdict, judge
-from mnist_diffusion.reporting.claims.contrast import versus
-from mnist_diffusion.reporting.claims.convergence import images_to, savings
-from mnist_diffusion.reporting.claims.forward import chain_deviation
-from mnist_diffusion.reporting.claims.register import CLAIMS
-from mnist_diffusion.reporting.claims.sampling import settled
-from mnist_diffusion.reporting.claims.training import p2_by_thirds, ratio_of_spreads
-from mnist_diffusion.reporting.measures import FdCurve
-from mnist_diffusion.reporting.results import load_results
+from mnist_diffusion.provenance.schemas.fd_curve_report import FdCurveReport
+from mnist_diffusion.reporting.claim_list import CLAIMS
+from mnist_diffusion.reporting.claims import Claim, Outcome, Verdict, versus
+from mnist_diffusion.reporting.reading import load_results
+from mnist_diffusion.reporting.sampling_claims import settled
+from mnist_diffusion.reporting.training_claims import (
+    chain_deviation,
+    images_to,
+    p2_by_thirds,
+    ratio_of_spreads,
+    savings,
+)
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import P2, parse_settings
 
@@ -86,7 +89,7 @@ def here(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def outcome(name: str) -> Outcome:
     claim = next(claim for claim in CLAIMS if claim.name == name)
-    return judge(claim, load_results(SETTINGS)).outcome
+    return claim.judge(load_results(SETTINGS)).outcome
 
 
 def verdict(name: str) -> Verdict:
@@ -98,7 +101,7 @@ BOTH = ("relative_fd", "second_relative_fd")
 
 
 def set_metric(cell: str, metric: str, value: float, half: float = fake_evidence.HALF) -> None:
-    """A metric of a cell; relative FD in the eyes of both networks."""
+    """A metric of a cell; relative FD under both feature extractors."""
     path = paths.metrics(cell)
     report = json.loads(path.read_text())
     interval = fake_evidence.around(value, half)
@@ -161,7 +164,7 @@ def test_networks_that_disagree_make_a_claim_depend(here: Path, said: str) -> No
     set_comparison("cosine-class-p2", 0.01, 0.001, said, BOTH[1:])
     assert verdict("p2-improves") is Verdict.DEPENDS
     told = outcome("p2-improves").reason
-    assert f"better by the judge's features and {said} by the second network's" in told
+    assert f"better by the classifier's features and {said} by the autoencoder's" in told
 
 
 def test_p2_weighs_the_noisiest_third_most(here: Path) -> None:
@@ -181,16 +184,16 @@ def test_importance_is_judged_by_images_to_an_fd(
 ) -> None:
     """At 1.4 times the pace 1 − 1/1.4 = 29 % of the images are saved, at 1.1 times 9 %."""
     path = paths.fd_curve("cosine-class-importance")
-    path.write_text(json.dumps(fake_evidence.fd_curves("cosine-class-importance", pace)))
+    path.write_text(json.dumps(fake_evidence.fd_curve("cosine-class-importance", pace)))
     assert verdict("importance-sampling") is expected
 
 
 def test_images_to_an_fd_are_log_linear_between_points() -> None:
-    run = FdCurve.model_validate(fake_evidence.fd_curves("run"))
+    run = FdCurveReport.model_validate(fake_evidence.fd_curve("run"))
     assert images_to(run, 2**-2.5) == pytest.approx(2.5 * 400 * 64)
     assert images_to(run, 2.0**-8) is None
-    twice = FdCurve.model_validate(fake_evidence.fd_curves("run", 2.0))
-    assert [s.share for s in savings(twice, run)] == pytest.approx([0.5] * 4)
+    twice = FdCurveReport.model_validate(fake_evidence.fd_curve("run", 2.0))
+    assert [mine / theirs for _, theirs, mine in savings(twice, run)] == pytest.approx([0.5] * 4)
 
 
 @pytest.mark.parametrize(
@@ -215,12 +218,14 @@ def test_one_of_two_ddims_makes_it_depend(here: Path) -> None:
     assert verdict("ddim") is Verdict.DEPENDS
 
 
-def test_ddim_that_loses_in_the_eyes_of_one_network_depends(here: Path) -> None:
+def test_ddim_that_loses_under_one_feature_extractor_depends(here: Path) -> None:
     for cell in ("ddim20", "ddim50"):
         set_comparison(cell, 0.1, 0.0001, "worse", BOTH[:1])
         set_comparison(cell, -0.1, 0.0001, "better", BOTH[1:])
     assert verdict("ddim") is Verdict.DEPENDS
-    assert "more by the judge's features and little by the second" in outcome("ddim").reason
+    assert (
+        "more by the classifier's features and little by the autoencoder" in outcome("ddim").reason
+    )
 
 
 def test_schedules_that_only_the_judge_tells_apart_depend(here: Path) -> None:
@@ -231,7 +236,7 @@ def test_schedules_that_only_the_judge_tells_apart_depend(here: Path) -> None:
             one["verdict"] = "not distinguishable"
     paths.COMPARISONS.write_text(json.dumps(found))
     assert verdict("schedules-differ") is Verdict.DEPENDS
-    assert "not clearly by the second network's" in outcome("schedules-differ").reason
+    assert "not clearly by the autoencoder's" in outcome("schedules-differ").reason
 
 
 def test_thousand_steps_are_too_slow_if_few_are_as_good(here: Path) -> None:
@@ -245,12 +250,12 @@ def test_thousand_steps_are_too_slow_if_few_are_as_good(here: Path) -> None:
 
 def test_over_guidance_shows_in_pixels_ink_and_fd(here: Path) -> None:
     assert verdict("over-guided") is Verdict.HOLDS
-    assert "too much ink from s = 8 on" in outcome("over-guided").reason
+    assert "too much ink (from s = 8 on)" in outcome("over-guided").reason
     for cell in ("g8", "g16"):
         pixels = json.loads(paths.metrics(cell).read_text())["pixels"]
         fake_results.change(paths.metrics(cell), pixels=pixels | {"saturated": 0.36})
     assert verdict("over-guided") is Verdict.DEPENDS
-    assert "too many full stroke pixels nowhere up to s = 16" in outcome("over-guided").reason
+    assert "too many full stroke pixels (nowhere up to s = 16)" in outcome("over-guided").reason
     for cell in ("g8", "g16"):
         pixels = json.loads(paths.metrics(cell).read_text())["pixels"]
         fake_results.change(paths.metrics(cell), pixels=pixels | {"mass": 103.0})
@@ -277,7 +282,7 @@ def test_label_dropout_is_judged_at_both_ends(here: Path) -> None:
 def test_a_comparison_reads_the_same_from_the_other_side(here: Path) -> None:
     results = load_results(SETTINGS)
     one, other = results.cells["cosine-class-p2"], results.cells["cosine-class"]
-    there, back = versus(results, one, other), versus(results, other, one)
+    there, back = versus(results, one, other, BOTH[0]), versus(results, other, one, BOTH[0])
     assert there.paired and back.paired
     assert back.difference == -there.difference
     assert (back.low, back.high) == (-there.high, -there.low)
@@ -288,7 +293,7 @@ def test_cells_that_were_not_paired_are_compared_with_caution(here: Path) -> Non
     set_metric("g2", "relative_fd", 0.010, half=0.002)
     set_metric("dpm5", "relative_fd", 0.013, half=0.002)
     results = load_results(SETTINGS)
-    found = versus(results, results.cells["g2"], results.cells["dpm5"])
+    found = versus(results, results.cells["g2"], results.cells["dpm5"], BOTH[0])
     assert not found.paired
     assert (found.low, found.high) == pytest.approx((-0.007, 0.001))
     assert found.verdict == "not distinguishable"
@@ -316,7 +321,7 @@ def test_what_is_not_declared_is_not_testable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = fake_results.load(tmp_path, monkeypatch, fake_results.small_content())
-    found = {claim.name: judge(claim, results).outcome for claim in CLAIMS}
+    found = {claim.name: claim.judge(results).outcome for claim in CLAIMS}
     for name in ("ddim", "too-slow", "importance-sampling", "p2-improves", "latent", "text"):
         assert found[name].verdict is Verdict.UNTESTED
         assert found[name].reason
@@ -325,7 +330,7 @@ def test_what_is_not_declared_is_not_testable(
 
 def test_every_figure_of_a_cell_names_a_cell_there_is(here: Path) -> None:
     results = load_results(SETTINGS)
-    judged = [judge(claim, results) for claim in CLAIMS]
+    judged = [claim.judge(results) for claim in CLAIMS]
     cells = {datum.cell for one in judged for datum in one.outcome.data} - {None}
     assert cells <= set(results.cells)
     assert sum(one.outcome.verdict is not Verdict.UNTESTED for one in judged) > 12

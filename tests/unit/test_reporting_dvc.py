@@ -9,10 +9,10 @@ import pytest
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.yamlfile import read_yaml
-from mnist_diffusion.reporting.charts.bundle import dvc_page
+from mnist_diffusion.reporting.charts import dvc_page
 from mnist_diffusion.reporting.pages import scores
 from mnist_diffusion.reporting.results import Results
-from mnist_diffusion.reporting.tables import all_tables
+from mnist_diffusion.reporting.table_list import all_tables
 
 REPOSITORY = Path(__file__).parents[2]
 PIPELINE = read_yaml(REPOSITORY / "dvc.yaml")
@@ -24,7 +24,8 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
 
 
 def test_every_plot_is_of_a_column_there_is(results: Results) -> None:
-    columns = {paths.TABLES / f"{t.name}.csv": set(t.frame.columns) for t in all_tables(results)}
+    tables = all_tables(results).items()
+    columns = {paths.TABLES / f"{name}.csv": set(t.csv.values()) for name, t in tables}
     plots = [plot for entry in PIPELINE["plots"] for plot in entry.values()]
     assert len(plots) == 3
     for plot in plots:
@@ -38,14 +39,15 @@ def test_a_cell_is_a_row_of_metrics(results: Results) -> None:
     found = {name: json.loads(text) for name, text in scores(results).items()}
     assert set(found) == set(results.cells)
     headline = found[results.headline.name]
-    metrics = results.headline.metrics
-    assert headline["relative_fd_percent"] == pytest.approx(100 * metrics.relative_fd, abs=0.006)
+    assert headline["relative_fd_percent"] == pytest.approx(
+        100 * results.headline.score("relative_fd"), abs=0.006
+    )
     assert headline["n"] == 60
     assert "accuracy_percent" not in found["linear-uncond"]
 
 
 def test_the_page_of_dvc_plots_has_its_library_inside() -> None:
-    """Made anew by mnist_diffusion.reporting.charts.bundle.dvc_page()."""
+    """Made anew by mnist_diffusion.reporting.charts.dvc_page()."""
     committed = (REPOSITORY / ".dvc/plots/offline.html").read_text(encoding="utf-8")
     assert committed == dvc_page()
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=.https?:", committed)

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from mnist_diffusion.files import paths
-from mnist_diffusion.reporting.results import load_results, stray_metrics
+from mnist_diffusion.files.jsonfile import read_json, write_json
+from mnist_diffusion.reporting.reading import load_results, stray_metrics
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.stages import report
 from mnist_diffusion.tracking.records import record_of
 
 SETTINGS = fake_results.small_settings()
 CELL = "cosine-class-v"
+OTHER = "f" * 64
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def test_the_declared_runs_and_cells_are_read() -> None:
     assert list(results.cells) == list(SETTINGS.cells)
     assert list(results.runs) == list(SETTINGS.runs)
     assert results.headline.name == "cosine-class-v-g2"
-    assert results.cells["linear-uncond"].asks_for_digits is False
+    assert results.cells["linear-uncond"].asked is False
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,14 @@ def test_a_wrong_value_is_named_with_its_key() -> None:
     assert refusal().startswith(f"{paths.metrics(CELL)}: relative_fd: ")
 
 
+def test_a_metric_that_a_judgement_lacks_is_named() -> None:
+    path = paths.metrics(CELL)
+    content = read_json(path)
+    del content["recall"]
+    write_json(path, content)
+    assert refusal().startswith(f"{path}: recall: field required")
+
+
 def test_a_table_without_a_column_is_refused() -> None:
     path = paths.model(CELL) / "history.csv"
     path.write_text("step,images\n1,64\n")
@@ -89,13 +99,13 @@ def test_a_sample_set_of_another_size_is_refused() -> None:
 
 
 def test_numbers_of_two_judges_never_stand_side_by_side() -> None:
-    fake_results.change(paths.metrics(CELL), classifier_sha256="another")
-    assert "classifier another" in refusal()
+    fake_results.change(paths.metrics(CELL), classifier_sha256=OTHER)
+    assert f"classifier {OTHER}" in refusal()
 
 
 def test_a_judgement_of_former_images_is_refused() -> None:
-    fake_results.change(paths.metrics(CELL), samples_sha256="former")
-    assert "judges images former" in refusal()
+    fake_results.change(paths.metrics(CELL), samples_sha256=OTHER)
+    assert f"judges images {OTHER}" in refusal()
 
 
 def test_a_headline_without_a_floor_is_refused() -> None:
@@ -130,7 +140,7 @@ def test_a_timing_counts_for_what_it_timed_and_nothing_else() -> None:
     assert results.runs[CELL].seconds == pytest.approx(232.4)
 
 
-@pytest.mark.parametrize("digest", ["former", None])
+@pytest.mark.parametrize("digest", [OTHER, None])
 def test_a_timing_of_other_outputs_is_passed_over(digest: str | None) -> None:
     fake_results.change(paths.timing("sample", CELL), manifest_sha256=digest)
     fake_results.change(paths.timing("train", CELL), manifest_sha256=digest)
@@ -140,5 +150,6 @@ def test_a_timing_of_other_outputs_is_passed_over(digest: str | None) -> None:
 
 
 def test_a_timing_of_nobody_knows_what_is_passed_over() -> None:
-    paths.timing("sample", CELL).write_text('{"seconds": 3.0, "device": "cpu", "threads": 2}')
+    text = '{"seconds": 3.0, "threads": 2, "finished": "2024-01-01T00:00:00+00:00"}'
+    paths.timing("sample", CELL).write_text(text)
     assert load_results(SETTINGS).cells[CELL].seconds is None

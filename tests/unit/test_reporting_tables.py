@@ -1,19 +1,16 @@
 """Tables: the right cells, percentages and winners."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import fake_results
-import numpy as np
 import pandas as pd
 import pytest
 
 from mnist_diffusion.files import paths
-from mnist_diffusion.reporting import baseline, comparisons, records
-from mnist_diffusion.reporting.pictures import by_class
-from mnist_diffusion.reporting.results import Results, load_results
-from mnist_diffusion.reporting.table import Column, Table
-from mnist_diffusion.reporting.tables import all_tables
+from mnist_diffusion.reporting.reading import load_results
+from mnist_diffusion.reporting.results import Results
+from mnist_diffusion.reporting.table_list import all_tables
+from mnist_diffusion.reporting.tables import Column, Table
 
 SETTINGS = fake_results.small_settings()
 
@@ -34,7 +31,7 @@ def shown(table: Table, cell: str, title: str) -> str:
 
 
 def test_percentages_are_those_of_the_metrics(results: Results) -> None:
-    table = comparisons.samplers(results)
+    table = all_tables(results)["samplers"]
     assert shown(table, "cosine-class-v", "relative FD, %") == "1.23"
     assert shown(table, "cosine-class-v", "accuracy, %") == "98.8"
     frame = table.frame.set_index("cell")
@@ -43,20 +40,20 @@ def test_percentages_are_those_of_the_metrics(results: Results) -> None:
 
 
 def test_cost_comes_from_the_sidecars_and_may_lack(results: Results) -> None:
-    table = comparisons.samplers(results)
-    assert shown(table, "cosine-class-v", "seconds for all n") == "3.0"
+    table = all_tables(results)["samplers"]
+    assert shown(table, "cosine-class-v", "seconds") == "3.0"
     assert shown(table, "cosine-class-v", "ms per image") == "50.00"
-    assert shown(table, "cosine-class-v-ddim10", "seconds for all n") == "n/a"
+    assert shown(table, "cosine-class-v-ddim10", "seconds") == "n/a"
     assert "n/a" not in table.to_csv()
 
 
 def test_each_table_holds_exactly_its_declared_cells(results: Results) -> None:
     report = SETTINGS.report
-    assert sorted(comparisons.schedules(results).frame["cell"]) == sorted(report.schedules)
-    assert sorted(comparisons.samplers(results).frame["cell"]) == sorted(report.samplers)
-    assert list(comparisons.guidance(results).frame["cell"]) == report.guidance
-    assert list(records.cells(results).frame["cell"]) == list(SETTINGS.cells)
-    assert records.provenance(results).anchors() == list(SETTINGS.cells)
+    assert sorted(all_tables(results)["schedules"].frame["cell"]) == sorted(report.schedules)
+    assert sorted(all_tables(results)["samplers"].frame["cell"]) == sorted(report.samplers)
+    assert list(all_tables(results)["guidance"].frame["cell"]) == report.guidance
+    assert list(all_tables(results)["cells"].frame["cell"]) == list(SETTINGS.cells)
+    assert all_tables(results)["provenance"].anchors() == list(SETTINGS.cells)
 
 
 GUIDED = ["cosine-class-v-g2", "linear-class", "linear-uncond", "cosine-class-v", "source-uncond"]
@@ -69,7 +66,7 @@ def guided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
     linear = content["cells"]["linear-class"]
     content["cells"]["linear-class-g2"] = {**linear, "guidance": 2.0}
     content["report"]["schedules"] = [*GUIDED, "linear-class-g2"]
-    return comparisons.schedules(fake_results.load(tmp_path, monkeypatch, content))
+    return all_tables(fake_results.load(tmp_path, monkeypatch, content))["schedules"]
 
 
 def test_schedules_are_ordered_by_conditioning_and_guidance(guided: Table) -> None:
@@ -93,14 +90,13 @@ def test_schedules_have_a_best_among_what_is_alike(guided: Table) -> None:
     assert bold == set(lowest)
 
 
-def test_schedules_say_how_all_were_drawn_only_if_they_were(
+def test_schedules_say_how_they_were_drawn_where_they_differ(
     guided: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "all in 20 steps of DPM-Solver++(2M), guidance as stated" in guided.caption
+    assert "sampler" not in [column.title for column in guided.columns]
     content = fake_results.small_content()
     content["report"]["schedules"] = ["cosine-class-v", "cosine-class-v-ddim10"]
-    mixed = comparisons.schedules(fake_results.load(tmp_path, monkeypatch, content))
-    assert "all in" not in mixed.caption
+    mixed = all_tables(fake_results.load(tmp_path, monkeypatch, content))["schedules"]
     assert shown(mixed, "cosine-class-v-ddim10", "sampler") == "DDIM"
     assert shown(mixed, "cosine-class-v-ddim10", "steps") == "10"
     assert "loss minimised" not in [column.title for column in mixed.columns]
@@ -109,16 +105,16 @@ def test_schedules_say_how_all_were_drawn_only_if_they_were(
 def test_the_loss_stands_where_it_differs(guided: Table, results: Results) -> None:
     assert shown(guided, "cosine-class-v", "loss minimised") == "v-MSE"
     assert shown(guided, "linear-class", "loss minimised") == "ε-MSE"
-    runs = records.runs(results)
+    runs = all_tables(results)["runs"]
     assert shown(runs, "cosine-class-v", "loss minimised") == "v-MSE"
     assert shown(runs, "source-uncond", "loss minimised") == "ε-MSE"
 
 
 def test_the_baseline_is_not_taken_for_the_source(results: Results) -> None:
-    for table in (comparisons.schedules(results), records.runs(results)):
+    for table in (all_tables(results)["schedules"], all_tables(results)["runs"]):
         assert "the source trains for 10" in table.note
-    assert "20 steps of DPM-Solver++(2M)" in comparisons.schedules(results).note
-    assert "source" not in comparisons.samplers(results).note
+    assert "20 steps of DPM-Solver++(2M)" in all_tables(results)["schedules"].note
+    assert "source" not in all_tables(results)["samplers"].note
 
 
 def test_training_seeds_get_a_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,22 +123,23 @@ def test_training_seeds_get_a_column(tmp_path: Path, monkeypatch: pytest.MonkeyP
     seeded = {**content["cells"]["linear-class"], "run": "linear-class-s1"}
     content["cells"]["linear-class-s1"] = seeded
     content["report"]["schedules"].append("linear-class-s1")
-    table = comparisons.schedules(fake_results.load(tmp_path, monkeypatch, content))
+    table = all_tables(fake_results.load(tmp_path, monkeypatch, content))["schedules"]
     assert "training seed" in [column.title for column in table.columns]
 
 
 def test_per_class_starts_with_real_digits(results: Results) -> None:
-    rows = comparisons.per_class(results).rows()
+    rows = all_tables(results)["per-class"].rows()
     assert [value.text for value in rows[0][:3]] == ["real test set", "99.0", "99.1"]
     assert not any(value.best for value in rows[0])
     assert {row[0].text for row in rows[1:]} == {
-        cell.name for cell in results.cells.values() if cell.asks_for_digits
+        cell.name for cell in results.cells.values() if cell.asked
     }
 
 
 def table_of(values: list[float], form: str = "{:.1f}") -> Table:
     frame = pd.DataFrame({"cell": [f"c{i}" for i in range(len(values))], "x": values})
-    return Table("t", "T", frame, [Column("cell", "cell"), Column("x", "x", form, pd.Series.min)])
+    columns = [Column("cell", "cell"), Column("x", "x", form, "min")]
+    return Table("t", "T", frame, columns, {"x": "y"})
 
 
 @pytest.mark.parametrize(
@@ -158,27 +155,12 @@ def test_the_best_is_what_reads_best(values: list[float], best: list[bool]) -> N
     assert [row[1].best for row in table_of(values).rows()] == best
 
 
-def test_markdown_has_one_field_per_column(results: Results) -> None:
-    for table in all_tables(results):
-        lines = table.to_markdown().splitlines()
-        fields = {len(line.strip("|").split("|")) for line in lines}
-        assert fields == {len(table.columns)}
-        assert len(lines) == len(table.frame) + 2
-        assert set(lines[1]) <= set("|:-")
+def test_what_is_published_may_have_another_name() -> None:
+    assert table_of([2.0, 1.0]).to_csv() == "y\n2\n1\n"
 
 
-def test_grids_keep_the_order_of_drawing() -> None:
-    labels = np.array([1, 0, 1, 1])
-    images = np.arange(4, dtype=np.uint8)[:, None, None] * np.ones((1, 28, 28), np.uint8)
-    grid = by_class(images, labels, rows=2)
-    assert grid.shape == (2, 10, 28, 28)
-    assert grid[:, 1, 0, 0].tolist() == [0, 2]
-    assert grid[:, 0, 0, 0].tolist() == [1, 0]
-    assert by_class(images, np.full(4, -1), rows=1)[0, :4, 0, 0].tolist() == [0, 1, 2, 3]
-
-
-def test_the_baselines_clock_is_told_beside_the_others(results: Results) -> None:
-    assert "wall clock" not in baseline.training_notes(results)[0]
-    run = replace(results.runs["source-uncond"], seconds=210.0)
-    timed = replace(results, runs={**results.runs, run.name: run})
-    assert "(210 s of wall clock, a U-Net run 232 s)" in baseline.training_notes(timed)[0]
+def test_a_row_has_a_value_per_column(results: Results) -> None:
+    for table in all_tables(results).values():
+        assert {len(row) for row in table.rows()} == {len(table.columns)}
+        assert len(table.rows()) == len(table.frame)
+        assert len(table.to_csv().splitlines()) == len(table.frame) + 1

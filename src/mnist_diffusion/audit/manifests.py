@@ -14,7 +14,7 @@ from mnist_diffusion.audit.findings import Findings, failed, some, unverified
 from mnist_diffusion.audit.plainfiles import links
 from mnist_diffusion.files.jsonfile import to_text
 from mnist_diffusion.provenance.digests import json_digest
-from mnist_diffusion.provenance.manifest import Manifest
+from mnist_diffusion.provenance.schemas.manifest import Manifest
 from mnist_diffusion.provenance.source import OWN_ROOT, source_digest
 
 

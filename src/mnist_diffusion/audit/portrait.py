@@ -17,7 +17,7 @@ from mnist_diffusion.audit.findings import in_words
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.digests import json_digest
-from mnist_diffusion.provenance.manifest import Manifest
+from mnist_diffusion.provenance.schemas.manifest import Manifest
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import ResolvedCell, Sample
 from mnist_diffusion.tracking.lookup import latest

@@ -11,7 +11,7 @@ from mnist_diffusion.audit.plainfiles import regular
 from mnist_diffusion.audit.redrawing import surroundings
 from mnist_diffusion.files import paths
 from mnist_diffusion.reporting.pages import SCORES, render
-from mnist_diffusion.reporting.results import load_results
+from mnist_diffusion.reporting.reading import load_results
 
 FOLDERS = (paths.TABLES, paths.FIGURES, SCORES)
 """What holds nothing but parts of the report."""

@@ -41,7 +41,7 @@ UNTRACKED = frozenset(
         # they tell of a result
         "provenance.folders",
         "provenance.inputs",
-        "provenance.manifest",
+        "provenance.publishing",
         "provenance.schemas",
         "provenance.source",
     }

@@ -1,1 +1,1 @@
-"""Tables, figures and pages, made from files: no torch and no mlflow here."""
+"""Tables, charts, pictures, claims and pages, from files alone."""

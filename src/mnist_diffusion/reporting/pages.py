@@ -1,8 +1,7 @@
-"""The report as files: one page that needs no network, one text for the front page, tables."""
+"""The report as files: one page that needs no network, a README, tables and pictures."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -10,76 +9,117 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from mnist_diffusion.evaluation.metrics import METRICS, SUMMARY
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.files.jsonfile import to_text
-from mnist_diffusion.reporting import findings, verdict
-from mnist_diffusion.reporting.charts import bundle
-from mnist_diffusion.reporting.charts.register import all_charts
-from mnist_diffusion.reporting.claims.register import judged, tally
-from mnist_diffusion.reporting.figures import all_figures
+from mnist_diffusion.provenance.schemas.comparisons_report import PairedComparison
+from mnist_diffusion.reporting import (
+    charts,
+    choice_charts,
+    metric_charts,
+    summary,
+    training_charts,
+)
+from mnist_diffusion.reporting.charts import Chart
+from mnist_diffusion.reporting.claim_list import judged_claims
+from mnist_diffusion.reporting.claims import tally
+from mnist_diffusion.reporting.labels import TABLE_TITLES, signed_points
+from mnist_diffusion.reporting.pictures import all_pictures
 from mnist_diffusion.reporting.results import CellResult, Results
-from mnist_diffusion.reporting.sight import sight
-from mnist_diffusion.reporting.style import Figure
-from mnist_diffusion.reporting.tables import all_tables
-from mnist_diffusion.reporting.verdict import seeds
-from mnist_diffusion.reporting.words import COMPARISONS
+from mnist_diffusion.reporting.table_list import all_tables
 
 PAGE = paths.REPORTS / "index.html"
-TEXT = paths.REPORTS / "comparison.md"
-CLAIMS = paths.REPORTS / "claims.md"
+README = paths.REPORTS / "README.md"
 SCORES = paths.REPORTS / "scores"
-MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml", "gif": "image/gif"}
+LARGEST = 20
+"""Differences in the README."""
 
 
 def render(results: Results) -> dict[Path, bytes]:
     """Every file of the report by its path; the same bytes for the same results."""
-    tables = {table.name: table for table in all_tables(results)}
-    figures = all_figures(results)
-    claims = judged(results)
+    tables, pictures, claims = all_tables(results), all_pictures(results), judged_claims(results)
+    by_place = all_charts(results)
     content = {
         "results": results,
         "tables": tables,
-        "figures": figures,
-        "facts": verdict.facts(results),
-        "findings": findings.findings(results),
-        "caveats": verdict.caveats(results),
-        "titles": COMPARISONS,
+        "pictures": pictures,
+        "charts": by_place,
+        "facts": summary.facts(results),
+        "findings": summary.findings(results),
+        "caveats": summary.caveats(results),
+        "seeds": summary.seeds(results),
+        "titles": TABLE_TITLES,
         "gallery": gallery(results),
         "claims": claims,
         "tally": tally(claims),
-        "charts": all_charts(results),
-        "seeds": seeds(results),
-        "sight": sight(results),
-        "script": bundle.script,
+        "detected": metric_charts.detection_grid(results),
+        "largest": largest(results),
+        "script": charts.script,
     }
     files = {
         PAGE: _fill("index.html.j2", content, escape=True),
-        TEXT: _fill("comparison.md.j2", content, escape=False),
-        CLAIMS: _fill("claims.md.j2", content, escape=False),
+        README: _fill("readme.md.j2", content, escape=False),
     }
     files |= {SCORES / f"{name}.json": text.encode() for name, text in scores(results).items()}
     files |= {paths.TABLES / f"{name}.csv": t.to_csv().encode() for name, t in tables.items()}
-    # Of use only where a slider moves along it.
-    kept = [figure for figure in figures.values() if figure.name != "film"]
-    for figure in kept:
-        # The page holds the charts' SVG; as files, one format each is enough.
-        files |= {
-            paths.FIGURES / f"{figure.name}.{suffix}": picture
-            for suffix, picture in figure.files.items()
-            if suffix != "svg"
-        }
-    return files
+    files |= {
+        paths.FIGURES / f"{picture.name}.{picture.suffix}": picture.content
+        for picture in pictures.values()
+        if picture.file
+    }
+    drawn = [chart for place in ("forest", "cost", "guidance") for chart in by_place[place]]
+    return files | {paths.FIGURES / f"{chart.name}.png": chart.png() for chart in drawn}
+
+
+def all_charts(results: Results) -> dict[str, list[Chart]]:
+    """Charts by the place they stand in."""
+    return choice_charts.forests(results) | {
+        "levels": training_charts.levels(results),
+        "late-errors": training_charts.late_errors(results),
+        "cost": [choice_charts.cost(results)],
+        "guidance": choice_charts.guidance_panels(results),
+        "losses": training_charts.losses(results),
+        "fd-curves": training_charts.fd_curves(results),
+        "against-n": metric_charts.against_n(results),
+        "corruptions": metric_charts.corruption_levels(results),
+        "confusion": metric_charts.confusion(results),
+        "reliability": [metric_charts.reliability(results)],
+    }
 
 
 def gallery(results: Results) -> dict[str, list[str]]:
     """Every cell once, under the title of the first comparison that it is part of."""
     left = list(results.cells)
     shelves: dict[str, list[str]] = {}
-    for table, title in COMPARISONS.items():
+    for table, title in TABLE_TITLES.items():
         shelves[title] = [c.name for c in results.chosen(table) if c.name in left]
         left = [name for name in left if name not in shelves[title]]
     return {title: names for title, names in {**shelves, "Others": left}.items() if names}
+
+
+def largest(results: Results) -> list[dict[str, str]]:
+    """The differences in relative FD that are largest, under both feature extractors."""
+    twin = METRICS["relative_fd"].twin
+    found: dict[tuple[str, str], dict[str, PairedComparison]] = {}
+    for one in results.compared.comparisons:
+        found.setdefault((one.cell, one.baseline), {}).setdefault(one.metric, one)
+    pairs = [own for own in found.values() if "relative_fd" in own and twin in own]
+    pairs.sort(key=lambda own: -abs(own["relative_fd"].difference))
+    return [
+        {
+            "cell": own["relative_fd"].cell,
+            "baseline": own["relative_fd"].baseline,
+            "classifier": _difference(own["relative_fd"]),
+            "autoencoder": _difference(own[twin or ""]),
+        }
+        for own in pairs[:LARGEST]
+    ]
+
+
+def _difference(one: PairedComparison) -> str:
+    low, high = map(signed_points, one.interval)
+    return f"{signed_points(one.difference)} ({low} to {high}): {one.verdict}"
 
 
 def scores(results: Results) -> dict[str, str]:
@@ -91,13 +131,11 @@ def scores(results: Results) -> dict[str, str]:
 
 
 def _row(cell: CellResult) -> dict[str, float]:
-    judged = cell.metrics
-    shares = {"relative_fd": judged.relative_fd, "accuracy": judged.accuracy}
-    shares |= {"recall": judged.recall, "precision": judged.precision}
-    low, high = judged.intervals["relative_fd"] or (None, None)
-    shares |= {"relative_fd_low": low, "relative_fd_high": high}
+    shares = {name: METRICS[name].of(cell.metrics) for name in SUMMARY}
+    ends = cell.metrics.intervals["relative_fd"] or (None, None)
+    shares |= dict(zip(("relative_fd_low", "relative_fd_high"), ends, strict=True))
     known = {f"{key}_percent": 100 * share for key, share in shares.items() if share is not None}
-    return known | {"network_evaluations": cell.manifest.network_evaluations, "n": judged.n}
+    return known | {"network_evaluations": cell.evaluations, "n": cell.metrics.n}
 
 
 def publish(files: Mapping[Path, bytes]) -> None:
@@ -114,24 +152,19 @@ def publish(files: Mapping[Path, bytes]) -> None:
                 path.unlink()
 
 
-def data_uri(figure: Figure) -> str:
-    """The figure's sharpest file as a URI, so that the page carries it."""
-    content = base64.b64encode(figure.files[figure.shown]).decode()
-    return f"data:{MEDIA_TYPES[figure.shown]};base64,{content}"
-
-
 def _fill(template: str, content: Mapping[str, Any], escape: bool) -> bytes:
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(charts.TEMPLATES),
         undefined=StrictUndefined,
         autoescape=escape,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "data_uri": data_uri,
-        "zip": partial(zip, strict=True),
-        "bar": lambda text: text.replace("|", "\\|"),
-    }
+    environment.filters |= {"zip": partial(zip, strict=True), "bar": _no_bars}
     return environment.get_template(template).render(content).encode()
+
+
+def _no_bars(text: str) -> str:
+    """For a cell of a pipe table."""
+    return text.replace("|", "\\|")

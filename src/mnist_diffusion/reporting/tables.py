@@ -1,24 +1,189 @@
-"""The report's tables: relative FD and accuracies in per cent, costs in seconds."""
+"""A table as data: which rows of a wide frame, which columns, and how a reader should see them."""
 
-from mnist_diffusion.reporting import choices, comparisons, judgements, records
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pandas as pd
+
 from mnist_diffusion.reporting.results import Results
-from mnist_diffusion.reporting.table import Table
+
+LACKING = "n/a"
 
 
-def all_tables(results: Results) -> list[Table]:
-    """Every table of the report that has rows, in reading order."""
-    tables = [
-        comparisons.schedules(results),
-        choices.ablations(results),
-        comparisons.samplers(results),
-        comparisons.guidance(results),
-        choices.choices(results),
-        comparisons.per_class(results),
-        records.runs(results),
-        records.progress(results),
-        records.cells(results),
-        judgements.metrics(results),
-        judgements.comparisons(results),
-        records.provenance(results),
-    ]
-    return [table for table in tables if len(table.frame)]
+@dataclass(frozen=True)
+class Column:
+    """How one column of a frame is shown."""
+
+    key: str
+    title: str
+    form: str = "{}"
+    """A format for the values; words and numbers alike."""
+    best: Literal["min", "max"] | None = None
+    """Which value is to stand out."""
+    links: bool = False
+    """Whether a value leads to the row that says what its cell was made from."""
+    lacking: str = LACKING
+    """What stands where there is no value."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What a reader sees in place of some values; the CSV keeps them."""
+
+    def show(self, value: Any) -> str:
+        """One value as a reader sees it."""
+        if pd.isna(value):
+            return self.lacking
+        return self.form.format(self.names.get(value, value))
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value as shown; `cell` is what it links to."""
+
+    text: str
+    best: bool = False
+    cell: str | None = None
+    number: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A frame with its name (a file name too), caption and columns."""
+
+    name: str
+    caption: str
+    frame: pd.DataFrame
+    columns: list[Column]
+    csv: Mapping[str, str]
+    """The frame's columns that are published, with the names they have there."""
+    real_rows: int = 0
+    """How many first rows are of real digits: to compare with, not to win."""
+    group: str | None = None
+    """The key of the column that says which rows compete with one another; else all do."""
+    note: str = ""
+    row_ids: str | None = None
+    """The key of the column that gives each row its anchor."""
+
+    def rows(self) -> list[list[Value]]:
+        """The shown values, row by row."""
+        return [list(row) for row in zip(*map(self._values, self.columns), strict=True)]
+
+    def anchors(self) -> list[str | None]:
+        """The cell each row is the anchor of, if any."""
+        return list(self.frame[self.row_ids]) if self.row_ids else [None] * len(self.frame)
+
+    def to_csv(self) -> str:
+        """Six significant digits, no index."""
+        published = self.frame[list(self.csv)].rename(columns=dict(self.csv))
+        return published.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+    def _values(self, column: Column) -> list[Value]:
+        series = self.frame[column.key]
+        number = pd.api.types.is_numeric_dtype(series)
+        linked = column.links and "cell" in self.frame
+        cells = list(self.frame["cell"]) if linked else [None] * len(series)
+        return [
+            Value(column.show(value), best, None if pd.isna(value) or pd.isna(c) else c, number)
+            for value, best, c in zip(series, self._winners(column), cells, strict=True)
+        ]
+
+    def _winners(self, column: Column) -> list[bool]:
+        """Which rows read best, each within its own group; real digits never."""
+        if column.best is None:
+            return [False] * len(self.frame)
+        frame = self.frame.reset_index(drop=True)
+        groups = frame[self.group] if self.group else pd.Series("", index=frame.index)
+        rivals = frame[column.key].iloc[self.real_rows :]
+        best = {name: _best_text(own, column) for name, own in rivals.groupby(groups)}
+        return [
+            row >= self.real_rows and column.show(value) == best.get(group)
+            for row, (value, group) in enumerate(zip(frame[column.key], groups, strict=True))
+        ]
+
+
+def _best_text(series: pd.Series, column: Column) -> str | None:
+    """What reads the same is equally good: nobody wins by a digit that is not shown."""
+    texts = {column.show(value) for value in series.dropna()}
+    best = series.min() if column.best == "min" else series.max()
+    return column.show(best) if len(texts) > 1 else None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A table as a filter of a frame."""
+
+    name: str
+    caption: str
+    columns: str
+    """Keys of columns in order; those with "?" are shown only where rows differ in them."""
+    csv: str
+    """Keys of what is published; "key=name" gives it another name there."""
+    of: Literal["cells", "runs", "fd_curve", "comparisons"] = "cells"
+    """The frame."""
+    chosen: bool = False
+    """The cells of params.yaml's table of this name, in its order; else all."""
+    group: str | None = None
+    """The column that says which rows compete with one another."""
+    sort: Sequence[str] = ()
+    """Columns by which rows are ordered: numbers by size, words by their first appearance."""
+    real: Callable[[Results], dict[str, Any]] | None = None
+    """A row of real digits,"""
+    real_first: bool = False
+    """at the top, or else at the end."""
+    asked: bool = False
+    """Only cells that were asked for digits."""
+    note: Callable[[Results], str] = lambda results: ""
+    row_ids: str | None = None
+
+    def build(self, results: Results, frame: pd.DataFrame, columns: Mapping[str, Column]) -> Table:
+        """The table of these results, `frame` being the one it is of."""
+        if frame.empty:
+            return Table(self.name, self.caption, frame, [], {})
+        if self.chosen:
+            names = [cell.name for cell in results.chosen(self.name)]
+            frame = frame.set_index("cell", drop=False).loc[names].reset_index(drop=True)
+        if self.asked:
+            frame = frame[frame["accuracy_percent"].notna()]
+        frame = _sorted(frame, self.sort)
+        if self.group:
+            frame = frame.assign(group=frame[self.group])
+        if self.real:
+            extra = pd.DataFrame([self.real(results)])
+            both = [extra, frame] if self.real_first else [frame, extra]
+            frame = pd.concat(both, ignore_index=True)
+        published = (key.partition("=") for key in self.csv.split())
+        return Table(
+            self.name,
+            self.caption,
+            frame,
+            [columns[key.rstrip("?")] for key in self.columns.split() if _is_shown(frame, key)],
+            {key: name or key for key, _, name in published},
+            real_rows=int(self.real_first),
+            group="group" if self.group else None,
+            note=self.note(results),
+            row_ids=self.row_ids,
+        )
+
+
+def _sorted(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    if not keys:
+        return frame
+    ranks = pd.DataFrame({key: _ranks(frame[key]) for key in keys}, index=frame.index)
+    return frame.loc[ranks.sort_values(list(keys), kind="stable", na_position="first").index]
+
+
+def _ranks(values: pd.Series) -> pd.Series:
+    """Numbers as they are; words by their first appearance."""
+    if pd.api.types.is_numeric_dtype(values):
+        return values
+    return values.map(list(values.unique()).index)
+
+
+def _is_shown(frame: pd.DataFrame, key: str) -> bool:
+    """Whether rows differ in what is shown only then, or a cell departs from all others."""
+    if not key.endswith("?"):
+        return True
+    values = frame[key[:-1]]
+    departs = key == "departures?" and bool(values.astype(bool).any())
+    return departs or values.nunique() > 1

@@ -16,7 +16,7 @@ from mnist_diffusion.evaluation.pixel_scores import nearest_distances, pixel_sta
 from mnist_diffusion.files import paths
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.inputs import snapshot_inputs
-from mnist_diffusion.provenance.manifest import publish_folder
+from mnist_diffusion.provenance.publishing import publish_folder
 from mnist_diffusion.provenance.schemas.artifact import dump
 from mnist_diffusion.provenance.schemas.reference_report import ReferenceReport
 from mnist_diffusion.runtime.compute import configure

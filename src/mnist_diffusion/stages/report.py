@@ -3,7 +3,7 @@
 import sys
 
 from mnist_diffusion.reporting.pages import publish, render
-from mnist_diffusion.reporting.results import load_results, stray_metrics
+from mnist_diffusion.reporting.reading import load_results, stray_metrics
 from mnist_diffusion.settings import Settings
 
 

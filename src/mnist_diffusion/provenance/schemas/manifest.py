@@ -1,0 +1,128 @@
+"""manifest.json of a published folder: what made it, and digests of all that is in it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, RootModel
+
+from mnist_diffusion.provenance.schemas.artifact import Code, Digest, Strict
+from mnist_diffusion.settings import ResolvedCell, ResolvedRun, SharedSampling
+
+SCHEMA = 2
+Scalar = str | int | float | bool | None
+Values = dict[str, Scalar]
+
+
+class Common(Strict):
+    """What all manifests hold."""
+
+    schema_: Literal[2] = Field(alias="schema")
+    files: dict[str, Digest]
+    """Content digests of all that was published but the manifest, by path from the root."""
+    made_from: dict[str, Digest]
+    """Digests of the manifests of what went in, by stage, or of files that have none, by path."""
+    code: Code
+    environment: dict[str, str]
+
+
+class PrepareManifest(Common):
+    """data/prepared"""
+
+    stage: Literal["prepare"]
+    name: None
+    parameters: Values
+
+
+class ClassifierManifest(Common):
+    """models/classifier"""
+
+    stage: Literal["classifier"]
+    name: None
+    parameters: Values
+
+
+class AutoencoderManifest(Common):
+    """models/autoencoder"""
+
+    stage: Literal["autoencoder"]
+    name: None
+    parameters: Values
+
+
+class ReferenceManifest(Common):
+    """data/reference"""
+
+    stage: Literal["reference"]
+    name: None
+    parameters: Values
+
+
+class Card(Strict):
+    """A schedule's card."""
+
+    betas_sha256: Digest
+    timesteps: int
+    alpha_bar_first: float
+    alpha_bar_last: float
+    log_snr_max: float
+    log_snr_min: float | None
+    t_where_snr_is_1: int
+    first_step_signal: float | None = None
+
+
+class TrainManifest(Common):
+    """models/<run>"""
+
+    stage: Literal["train"]
+    name: str
+    parameters: ResolvedRun
+    """As in config.json, beside the weights."""
+    network_parameters: int
+    schedule: Card
+    final_loss: float
+    inputs: dict[str, Digest]
+    outputs: dict[str, Digest]
+
+
+class SampleParameters(Strict):
+    """What made a sample set."""
+
+    cell: ResolvedCell
+    sample: SharedSampling
+    training: ResolvedRun
+    """The run's config.json."""
+
+
+class SampleManifest(Common):
+    """data/samples/<cell>"""
+
+    stage: Literal["sample"]
+    name: str
+    parameters: SampleParameters
+    schedule: Card
+    trajectory_timesteps: list[int]
+    network_evaluations: int
+    inputs: dict[str, Digest]
+    outputs: dict[str, Digest]
+
+
+class Manifest(
+    RootModel[
+        Annotated[
+            PrepareManifest
+            | ClassifierManifest
+            | AutoencoderManifest
+            | ReferenceManifest
+            | TrainManifest
+            | SampleManifest,
+            Field(discriminator="stage"),
+        ]
+    ]
+):
+    """Any manifest."""
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of manifests."""
+    return Manifest.model_json_schema(by_alias=True)

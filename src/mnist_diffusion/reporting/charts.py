@@ -1,0 +1,229 @@
+"""A chart as a Vega-Lite specification: drawn by the page, and to PNG by the same library.
+
+Colours are CSS variables of the page, so that a chart follows it from light to dark and to paper;
+a PNG has the page's light ones.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import vl_convert
+from PIL import Image
+
+from mnist_diffusion.files.images import png_bytes
+
+TEMPLATES = Path(__file__).parent / "templates"
+INK, SOFT, LINE, GREY = "var(--ink)", "var(--soft)", "var(--line)", "var(--grey)"
+BLUE, ORANGE, GREEN, PINK = "var(--blue)", "var(--orange)", "var(--green)", "var(--pink)"
+SKY, AMBER = "var(--sky)", "var(--amber)"
+# Okabe & Ito's palette, which colour-blind readers can tell apart.
+PALETTE = [BLUE, ORANGE, GREEN, PINK, AMBER, SKY, INK, GREY]
+LINES = [INK, ORANGE, BLUE, GREEN, PINK, AMBER, SKY]
+DASHES = [[1, 0], [7, 3], [8, 3, 2, 3], [2, 2]]
+DIGITS = 5
+"""That matter in a chart: less than a screen can show, and the page stays small."""
+PNG_WIDTH = 720
+PNG_COLOURS = 64
+PNG_FONT = "Liberation Sans"
+"""Comes with the library, so that letters are the same everywhere."""
+DVC_VEGA_LITE = "5.21"
+"""Of the major version that DVC's own templates are written in."""
+DVC_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<link rel="icon" href="data:,">
+<title>DVC plots</title>
+<!-- Made by mnist_diffusion.reporting.charts.dvc_page(); DVC's own page asks a network. -->
+<script>
+SCRIPT
+</script>
+</head>
+<body>
+{plot_divs}
+</body>
+</html>
+"""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart, what stands below it, and what is told to those who cannot see it."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    spec: dict[str, Any]
+
+    @property
+    def json(self) -> str:
+        """The specification, safe within a script element."""
+        text = json.dumps(self.spec, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return text.replace("</", "<\\/")
+
+    def png(self) -> bytes:
+        """On white, in the page's light colours."""
+        spec = json.loads(_coloured(json.dumps(self.spec)))
+        spec |= {"width": PNG_WIDTH, "background": "white", "autosize": {"type": "pad"}}
+        spec["title"] = {"text": self.title, "font": PNG_FONT}
+        spec["config"]["font"] = PNG_FONT
+        picture = Image.open(io.BytesIO(vl_convert.vegalite_to_png(spec, scale=1.5)))
+        few = picture.convert("RGB").quantize(PNG_COLOURS, dither=Image.Dither.NONE)
+        return png_bytes(few)
+
+
+def chart(drawn: alt.TopLevelMixin, name: str, title: str, caption: str, alt_text: str) -> Chart:
+    """A drawing as wide as its place on the page, in the report's look."""
+    spec = drawn.to_dict()
+    spec |= {
+        "width": "container",
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "config": look(),
+        "description": alt_text,
+        "background": None,
+    }
+    return Chart(name, title, caption, alt_text, spec)
+
+
+def look() -> dict[str, Any]:
+    """Vega's configuration."""
+    words = {"labelColor": INK, "titleColor": SOFT, "labelFontSize": 12, "titleFontSize": 12}
+    lines = {"domainColor": SOFT, "tickColor": SOFT, "gridColor": LINE}
+    legend = {"orient": "bottom", "columns": 2, "symbolStrokeWidth": 2.5, "labelLimit": 200}
+    return {
+        "font": "system-ui, sans-serif",
+        "axis": words | lines | {"titleFontWeight": "normal", "labelLimit": 190},
+        "legend": words | legend,
+        "title": {"color": INK, "fontSize": 13, "anchor": "start"},
+        "view": {"stroke": None},
+        "line": {"strokeWidth": 2.2},
+        "point": {"size": 55, "filled": True},
+        "rule": {"color": SOFT},
+        "text": {"color": SOFT, "fontSize": 12},
+    }
+
+
+def _coloured(text: str) -> str:
+    colours = _page_colours()
+    return re.sub(r"var\(--(\w+)\)", lambda found: colours[found.group(1)], text)
+
+
+@cache
+def _page_colours() -> dict[str, str]:
+    """The light ones: those of the first rule of the page's style."""
+    first = (TEMPLATES / "style.css").read_text(encoding="utf-8").split("}")[0]
+    return dict(re.findall(r"--(\w+): (#\w+)", first))
+
+
+@cache
+def script() -> str:
+    """Vega, Vega-Lite and Vega-Embed with the lines that put every chart in its place."""
+    return _bundle((TEMPLATES / "charts.js").read_text(encoding="utf-8"))
+
+
+def dvc_page() -> str:
+    """The page of `dvc plots show`, as .dvc/plots/offline.html has it: the library inside."""
+    return DVC_PAGE.replace("SCRIPT", _bundle("window.vegaEmbed = vegaEmbed;", DVC_VEGA_LITE))
+
+
+def _bundle(snippet: str, version: str | None = None) -> str:
+    bundled: str = vl_convert.javascript_bundle(snippet, version)
+    return bundled.replace("</script", "<\\/script")
+
+
+def tidy(rows: list[dict[str, Any]] | pd.DataFrame) -> pd.DataFrame:
+    """A frame for a chart: few digits, infinities as gaps."""
+    frame = pd.DataFrame(rows).replace([np.inf, -np.inf], np.nan)
+    floats = frame.select_dtypes("float").columns
+    rounded = frame[floats].map(lambda value: float(f"{value:.{DIGITS}g}"))
+    return frame.assign(**{column: rounded[column] for column in floats})
+
+
+def log_axis(values: Iterable[float]) -> alt.Axis:
+    """Ticks at 1, 2, 5, 10, … within a range: a logarithmic axis that one can read."""
+    known = [value for value in values if value > 0]
+    low, high = 0.999 * min(known), 1.001 * max(known)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+    return alt.Axis(values=[tick for tick in ticks if low <= tick <= high], format="~g")
+
+
+def log_scale() -> alt.Scale:
+    """A logarithmic scale no longer than its values."""
+    return alt.Scale(type="log", nice=False, padding=12)
+
+
+def scale_of(looks: Mapping[str, Any]) -> alt.Scale:
+    """A colour, dash or shape for each name, in order."""
+    return alt.Scale(domain=list(looks), range=list(looks.values()))
+
+
+def in_turn(names: Iterable[str], looks: Sequence[Any] = PALETTE) -> dict[str, Any]:
+    """A look for each name, beginning anew where they run out."""
+    return dict(zip(dict.fromkeys(names), cycle(looks), strict=False))
+
+
+def legend_switch(field: str) -> alt.Parameter:
+    """A click on the legend leaves one series standing out."""
+    return alt.selection_point(fields=[field], bind="legend", name=f"chosen_{field}")
+
+
+def fading(switch: alt.Parameter) -> Any:
+    """Full where chosen, or where nothing is; faint elsewhere."""
+    return alt.when(switch).then(alt.value(1)).otherwise(alt.value(0.12))
+
+
+def real_band(mean: float, low: float, high: float, text: str = "real test digits") -> Any:
+    """What real digits score: a line, and a band where random sets differ."""
+    data = pd.DataFrame([{"mean": mean, "low": low, "high": high, "text": text}])
+    base = alt.Chart(data)
+    ends = {"y": alt.Y("low:Q"), "y2": alt.Y2("high:Q")}
+    band = base.mark_rect(color=GREY, opacity=0.25).encode(**ends)
+    line = base.mark_rule(color=SOFT, strokeWidth=1).encode(y="mean:Q")
+    words = base.mark_text(align="left", baseline="bottom", dx=4, dy=-2, fontSize=11).encode(
+        x=alt.value(0), y="high:Q", text="text:N"
+    )
+    return alt.layer(band, line, words)
+
+
+def whiskers(base: alt.Chart, x: Any, value: str, colour: Any) -> alt.Chart:
+    """Intervals: columns <value>_low and <value>_high."""
+    return base.mark_rule(strokeWidth=1.6).encode(
+        x=x, y=alt.Y(f"{value}_low:Q"), y2=alt.Y2(f"{value}_high:Q"), color=colour
+    )
+
+
+def run_lines(frame: pd.DataFrame, x: alt.X, y: alt.Y, points: bool) -> alt.Chart:
+    """A line per run that the legend can single out."""
+    runs, switch = list(dict.fromkeys(frame["run"])), legend_switch("run")
+    legend = alt.Legend(title=None, columns=1, symbolType="stroke", symbolSize=300)
+    drawn = alt.Chart(frame).mark_line(point=points)
+    kinds = {c: "Q" if pd.api.types.is_numeric_dtype(frame[c]) else "N" for c in frame.columns}
+    encoded = drawn.encode(
+        x=x,
+        y=y,
+        color=alt.Color("run:N", scale=scale_of(in_turn(runs, LINES)), legend=legend),
+        strokeDash=alt.StrokeDash("run:N", scale=scale_of(in_turn(runs, DASHES)), legend=legend),
+        opacity=fading(switch),
+        tooltip=[alt.Tooltip(f"{column}:{kind}") for column, kind in kinds.items()],
+    )
+    return encoded.add_params(switch)
+
+
+def slug(name: object) -> str:
+    """A word for an anchor."""
+    return "".join(c if c.isalnum() else "-" for c in str(name).lower())

@@ -1,1 +1,0 @@
-"""Interactive charts as Vega-Lite specifications; the page carries the library that draws them."""

@@ -1,0 +1,135 @@
+"""What the report calls things, and how it writes numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mnist_diffusion.reporting.results import CellResult
+from mnist_diffusion.settings import Choices, ResolvedCell
+
+TABLE_TITLES = {
+    "schedules": "Noise schedules and conditioning",
+    "ablations": "Training choices",
+    "samplers": "Samplers and steps",
+    "guidance": "Guidance",
+    "choices": "Sampling choices",
+}
+"""By params.yaml's tables, in reading order."""
+SAMPLERS = {
+    "ddpm": "DDPM",
+    "ddpm-large": "DDPM, large variance",
+    "ddim": "DDIM",
+    "dpm-solver-1": "DPM-Solver++(1)",
+    "dpm-solver-2": "DPM-Solver++(2M)",
+    "dpm-solver-3": "DPM-Solver++(3M)",
+    "heun": "Heun in log-SNR",
+}
+LOSSES = {"epsilon": "ε-MSE", "v": "v-MSE", "p2": "P2", "min-snr": "min-SNR"}
+"""By `weighting`: the mean squared error that the training minimises."""
+OUTPUTS = {"epsilon": "ε", "x0": "x₀", "v": "v"}
+"""By `prediction`: what the network puts out."""
+TRAINING_CHOICES = {
+    "zero_terminal_snr": "terminal SNR",
+    "prediction": "network output",
+    "weighting": "loss",
+    "timestep_sampling": "timesteps",
+    "seed": "training seed",
+}
+"""What a training choice is called, where its key is not the word."""
+
+
+def condition(cell: CellResult) -> str:
+    """What a cell is told of the digit, and how strongly."""
+    if cell.run.settings.conditioning == "uncond":
+        return "unconditional"
+    return f"class-conditional, s = {cell.settings.guidance:g}"
+
+
+def drawing(cell: CellResult) -> str:
+    """How a cell is drawn, but for the lesser choices: spacing, bound and the like."""
+    steps = f"{cell.settings.steps} steps of {SAMPLERS[cell.settings.sampler]}"
+    return f"{steps}, {condition(cell)}"
+
+
+def run_and_drawing(cell: CellResult) -> str:
+    """Alike but for the lesser choices of sampling."""
+    return f"{cell.run.name}, {drawing(cell)}"
+
+
+def is_guided(cell: ResolvedCell) -> bool:
+    """Whether there is a guidance to confine or rescale: 0 and 1 call one denoiser alone."""
+    return cell.guidance not in (0, 1)
+
+
+def bound(choices: Choices) -> str:
+    """How x0 is held, with the quantile where there is one to know."""
+    dynamic = choices.x0_bound == "dynamic"
+    return f"dynamic {choices.dynamic_quantile:g}" if dynamic else choices.x0_bound
+
+
+def guided_at(choices: Choices) -> str:
+    """The levels of sigma / alpha that are guided."""
+    ends = choices.guidance_interval
+    return "all" if ends is None else f"{ends[0]:g} to {ends[1]:g}"
+
+
+def departures(cell: ResolvedCell, usual: Choices) -> str:
+    """What a cell does otherwise than params.yaml's `sample` says for all; empty if nothing."""
+    own, common = (_lesser_choices(choices, is_guided(cell)) for choices in (cell, usual))
+    return ", ".join(mine for mine, theirs in zip(own, common, strict=True) if mine != theirs)
+
+
+def _lesser_choices(choices: Choices, guided: bool) -> list[str]:
+    always = [f"{choices.count:,} images", f"{choices.spacing} spacing", f"bound {bound(choices)}"]
+    confined = [
+        f"guided at noise / signal {guided_at(choices)}",
+        f"rescale {choices.guidance_rescale:g}",
+    ]
+    return always + confined if guided else always
+
+
+def percent(share: float) -> str:
+    """A fraction in per cent: two digits where they matter, one near 100."""
+    digits = 2 if share < 0.5 else 1
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def points(share: float) -> str:
+    """A fraction as a number of per cents, in three digits that matter."""
+    return f"{100 * share:.{2 if abs(share) < 0.1 else 1}f}"
+
+
+def signed_points(share: float) -> str:
+    """A difference of fractions in points of a per cent, with its sign."""
+    text = points(abs(share))
+    return text if not float(text) else f"{'−' if share < 0 else '+'}{text}"
+
+
+def spread(interval: Sequence[float]) -> str:
+    """An interval of fractions, in per cent."""
+    low, high = interval
+    return f"{points(low)} to {points(high)}"
+
+
+def one_of(numbers: Iterable[int]) -> str:
+    """All different numbers, as in "500 or 2,000"."""
+    return " or ".join(f"{number:,}" for number in sorted(set(numbers)))
+
+
+def count(n: int) -> str:
+    """How many images a number is about."""
+    return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{n:,}"
+
+
+def machines(cells: Iterable[CellResult]) -> str:
+    """Where the cells with a timing were drawn; empty if there are none."""
+    names = dict.fromkeys(_machine(cell) for cell in cells if cell.seconds is not None)
+    return "; ".join(names)
+
+
+def _machine(cell: CellResult) -> str:
+    environment = cell.manifest.environment
+    if environment["device"].startswith("cuda"):
+        return environment["gpu"]
+    cpu = environment["cpu"]
+    return f"{cpu}, threads: {cell.threads}" if cell.threads else cpu

@@ -1,0 +1,191 @@
+"""Charts of the metrics themselves: against n, on corrupted digits, and how the classifier errs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from mnist_diffusion.evaluation.metrics import METRICS
+from mnist_diffusion.provenance.schemas.calibration_report import Detection
+from mnist_diffusion.reporting.charts import (
+    BLUE,
+    GREY,
+    INK,
+    Chart,
+    chart,
+    fading,
+    in_turn,
+    legend_switch,
+    scale_of,
+    slug,
+    tidy,
+)
+from mnist_diffusion.reporting.results import Results
+
+TICKS = [-10, -3, -1, 0, 1, 3, 10, 30, 100, 300, 1000]
+
+
+def title(metric: str) -> str:
+    """What readers call a metric."""
+    return METRICS[metric].title if metric in METRICS else metric
+
+
+def against_n(results: Results) -> list[Chart]:
+    """What real digits score, by the size of the set: a small chart per metric."""
+    frame = tidy([one.model_dump() for one in results.calibration.against_n])
+    return [_by_n(str(metric), own) for metric, own in frame.groupby("metric", sort=False)]
+
+
+def _by_n(metric: str, own: pd.DataFrame) -> Chart:
+    base = alt.Chart(own)
+    x = alt.X("n:Q", title="n (log)").scale(type="log", nice=False)
+    x = x.axis(values=sorted(set(own["n"])), labelOverlap=True)
+    band = base.mark_area(opacity=0.25, color=BLUE).encode(
+        x=x, y=alt.Y("low:Q", title=None).scale(zero=False), y2=alt.Y2("high:Q")
+    )
+    line = base.mark_line(color=BLUE, point={"color": BLUE}).encode(
+        x=x, y=alt.Y("mean:Q").scale(zero=False), tooltip=["n:Q", "mean:Q", "low:Q", "high:Q"]
+    )
+    ends = own.sort_values("n")["mean"]
+    return chart(
+        alt.layer(band, line).properties(height=130),
+        f"n-{slug(title(metric))}",
+        title(metric),
+        "",
+        f"{title(metric)} of real test digits from {ends.iloc[0]:.3g} to {ends.iloc[-1]:.3g} as n "
+        f"grows from {own['n'].min():,} to {own['n'].max():,}.",
+    )
+
+
+def corruption_levels(results: Results) -> list[Chart]:
+    """How each metric moves as digits are corrupted: a small chart per corruption."""
+    frame = tidy([one.model_dump() for one in results.calibration.ladder])
+    frame["metric"] = frame["metric"].map(title)
+    looks = in_turn(frame["metric"])
+    return [
+        _corrupted(str(corruption), own, looks)
+        for corruption, own in frame.groupby("corruption", sort=False)
+    ]
+
+
+def _corrupted(corruption: str, own: pd.DataFrame, looks: dict[str, Any]) -> Chart:
+    switch = legend_switch("metric")
+    legend = alt.Legend(title=None, columns=2)
+    encoded = (
+        alt.Chart(own)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("severity:Q", title="severity").axis(
+                values=sorted(set(own["severity"])), format="~g", labelOverlap=True
+            ),
+            y=alt.Y("relative_to_floor:Q", title="baseline widths worse (symlog)")
+            .scale(type="symlog")
+            .axis(values=TICKS),
+            color=alt.Color("metric:N", scale=scale_of(looks), legend=legend),
+            opacity=fading(switch),
+            tooltip=["metric:N", "severity:Q", "value:Q", "relative_to_floor:Q"],
+        )
+    )
+    worst = own[own["severity"] == own["severity"].max()]
+    told = "; ".join(f"{row.metric} {row.relative_to_floor:.3g}" for row in worst.itertuples())
+    return chart(
+        encoded.add_params(switch).properties(height=200),
+        f"corruption-{slug(corruption)}",
+        corruption.capitalize(),
+        "",
+        "By how many widths of the real-vs-real baseline each metric is worse as digits are "
+        f"corrupted, {corruption}. At the end: {told}.",
+    )
+
+
+def confusion(results: Results) -> list[Chart]:
+    """Confusion of the headline cell (where digits were asked for) and of the real test digits."""
+    drawn = results.headline.metrics.confusion
+    tables = [(results.headline.name, "asked for", drawn)] if drawn else []
+    tables.append(("real test digits", "true digit", results.classifier.confusion))
+    return [_confusion(name, rows, np.array(counts)) for name, rows, counts in tables]
+
+
+def _confusion(name: str, rows: str, counts: np.ndarray) -> Chart:
+    totals = np.maximum(counts.sum(axis=1), 1)
+    frame = tidy(
+        [
+            {rows: r, "judged": c, "count": int(n), "share": float(n / totals[r])}
+            for (r, c), n in np.ndenumerate(counts)
+            if n
+        ]
+    )
+    x = alt.X("judged:O", axis=alt.Axis(labelAngle=0))
+    base = alt.Chart(frame).encode(x=x, y=alt.Y(f"{rows}:O"))
+    # A root-like scale: errors of 1 % are what there is to see.
+    share = alt.Opacity("share:Q", legend=None, scale=alt.Scale(type="sqrt", range=[0.05, 1]))
+    squares = base.mark_rect(color=BLUE).encode(
+        opacity=share, tooltip=[f"{rows}:O", "judged:O", "count:Q", "share:Q"]
+    )
+    words = base.mark_text(fontSize=10, color=INK).encode(text="count:Q")
+    return chart(
+        alt.layer(squares, words).properties(height=320),
+        f"confusion-{slug(name)}",
+        f"What is taken for what: {name}",
+        "Rows: what a digit should be; columns: what the classifier sees. Colour: share of a row.",
+        f"Confusion matrix, nearly all on the diagonal. Most frequent error: {_worst(counts)}.",
+    )
+
+
+def _worst(counts: np.ndarray) -> str:
+    errors = counts * (1 - np.eye(len(counts), dtype=int))
+    row, column = np.unravel_index(int(errors.argmax()), errors.shape)
+    return f"{row} taken for {column} {errors[row, column]} times" if errors.any() else "none"
+
+
+def reliability(results: Results) -> Chart:
+    """The classifier's accuracy against its confidence, on real digits."""
+    frame = tidy([one.model_dump() for one in results.classifier.reliability])
+    ideal = alt.Chart(pd.DataFrame({"x": [0, 1], "y": [0, 1]}))
+    line = ideal.mark_line(color=GREY, strokeDash=[2, 2], strokeWidth=1).encode(x="x:Q", y="y:Q")
+    dots = alt.Chart(frame).mark_point(color=BLUE, opacity=0.75).encode(
+        x=alt.X("confidence:Q", title="confidence").scale(domain=[0, 1]),
+        y=alt.Y("accuracy:Q", title="accuracy").scale(domain=[0, 1]),
+        size=alt.Size("count:Q", legend=None, scale=alt.Scale(type="sqrt", range=[30, 400])),
+        tooltip=["confidence:Q", "accuracy:Q", "count:Q"],
+    )  # fmt: skip
+    error = 100 * results.classifier.expected_calibration_error
+    return chart(
+        alt.layer(line, dots).properties(height=320),
+        "reliability",
+        "Reliability of the classifier",
+        "On the dotted line the classifier is as often right as it is sure. Areas grow with the "
+        f"number of digits; expected calibration error {error:.2f} %.",
+        f"Reliability diagram of the classifier; expected calibration error {error:.2f} per cent.",
+    )
+
+
+@dataclass(frozen=True)
+class DetectionGrid:
+    """Corruptions across, metrics down; each square in a word."""
+
+    corruptions: list[str]
+    rows: dict[str, list[str]]
+    """By metric: detects, blind (it must and does not) or not its job; flattered or not."""
+
+
+def detection_grid(results: Results) -> DetectionGrid:
+    """Which metric detects which corruption."""
+    found = {(one.metric, one.corruption): one for one in results.calibration.verdicts}
+    corruptions = list(dict.fromkeys(corruption for _, corruption in found))
+    rows = {
+        title(metric): [_word(found.get((metric, corruption))) for corruption in corruptions]
+        for metric in dict.fromkeys(metric for metric, _ in found)
+    }
+    return DetectionGrid(corruptions, rows)
+
+
+def _word(found: Detection | None) -> str:
+    if found is None:
+        return "not tried"
+    word = "detects" if found.sees else "blind" if found.blind else "no, nor must it"
+    return f"{word}, flattered" if found.flattered else word

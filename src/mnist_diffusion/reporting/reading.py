@@ -1,0 +1,199 @@
+"""Reads the files that a report is made of; each wrong one is refused in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mnist_diffusion.evaluation import metrics
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
+from mnist_diffusion.pipeline import MANIFEST
+from mnist_diffusion.provenance.digests import json_digest
+from mnist_diffusion.provenance.schemas.artifact import load
+from mnist_diffusion.provenance.schemas.calibration_report import CalibrationReport
+from mnist_diffusion.provenance.schemas.cell_metrics import CellMetrics
+from mnist_diffusion.provenance.schemas.comparisons_report import ComparisonsReport
+from mnist_diffusion.provenance.schemas.fd_curve_report import FdCurveReport
+from mnist_diffusion.provenance.schemas.manifest import SampleManifest, TrainManifest
+from mnist_diffusion.provenance.schemas.network_reports import ClassifierReport
+from mnist_diffusion.provenance.schemas.reference_report import ReferenceReport
+from mnist_diffusion.provenance.schemas.timing import Timing
+from mnist_diffusion.provenance.schemas.transfer_reports import TstrReport
+from mnist_diffusion.reporting.labels import departures
+from mnist_diffusion.reporting.results import CellResult, Images, Labels, Results, RunResult
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.settings import Settings
+
+
+def load_results(settings: Settings) -> Results:
+    """Read the declared runs and cells; UserError names the first file that is missing or wrong."""
+    classifier = load(paths.CLASSIFIER_REPORT, ClassifierReport)
+    reference = load(paths.REFERENCE_REPORT, ReferenceReport)
+    runs = {name: _read_run(name, settings) for name in settings.runs}
+    results = Results(
+        settings=settings,
+        classifier=classifier,
+        reference=reference,
+        runs=runs,
+        cells={name: _read_cell(name, settings, runs) for name in settings.cells},
+        compared=load(paths.COMPARISONS, ComparisonsReport),
+        tstr={name: load(paths.tstr(name), TstrReport) for name in settings.tstr.cells},
+        fd_curves={name: load(paths.fd_curve(name), FdCurveReport) for name in settings.runs},
+        calibration=load(paths.CALIBRATION, CalibrationReport),
+        real_images=_images(paths.PREPARED / "test-images.npy"),
+        real_labels=_labels(paths.PREPARED / "test-labels.npy"),
+    )
+    for path, what, found, expected in _facts(results):
+        if found != expected:
+            cause = f"{what} {found}, not {expected}"
+            raise UserError(f"{path}: {cause}; delete it and run `dvc repro`")
+    _check_compared(results)
+    return results
+
+
+def stray_metrics(settings: Settings) -> list[Path]:
+    """Judgements of cells that params.yaml no longer declares: left over from earlier runs."""
+    folder = paths.metrics("any").parent
+    return [path for path in sorted(folder.glob("*.json")) if path.stem not in settings.cells]
+
+
+def _read_run(name: str, settings: Settings) -> RunResult:
+    folder = paths.model(name)
+    manifest = load(folder / MANIFEST, TrainManifest)
+    history = read_table(folder / "history.csv", ["step", "images", "loss", "gradient_norm"])
+    bins = ["step", "bin_start", "bin_end", "loss"]
+    timing = _timing("train", name, folder)
+    return RunResult(
+        name=name,
+        settings=settings.runs[name],
+        parameters=manifest.network_parameters,
+        betas=cast("NDArray[np.float64]", read_array(folder / "betas.npy", "float64", 1)),
+        schedule=read_table(folder / "schedule.csv", ["t", "alpha_bar", "log_snr"]),
+        history=history,
+        epochs=float(history["images"].iloc[-1]) / settings.prepare.train,
+        loss_by_timestep=read_table(folder / "loss_by_timestep.csv", bins),
+        noising=_images(folder / "noising.npy"),
+        noising_timesteps=_timesteps(folder / "noising.json"),
+        seconds=timing.seconds if timing else None,
+    )
+
+
+def _read_cell(name: str, settings: Settings, runs: dict[str, RunResult]) -> CellResult:
+    folder = paths.samples(name)
+    resolved = settings.cell(name)
+    timing = _timing("sample", name, folder)
+    return CellResult(
+        name=name,
+        settings=resolved,
+        departures=departures(resolved, settings.sample),
+        run=runs[resolved.run],
+        metrics=_read_metrics(paths.metrics(name)),
+        manifest=load(folder / MANIFEST, SampleManifest),
+        images=_images(folder / "images.npy"),
+        labels=_labels(folder / "labels.npy"),
+        trajectory=_images(folder / "trajectory.npy", dimensions=4),
+        seconds=timing.seconds if timing else None,
+        threads=timing.threads if timing else None,
+    )
+
+
+def _read_metrics(path: Path) -> CellMetrics:
+    judgement = load(path, CellMetrics)
+    try:
+        metrics.check(judgement)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; delete it and run `dvc repro`") from None
+    return judgement
+
+
+def _facts(results: Results) -> Iterator[tuple[Path, str, object, object]]:
+    """What files say of one another, with what they should: names, counts, digests, one judge."""
+    judge, reference = results.classifier.classifier_sha256, results.reference.reference_sha256
+    yield paths.REFERENCE_REPORT, "classifier", results.reference.classifier_sha256, judge
+    for name, cell in results.cells.items():
+        path, found = paths.metrics(name), cell.metrics
+        drawn = cell.manifest.outputs.get("images_sha256")
+        yield paths.samples(name) / "images.npy", "holds", len(cell.images), found.n
+        yield paths.samples(name) / "labels.npy", "holds", len(cell.labels), found.n
+        yield path, "is of cell", found.cell, name
+        yield path, "judges images", found.samples_sha256, drawn
+        yield path, "is of run", found.run, cell.settings.run
+        yield path, "classifier", found.classifier_sha256, judge
+        yield path, "reference", found.reference_sha256, reference
+    yield from ((paths.tstr(name), "is of cell", r.cell, name) for name, r in results.tstr.items())
+    for name, curve in results.fd_curves.items():
+        yield paths.fd_curve(name), "is of run", curve.run, name
+
+
+def _check_compared(results: Results) -> None:
+    n = results.headline.metrics.n
+    if str(n) not in results.reference.floors:
+        raise UserError(f"{paths.REFERENCE_REPORT}: no floor for n = {n}; run `dvc repro`")
+    for one in results.compared.comparisons:
+        for name in (one.cell, one.baseline):
+            if name not in results.cells:
+                cause = f"compares {name}, which params.yaml does not declare"
+                raise UserError(f"{paths.COMPARISONS}: {cause}; run `dvc repro`")
+
+
+def _timing(stage: str, name: str, folder: Path) -> Timing | None:
+    """A sidecar, unless it timed other outputs: DVC may have restored these."""
+    path = paths.timing(stage, name)
+    if not path.exists():
+        return None
+    timing = load(path, Timing)
+    made = json_digest(read_json(folder / MANIFEST))
+    return timing if timing.manifest_sha256 == made else None
+
+
+def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
+    """Read a CSV that has at least these columns."""
+    try:
+        frame = pd.read_csv(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run `dvc repro` first") from None
+    except ValueError as error:
+        cause = str(error).splitlines()[0]
+        raise UserError(f"{path}: not CSV ({cause}); delete it and run `dvc repro`") from None
+    missing = [column for column in columns if column not in frame]
+    if missing or frame.empty:
+        cause = f"no column {missing[0]!r}" if missing else "no rows"
+        raise UserError(f"{path}: {cause}; delete it and run `dvc repro`")
+    return frame
+
+
+def read_array(path: Path, dtype: str, dimensions: int) -> NDArray[Any]:
+    """Map a .npy file of a known type into memory; pickles are refused."""
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run `dvc repro` first") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not an array ({error}); delete it and run `dvc repro`") from None
+    if array.dtype != dtype or array.ndim != dimensions or array.size == 0:
+        form = f"{array.dtype} {array.shape}"
+        cause = f"is {form}, not {dtype} in {dimensions} dimensions"
+        raise UserError(f"{path}: {cause}; delete it and run `dvc repro`")
+    return array
+
+
+def _timesteps(path: Path) -> list[int]:
+    found = read_json(path)
+    times = found.get("timesteps") if isinstance(found, dict) else None
+    if not isinstance(times, list) or not all(isinstance(t, int) for t in times):
+        raise UserError(f"{path}: no list of timesteps; delete it and run `dvc repro`")
+    return times
+
+
+def _images(path: Path, dimensions: int = 3) -> Images:
+    return cast(Images, read_array(path, "uint8", dimensions))
+
+
+def _labels(path: Path) -> Labels:
+    return cast(Labels, read_array(path, "int64", 1))

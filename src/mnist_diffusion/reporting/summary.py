@@ -1,0 +1,219 @@
+"""What the numbers say in a few sentences, computed and never written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from mnist_diffusion.provenance.schemas.artifact import Spread
+from mnist_diffusion.reporting.labels import (
+    SAMPLERS,
+    TABLE_TITLES,
+    condition,
+    count,
+    drawing,
+    machines,
+    one_of,
+    percent,
+    run_and_drawing,
+)
+from mnist_diffusion.reporting.results import (
+    CellResult,
+    Cells,
+    Results,
+    RunResult,
+    grouped,
+    highest,
+    lowest,
+)
+
+SOURCE_EPOCHS, SOURCE_STEPS = 10, 1000
+SAMPLING_NOTE = (
+    "The signal at the first step, √ᾱ, is how much of a digit the sampler takes to be in the noise "
+    "that it starts from; there is none. The bound holds the predicted x₀ within the range of "
+    "pixels: clip cuts it off, dynamic cuts it at that quantile of its size and shrinks it to fit. "
+    "Guided at which ratios of noise to signal; beyond them s is 1. Rescale takes back a share φ "
+    "of the contrast that guidance adds to x₀; others rescale the network's output."
+)
+METRICS_NOTE = (
+    "Precision and density ask whether drawn digits lie among real ones, recall and coverage "
+    "whether real ones have drawn ones near (k = 5). TSTR: a classifier trained on the samples, "
+    "tested on real digits. Distances are L2 of pixels in [0, 1]."
+)
+COMPARISONS_NOTE = (
+    "The same starting noise for image k, the same bootstrap draws for both; p corrected by Holm "
+    "within a table and metric. The interval is not corrected, the verdict is."
+)
+CLOCK = "Seconds are the wall clock of the whole stage; n/a where no timing of exactly these "
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number of the front page."""
+
+    label: str
+    value: str
+    note: str
+    cell: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison in a sentence; `section` is the anchor of its evidence."""
+
+    text: str
+    section: str
+
+
+def facts(results: Results) -> list[Fact]:
+    """Lowest relative FD, highest accuracy, what real digits score, and the classifier."""
+    asked = [cell for cell in results.cells.values() if cell.asked]
+    real, judge = results.baseline("relative_fd"), results.classifier
+    measured = f"relative FD{_range(real)}, {count(results.headline.metrics.n)}"
+    known = f"accuracy, {count(judge.n)}"
+    shown = [
+        Fact("Real-vs-real baseline", percent(real.mean), measured),
+        Fact("The classifier on real digits", percent(judge.accuracy), known),
+    ]
+    if not asked:
+        return shown
+    closest, surest = lowest(asked), highest(asked, "accuracy")
+    accuracy = percent(surest.score("accuracy"))
+    of, at = f"of {len(asked)} class cells", f"at {percent(closest.score('accuracy'))} accuracy"
+    return [
+        Fact(f"Lowest relative FD {of}", _fd(closest), f"{at}, {closest.name}", closest.name),
+        Fact(
+            f"Highest accuracy {of}",
+            accuracy,
+            f"at {_fd(surest)} relative FD, {surest.name}",
+            surest.name,
+        ),
+        *shown,
+    ]
+
+
+def caveats(results: Results) -> list[str]:
+    """What a reader must know before quoting a number."""
+    return [
+        f"{_trained(results)} Intervals are {100 * results.compared.level:g} %, by bootstrap over "
+        "images: they say how much of a number is the luck of drawing, nothing of the luck of "
+        "training. The best is picked from many cells, and so looks better than it is.",
+        "FD is the Fréchet distance between features of this repository's own classifier; relative "
+        "FD divides it by the trace of the real features' covariance. Neither is comparable with "
+        "an Inception FID.",
+        "Accuracy is how often that classifier sees the digit that was asked for. Digits are asked "
+        "for equally often, while 9.0 to 11.2 % of MNIST are of each class: a small disadvantage "
+        "of class cells in FD.",
+        f"n = {one_of(cell.metrics.n for cell in results.cells.values())} images a cell. What real "
+        "test digits score at the same n is a baseline, not a bound: FD is measured against the "
+        "training digits, which other writers wrote and the classifier was trained on.",
+    ]
+
+
+def seeds(results: Results) -> str:
+    """How many training seeds there are, in a few words."""
+    seeds = len({run.settings.seed for run in results.runs.values()})
+    return "one training seed" if seeds == 1 else f"up to {seeds} training seeds"
+
+
+def _trained(results: Results) -> str:
+    """How many training seeds there are; those of the schedules are not those of all runs."""
+    seeds, choices = (
+        len({cell.run.settings.seed for cell in results.chosen(table)})
+        for table in ("schedules", "ablations")
+    )
+    if seeds == 1:
+        return "One training seed: how much of a difference between runs is luck was not measured."
+    single = "; the training choices have but one" if choices == 1 else ""
+    return f"{seeds} training seeds of the schedules, each with its own row{single}."
+
+
+def _range(real: Spread) -> str:
+    """Over random sets; nothing where there is but one set, or none is seen."""
+    low, high = percent(real.low), percent(real.high)
+    return "" if low == high else f", {low} to {high} over random sets"
+
+
+def _fd(cell: CellResult) -> str:
+    return percent(cell.score("relative_fd"))
+
+
+def findings(results: Results) -> list[Finding]:
+    """The extent of each comparison that has something to compare."""
+    groups: dict[str, Callable[[CellResult], str]] = {
+        "schedules": condition,
+        "ablations": drawing,
+        "samplers": lambda cell: cell.run.name,
+        "guidance": lambda cell: cell.run.name,
+        "choices": run_and_drawing,
+    }
+    return [
+        Finding(f"{TABLE_TITLES[table]}, {name}: {_extent(own)}.", table)
+        for table, group in groups.items()
+        for name, own in grouped(results.chosen(table), group).items()
+        if len(own) > 1
+    ]
+
+
+def _extent(cells: Cells) -> str:
+    """The lowest and the highest, and what else is lowest under the other feature extractor."""
+    low, high, other = lowest(cells), highest(cells), lowest(cells, "second_relative_fd")
+    text = f"relative FD from {_fd(low)} ({low.name}) to {_fd(high)} ({high.name})"
+    return text if other is low else f"{text}; by the autoencoder's features {other.name} is lowest"
+
+
+def ablations_note(results: Results) -> str:
+    """What to keep in mind when reading the runs against one another."""
+    runs = [cell.run for cell in results.chosen("ablations")]
+    said = [f"Each run differs from {runs[0].name} in what is said to be changed."]
+    if len({run.settings.seed for run in runs}) == 1:
+        said.append("It is one training seed: small differences settle nothing.")
+    return " ".join(said)
+
+
+def samplers_note(results: Results) -> str:
+    """What the costs are of, and that FD falls as n grows."""
+    cells, fewer = results.chosen("samplers"), ""
+    machine = f" Timed on {machines(cells)}." if machines(cells) else ""
+    if len({cell.metrics.n for cell in cells}) > 1:
+        fewer = (
+            "FD falls as n grows: a cell of fewer images looks worse here than it is, and is set "
+            "against others fairly only in the paired differences. "
+        )
+    return (
+        f"{fewer}Network evaluations per image are counted while drawing. {CLOCK}images is at "
+        f"hand.{machine}"
+    )
+
+
+def runs_note(results: Results) -> str:
+    """What compares, and how the source's own network was trained."""
+    compared = "Last losses compare only where the same loss is minimised under the same schedule."
+    return " ".join([compared, f"{CLOCK}weights is at hand.", *_source_runs(results)])
+
+
+def schedules_note(results: Results) -> str:
+    """How training and drawing of the source's own network differ from the source's."""
+    chosen = results.chosen("schedules")
+    steps = next((cell for cell in chosen if is_source(cell.run)), None)
+    drawn = (
+        f"It is drawn in {steps.settings.steps} steps of {SAMPLERS[steps.settings.sampler]}, the "
+        f"source takes {SOURCE_STEPS:,} of DDPM."
+        if steps
+        else ""
+    )
+    return " ".join([*_source_runs(results), drawn]).strip()
+
+
+def is_source(run: RunResult) -> bool:
+    """Whether a run has the source's network and is trained by its recipe."""
+    return run.settings.network == "simple" and run.settings.recipe == "source"
+
+
+def _source_runs(results: Results) -> Iterator[str]:
+    """How the training of the source's own network differs from the source's."""
+    for run in filter(is_source, results.runs.values()):
+        yield (
+            f"The run {run.name} has the source's architecture, optimiser and loss, trained for "
+            f"{run.epochs:.2f} epochs; the source trains for {SOURCE_EPOCHS}."
+        )

@@ -1,0 +1,231 @@
+"""The report's tables: which cells or runs, which columns of theirs, which are published."""
+
+from __future__ import annotations
+
+from mnist_diffusion.evaluation.metrics import LIKENESS, METRICS
+from mnist_diffusion.reporting import summary
+from mnist_diffusion.reporting.frames import (
+    CELL_COLUMNS,
+    DIGITS,
+    NONE,
+    RUN_COLUMNS,
+    cells_frame,
+    comparisons_frame,
+    fd_curves_frame,
+    real_accuracies,
+    real_scores,
+    runs_frame,
+)
+from mnist_diffusion.reporting.labels import LOSSES, OUTPUTS, SAMPLERS, TABLE_TITLES
+from mnist_diffusion.reporting.results import Results
+from mnist_diffusion.reporting.tables import Column, Spec, Table
+
+TITLES = {name: metric.title for name, metric in METRICS.items()}
+UNITS = {name: f"{title}{', %' if METRICS[name].percent else ''}" for name, title in TITLES.items()}
+KEYS = {name: f"{name}_percent" if metric.percent else name for name, metric in METRICS.items()}
+WITH_INTERVALS = ["second_relative_fd", *LIKENESS]
+PLAIN = ["share_closer", "median_distance", "saturated", "mass", "calibration_error"]
+COLUMNS = {
+    column.key: column
+    for column in (
+        Column("cell", "cell", links=True),
+        Column("name", "cell", links=True),
+        *(Column(word, word) for word in ("run", "schedule", "conditioning", "network", "step")),
+        Column("own_recipe", "recipe"),
+        Column("prediction", "network output", names=OUTPUTS),
+        Column("weighting", "loss minimised", names=LOSSES),
+        Column("timestep_sampling", "timesteps"),
+        Column("seed", "training seed"),
+        Column("parameters", "parameters", "{:,}"),
+        Column("epochs", "epochs", "{:.2f}"),
+        Column("last_loss", "last loss", "{:.4f}"),
+        Column("images", "training images", "{:,}"),
+        Column("changed", "changed", lacking=NONE),
+        Column("terminal_snr", "terminal SNR", "{:.2g}"),
+        Column("sampler", "sampler", names=SAMPLERS),
+        Column("steps", "steps"),
+        Column("eta", "η", "{:g}"),
+        Column("guidance", "guidance s", "{:g}", lacking=NONE),
+        Column("departures", "otherwise", names={"": NONE}),
+        Column("spacing", "spacing"),
+        Column("first_step_signal", "signal at first step", "{:.2g}"),
+        Column("bound", "bound"),
+        Column("guidance_interval", "guided at", lacking=NONE),
+        Column("guidance_rescale", "rescale φ", "{:g}", lacking=NONE),
+        Column("network_evaluations", "network evaluations", "{:,}"),
+        Column("n", "n", "{:,}"),
+        Column("fd", TITLES["fd"], METRICS["fd"].form),
+        Column("relative_fd_percent", UNITS["relative_fd"], "{:.2f}", "min", links=True),
+        Column("relative_fd_interval", "95 %"),
+        Column("relative_fd_floor_percent", "real test digits, %", "{:.2f}"),
+        Column("accuracy_percent", UNITS["accuracy"], "{:.1f}", "max", links=True, lacking=NONE),
+        Column("confidence_percent", UNITS["confidence"], "{:.1f}"),
+        Column("seconds", "seconds", "{:,.1f}"),
+        Column("milliseconds_per_image", "ms per image", "{:.2f}"),
+        *(Column(digit, digit, "{:.1f}", "max") for digit in DIGITS),
+        *(Column(f"{name}_text", UNITS[name]) for name in WITH_INTERVALS),
+        *(Column(KEYS[name], UNITS[name], METRICS[name].form, lacking=NONE) for name in PLAIN),
+        Column("tstr", "TSTR, %"),
+        Column("baseline", "baseline"),
+        Column("table", "table", names=TABLE_TITLES),
+        Column("metric", "metric", names=TITLES),
+        Column("difference", "difference", "{:+.2f}"),
+        Column("low", "from", "{:+.2f}"),
+        Column("high", "to", "{:+.2f}"),
+        Column("p_holm", "p, Holm", "{:.2g}"),
+        Column("verdict", "verdict"),
+        Column("training_seeds", "training seeds"),
+        *(Column(key, key, "{:.12}") for key in ("weights", "betas", "samples", "classifier")),
+        Column("alpha_bar_last", "ᾱ at T", "{:.2e}"),
+        Column("log_snr", "log-SNR"),
+        Column("drawn_spacing", "spacing"),
+        Column("drawn_bound", "bound on x₀"),
+        Column("drawn_guidance_interval", "guided at"),
+        Column("drawn_guidance_rescale", "rescale φ", "{:g}"),
+        Column("sample_seed", "sample seed"),
+    )
+}
+SCORES = "relative_fd_percent relative_fd_interval accuracy_percent"
+TRAINED = " ".join(RUN_COLUMNS)
+CELL = " ".join(CELL_COLUMNS)
+BOLD = "bold: lowest relative FD and highest accuracy"
+COMPARED = "table cell baseline metric difference low high p p_holm verdict n training_seeds"
+SPECS = [
+    Spec(
+        "schedules",
+        f"Noise schedules by conditioning; {BOLD} among rows of the same conditioning and guidance",
+        "cell schedule conditioning guidance network weighting? seed? sampler? steps? eta? "
+        f"departures? {SCORES}",
+        f"group {TRAINED} {CELL}",
+        chosen=True,
+        group="condition",
+        sort=["guidance"],
+        note=summary.schedules_note,
+    ),
+    Spec(
+        "ablations",
+        f"Training choices; {BOLD} where drawn alike",
+        "cell changed prediction weighting timestep_sampling terminal_snr seed? sampler? steps? "
+        f"guidance? {SCORES}",
+        f"group {TRAINED} {CELL} changed terminal_snr",
+        chosen=True,
+        group="drawing",
+        note=summary.ablations_note,
+    ),
+    Spec(
+        "samplers",
+        f"Samplers by steps; {BOLD}; seconds are for all n",
+        f"cell sampler steps departures? network_evaluations {SCORES} seconds "
+        "milliseconds_per_image",
+        CELL,
+        chosen=True,
+        sort=["sampler", "network_evaluations"],
+        note=summary.samplers_note,
+    ),
+    Spec(
+        "guidance",
+        "Guidance scale s in ε∅ + s·(εc − ε∅): 0 ignores the label, 1 is plain conditional; "
+        f"{BOLD}",
+        f"cell guidance departures? network_evaluations {SCORES} fd confidence_percent",
+        CELL,
+        chosen=True,
+        sort=["guidance"],
+    ),
+    Spec(
+        "choices",
+        f"Sampling choices; {BOLD} among rows of the same run, sampler, steps and guidance",
+        "cell run? sampler? steps spacing first_step_signal bound guidance guidance_interval "
+        f"guidance_rescale network_evaluations {SCORES}",
+        f"group {CELL}",
+        chosen=True,
+        group="run_and_drawing",
+        sort=["run_and_drawing"],
+        note=lambda results: summary.SAMPLING_NOTE,
+    ),
+    Spec(
+        "per-class",
+        "Accuracy per digit asked for, %; first the classifier's own on real digits; bold: highest "
+        "of all cells",
+        f"name {' '.join(DIGITS)}",
+        f"name cell {' '.join(DIGITS)}",
+        asked=True,
+        real=real_accuracies,
+        real_first=True,
+    ),
+    Spec(
+        "runs",
+        "The trained denoisers",
+        "run schedule conditioning network own_recipe? prediction weighting timestep_sampling? "
+        "seed? parameters epochs last_loss seconds",
+        f"run {TRAINED} parameters steps images epochs last_loss seconds",
+        of="runs",
+        note=summary.runs_note,
+    ),
+    Spec(
+        "fd_curve",
+        "Relative FD along training, of the averaged weights and few images",
+        "run step images relative_fd_percent",
+        "run step images relative_fd_percent",
+        of="fd_curve",
+        group="step",
+    ),
+    Spec(
+        "cells",
+        f"Every declared cell; {BOLD} of all, whatever the training, conditioning, guidance, "
+        "sampler and steps",
+        "cell run sampler steps guidance departures? network_evaluations n fd relative_fd_percent "
+        "relative_fd_interval relative_fd_floor_percent accuracy_percent",
+        CELL,
+    ),
+    Spec(
+        "metrics",
+        "Every cell under every other metric, with 95 % intervals; last what real test digits "
+        "score at the headline's n",
+        " ".join(
+            [
+                *("name", "n", *(f"{name}_text" for name in WITH_INTERVALS)),
+                *("tstr", *(KEYS[name] for name in PLAIN)),
+            ]
+        ),
+        " ".join(
+            [
+                *("name", "cell", "n", *(f"{name}_text={name}" for name in WITH_INTERVALS)),
+                *("tstr", *(KEYS[name] for name in PLAIN)),
+            ]
+        ),
+        real=real_scores,
+        note=lambda results: summary.METRICS_NOTE,
+    ),
+    Spec(
+        "comparisons",
+        "Paired comparisons: a cell less its baseline, in points of a per cent",
+        "cell baseline table metric difference low high p_holm verdict n training_seeds",
+        COMPARED,
+        of="comparisons",
+        note=lambda results: summary.COMPARISONS_NOTE,
+    ),
+    Spec(
+        "provenance",
+        "Provenance of every cell: digests are SHA-256, cut to twelve digits",
+        "cell run weights betas samples classifier alpha_bar_last log_snr first_step_signal "
+        "network_evaluations eta drawn_spacing drawn_bound drawn_guidance_interval? "
+        "drawn_guidance_rescale? sample_seed",
+        "cell run weights betas samples classifier alpha_bar_last log_snr first_step_signal "
+        "network_evaluations eta drawn_spacing=spacing drawn_bound=bound "
+        "drawn_guidance_interval=guidance_interval drawn_guidance_rescale=guidance_rescale "
+        "sample_seed=seed",
+        row_ids="cell",
+    ),
+]
+
+
+def all_tables(results: Results) -> dict[str, Table]:
+    """Every table of the report that has rows, in reading order."""
+    frames = {
+        "cells": cells_frame(results),
+        "runs": runs_frame(results),
+        "fd_curve": fd_curves_frame(results),
+        "comparisons": comparisons_frame(results),
+    }
+    built = [spec.build(results, frames[spec.of], COLUMNS) for spec in SPECS]
+    return {table.name: table for table in built if len(table.frame)}
