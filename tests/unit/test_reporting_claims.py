@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from mnist_diffusion.files import paths
-from mnist_diffusion.provenance.schemas.fd_curve_report import FdCurveReport
+from mnist_diffusion.provenance.schemas.cell_reports import FdCurveReport
 from mnist_diffusion.reporting.claim_list import CLAIMS
 from mnist_diffusion.reporting.claims import Claim, Outcome, Verdict, versus
 from mnist_diffusion.reporting.reading import load_results

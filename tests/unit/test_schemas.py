@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from mnist_diffusion.provenance.schemas.artifact import dump, load
-from mnist_diffusion.provenance.schemas.network_reports import ClassifierReport
-from mnist_diffusion.provenance.schemas.transfer_reports import TransferAccuracy
+from mnist_diffusion.provenance.schemas.cell_reports import TransferAccuracy
+from mnist_diffusion.provenance.schemas.judge_reports import ClassifierReport
 from mnist_diffusion.runtime.errors import UserError
 
 DIGITS = {str(digit): 0.5 for digit in range(10)}

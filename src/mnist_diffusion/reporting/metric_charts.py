@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mnist_diffusion.evaluation.metrics import METRICS
-from mnist_diffusion.provenance.schemas.calibration_report import Detection
+from mnist_diffusion.provenance.schemas.judge_reports import Detection
 from mnist_diffusion.reporting.charts import (
     BLUE,
     GREY,

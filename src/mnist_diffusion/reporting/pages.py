@@ -13,7 +13,7 @@ from mnist_diffusion.evaluation.metrics import METRICS, SUMMARY
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.files.jsonfile import to_text
-from mnist_diffusion.provenance.schemas.comparisons_report import PairedComparison
+from mnist_diffusion.provenance.schemas.cell_reports import PairedComparison
 from mnist_diffusion.reporting import (
     charts,
     choice_charts,

@@ -16,15 +16,18 @@ from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.pipeline import MANIFEST
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.provenance.schemas.artifact import load
-from mnist_diffusion.provenance.schemas.calibration_report import CalibrationReport
-from mnist_diffusion.provenance.schemas.cell_metrics import CellMetrics
-from mnist_diffusion.provenance.schemas.comparisons_report import ComparisonsReport
-from mnist_diffusion.provenance.schemas.fd_curve_report import FdCurveReport
-from mnist_diffusion.provenance.schemas.manifest import SampleManifest, TrainManifest
-from mnist_diffusion.provenance.schemas.network_reports import ClassifierReport
-from mnist_diffusion.provenance.schemas.reference_report import ReferenceReport
-from mnist_diffusion.provenance.schemas.timing import Timing
-from mnist_diffusion.provenance.schemas.transfer_reports import TstrReport
+from mnist_diffusion.provenance.schemas.cell_reports import (
+    CellMetrics,
+    ComparisonsReport,
+    FdCurveReport,
+    TstrReport,
+)
+from mnist_diffusion.provenance.schemas.judge_reports import (
+    CalibrationReport,
+    ClassifierReport,
+    ReferenceReport,
+)
+from mnist_diffusion.provenance.schemas.manifest import SampleManifest, Timing, TrainManifest
 from mnist_diffusion.reporting.labels import departures
 from mnist_diffusion.reporting.results import CellResult, Images, Labels, Results, RunResult
 from mnist_diffusion.runtime.errors import UserError

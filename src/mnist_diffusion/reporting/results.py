@@ -11,14 +11,18 @@ from numpy.typing import NDArray
 
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.provenance.schemas.artifact import Spread
-from mnist_diffusion.provenance.schemas.calibration_report import CalibrationReport
-from mnist_diffusion.provenance.schemas.cell_metrics import CellMetrics
-from mnist_diffusion.provenance.schemas.comparisons_report import ComparisonsReport
-from mnist_diffusion.provenance.schemas.fd_curve_report import FdCurveReport
+from mnist_diffusion.provenance.schemas.cell_reports import (
+    CellMetrics,
+    ComparisonsReport,
+    FdCurveReport,
+    TstrReport,
+)
+from mnist_diffusion.provenance.schemas.judge_reports import (
+    CalibrationReport,
+    ClassifierReport,
+    ReferenceReport,
+)
 from mnist_diffusion.provenance.schemas.manifest import SampleManifest
-from mnist_diffusion.provenance.schemas.network_reports import ClassifierReport
-from mnist_diffusion.provenance.schemas.reference_report import ReferenceReport
-from mnist_diffusion.provenance.schemas.transfer_reports import TstrReport
 from mnist_diffusion.settings import ResolvedCell, Run, Settings
 
 Images = NDArray[np.uint8]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mnist_diffusion.provenance.schemas.fd_curve_report import FdCurveReport
+from mnist_diffusion.provenance.schemas.cell_reports import FdCurveReport
 from mnist_diffusion.reporting.claims import (
     DISPUTED,
     Datum,

@@ -16,7 +16,7 @@ from mnist_diffusion.evaluation.scores import spread, summary
 from mnist_diffusion.files import paths
 from mnist_diffusion.provenance.inputs import snapshot_inputs
 from mnist_diffusion.provenance.publishing import publish_report
-from mnist_diffusion.provenance.schemas.calibration_report import CalibrationReport
+from mnist_diffusion.provenance.schemas.judge_reports import CalibrationReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.seeds import derive_seed

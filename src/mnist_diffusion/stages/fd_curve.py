@@ -22,7 +22,7 @@ from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.provenance.folders import read_manifest
 from mnist_diffusion.provenance.inputs import snapshot_inputs
 from mnist_diffusion.provenance.publishing import publish_report
-from mnist_diffusion.provenance.schemas.fd_curve_report import FdCurveReport
+from mnist_diffusion.provenance.schemas.cell_reports import FdCurveReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.sampling.denoiser import load_denoiser

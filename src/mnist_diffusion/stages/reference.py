@@ -18,7 +18,7 @@ from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.inputs import snapshot_inputs
 from mnist_diffusion.provenance.publishing import publish_folder
 from mnist_diffusion.provenance.schemas.artifact import dump
-from mnist_diffusion.provenance.schemas.reference_report import ReferenceReport
+from mnist_diffusion.provenance.schemas.judge_reports import ReferenceReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track

@@ -15,7 +15,7 @@ from mnist_diffusion.evaluation.features import classify
 from mnist_diffusion.files import paths
 from mnist_diffusion.provenance.inputs import snapshot_inputs
 from mnist_diffusion.provenance.publishing import publish_report
-from mnist_diffusion.provenance.schemas.transfer_reports import TrtrReport
+from mnist_diffusion.provenance.schemas.cell_reports import TrtrReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Classifier, Settings

@@ -9,7 +9,7 @@ from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.provenance.inputs import snapshot_inputs
 from mnist_diffusion.provenance.publishing import publish_report
-from mnist_diffusion.provenance.schemas.transfer_reports import TstrReport
+from mnist_diffusion.provenance.schemas.cell_reports import TstrReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings

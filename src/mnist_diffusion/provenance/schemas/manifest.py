@@ -126,3 +126,22 @@ class Manifest(
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of manifests."""
     return Manifest.model_json_schema(by_alias=True)
+
+
+class Timing(Strict):
+    """reports/timings/<stage>.json: how long a stage took.
+
+    It may be that of another run than the files: see its digests.
+    """
+
+    seconds: float
+    threads: int | None = None
+    """How many worked at it."""
+    images_per_second: float | None = None
+    finished: str
+    """UTC, ISO 8601."""
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    dvc_experiment: str | None = None
+    """Its name, under `dvc exp run`."""
+    manifest_sha256: Digest | None = None

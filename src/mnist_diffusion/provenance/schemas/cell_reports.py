@@ -1,0 +1,198 @@
+"""What is judged: sample sets, pairs of them, what they teach a classifier, runs in training.
+
+Distances, shares and accuracies are fractions. What depends on the digits asked for is null where
+none were.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mnist_diffusion.provenance.schemas.artifact import (
+    Confusion,
+    Digest,
+    Ends,
+    PerDigit,
+    Sourced,
+    Strict,
+)
+from mnist_diffusion.provenance.schemas.judge_reports import RealBaseline
+
+
+class SecondNetwork(Strict):
+    """The Fréchet distance under the autoencoder's features."""
+
+    autoencoder_sha256: Digest
+    fd: float
+    relative_fd: float
+    fd_floor: float
+    """What real test digits score on average at the same n."""
+    relative_fd_floor: float
+
+
+class Memorisation(Strict):
+    """Distances to the nearest training digit: L2 of pixels in [0, 1]."""
+
+    median_distance: float
+    median_distance_test: float
+    """The same of real test digits."""
+    share_closer: float
+    """Images closer to a training digit than 99 % of real test digits are."""
+
+
+class Pixels(Strict):
+    """Ink: the share of stroke pixels that are full, and the mean of all ink per image."""
+
+    saturated: float
+    saturated_real: float
+    mass: float
+    mass_real: float
+
+
+class Extremes(Strict):
+    """Indices of the images that the classifier is most and least convinced of."""
+
+    best: list[int]
+    worst: list[int]
+
+
+class CellMetrics(Sourced, extra="allow"):
+    """reports/metrics/<cell>.json: the judgement of a cell.
+
+    What is not listed here are its scores, by the names of evaluation.metrics.METRICS, where a new
+    metric is added; what real digits score on average is beside some, as `<name>_floor`.
+    """
+
+    __pydantic_extra__: dict[str, float | None]
+
+    cell: str
+    run: str
+    n: int
+    samples_sha256: Digest
+    classifier_sha256: Digest
+    reference_sha256: Digest
+    accuracy_per_class: PerDigit | None
+    confusion: Confusion | None
+    fd_per_class: PerDigit | None
+    """Relative FD by digit."""
+    predicted_per_class: PerDigit
+    """Which share of the images the classifier takes for each digit."""
+    extremes: Extremes
+    second: SecondNetwork
+    memorisation: Memorisation
+    pixels: Pixels
+    floors: RealBaseline
+    compared: int
+    """Real digits that kid, precision, recall, density and coverage are taken against."""
+    level: float
+    """How often an interval is to hold the true value."""
+    resamples: int
+    intervals: dict[str, Ends | None]
+    """Of each metric, by bootstrap over images."""
+
+
+PairVerdict = Literal["better", "worse", "not distinguishable"]
+
+
+class PairedComparison(Strict):
+    """A cell against its table's baseline: paired by image, and corrected over the table (Holm)."""
+
+    table: str
+    baseline: str
+    cell: str
+    metric: str
+    difference: float
+    """The cell's value less the baseline's."""
+    interval: Ends
+    p: float
+    p_holm: float
+    verdict: PairVerdict
+    n: int
+    training_seeds: int
+
+
+class LeftOut(Strict):
+    """A cell of a table that no baseline may be held against."""
+
+    table: str
+    cell: str
+    why: str
+
+
+class ComparisonsReport(Sourced):
+    """reports/comparisons.json: every comparison of the declared tables."""
+
+    level: float
+    resamples: int
+    comparisons: list[PairedComparison]
+    left_out: list[LeftOut]
+    classifier_sha256: Digest
+    autoencoder_sha256: Digest
+    reference_sha256: Digest
+
+
+class TransferAccuracy(Strict):
+    """Accuracy on the real test digits."""
+
+    accuracy: float
+    accuracy_per_class: PerDigit
+    interval: Ends
+
+
+class TrtrReport(Sourced):
+    """reports/trtr.json: trained on real digits."""
+
+    n_test: int
+    level: float
+    epochs: int
+    by_n: dict[str, TransferAccuracy]
+    """By the number of training digits, written out: "2000"."""
+    training_seeds: int
+
+
+class TstrReport(Sourced):
+    """reports/tstr/<cell>.json: trained on a cell's digits."""
+
+    cell: str
+    run: str
+    n: int
+    n_test: int
+    level: float
+    epochs: int
+    training_seeds: int
+    accuracy: float
+    accuracy_per_class: PerDigit
+    interval: Ends
+    real_accuracy: float
+    """The same recipe on as many real training digits."""
+    real_interval: Ends
+    samples_sha256: Digest
+
+
+class CurvePoint(Strict):
+    """The averaged weights after some training, judged."""
+
+    step: int
+    images: int
+    """Training images seen."""
+    fd: float
+    relative_fd: float
+    samples_sha256: Digest
+
+
+class FdCurveReport(Sourced):
+    """reports/fd_curve/<run>.json: FD by training images."""
+
+    run: str
+    count: int
+    """Images drawn for each point."""
+    sampler: str
+    steps: int
+    guidance: float
+    points: Annotated[list[CurvePoint], Field(min_length=1)]
+    digits_sha256: Digest
+    """Of data/snapshots/<run>.npy, a few images of each point."""
+    fd_floor: float
+    relative_fd_floor: float
