@@ -66,11 +66,11 @@ def test_accuracy_by_hand() -> None:
     wanted = torch.tensor([0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     seen = [0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 8]
     result = agreement(one_hot(seen), wanted)
-    assert result.overall == pytest.approx(10 / 12)
-    assert result.per_class["0"] == 0.5
-    assert result.per_class["9"] == 0.0
-    assert result.confusion[0][:2] == [1, 1]
-    assert result.confusion[9][8] == 1
+    assert result["accuracy"] == pytest.approx(10 / 12)
+    assert result["accuracy_per_class"]["0"] == 0.5
+    assert result["accuracy_per_class"]["9"] == 0.0
+    assert result["confusion"][0][:2] == [1, 1]
+    assert result["confusion"][9][8] == 1
     assert shares(one_hot(seen))["1"] == pytest.approx(3 / 12)
 
 

@@ -5,18 +5,15 @@ import torch
 from torch import Tensor
 
 from mnist_diffusion.evaluation.bootstrap import (
+    Estimate,
     counts,
-    mean_interval,
-    normal_interval,
     proportion_interval,
 )
 from mnist_diffusion.evaluation.frechet import (
     ReferenceStatistics,
-    fd_influences,
-    frechet_distance,
-    resampled_distances,
+    relative_fd,
 )
-from mnist_diffusion.evaluation.kid import kernel_distance, resampled_kernel_distances
+from mnist_diffusion.evaluation.kid import kernel_estimate
 from mnist_diffusion.evaluation.scores import likeness, likeness_intervals
 
 REGIMES = {"near": (0.1, 1.05), "half way": (0.2, 1.1), "far": (0.5, 1.4)}
@@ -41,10 +38,8 @@ def coverage_of_frechet(n: int, width: int, regime: str, repeats: int, resamples
     drawings = counts(n, resamples, seed=0)
     found = []
     for seed in range(repeats):
-        features = drawn(n, width, regime, seed)
-        resampled = resampled_distances(reference, features, drawings)
-        estimate = frechet_distance(reference, features)
-        found.append((estimate, *normal_interval(estimate, resampled, 0.95)))
+        estimate = relative_fd(drawn(n, width, regime, seed), reference)
+        found.append((estimate.value, *estimate.interval(drawings, 0.95)))
     truth = sum(estimate for estimate, _, _ in found) / repeats
     return sum(low < truth < high for _, low, high in found) / repeats
 
@@ -96,9 +91,8 @@ def test_intervals_of_kid_hold_the_truth_in_95_per_cent(shift: float) -> None:
     found = []
     for seed in range(300):
         noise = torch.randn(400, 6, generator=torch.Generator().manual_seed(seed))
-        resampled = resampled_kernel_distances(real, noise + shift, drawings)
-        estimate = kernel_distance(real, noise + shift)
-        found.append((estimate, *normal_interval(estimate, resampled, 0.95)))
+        estimate = kernel_estimate(real, noise + shift)
+        found.append((estimate.value, *estimate.interval(drawings, 0.95)))
     truth = sum(estimate for estimate, _, _ in found) / len(found)
     covered = sum(low < truth < high for _, low, high in found) / len(found)
     assert 0.90 <= covered <= 0.98
@@ -109,7 +103,7 @@ def test_intervals_of_means_and_shares_hold_the_truth_in_95_per_cent() -> None:
     mean, share = 0, 0
     for seed in range(400):
         generator = torch.Generator().manual_seed(seed)
-        low, high = mean_interval(torch.rand(200, generator=generator), drawings, 0.95)
+        low, high = Estimate.mean(torch.rand(200, generator=generator)).interval(drawings, 0.95)
         mean += low < 0.5 < high
         low, high = proportion_interval(torch.rand(200, generator=generator) < 0.93, 0.95)
         share += low < 0.93 < high
@@ -133,7 +127,7 @@ def test_influences_are_the_derivative_of_the_distance() -> None:
     """Against a step: an image counts a little more, and the distance moves by its influence."""
     features = drawn(400, 4, "far", seed=1)
     reference = ReferenceStatistics(torch.zeros(4).double(), spectrum(4).diag(), 10**6)
-    found = fd_influences(reference, features)
+    found = relative_fd(features, reference).influences
     even, step = torch.full((400,), 1 / 400).double(), 1e-5
     for image in (0, 7, 399):
         weights = even * (1 - step)
@@ -155,9 +149,8 @@ def _weighted(reference: ReferenceStatistics, features: Tensor, weights: Tensor)
 def test_the_order_of_images_is_nothing() -> None:
     features = drawn(100, 5, "far", seed=0)
     reference = ReferenceStatistics(torch.zeros(5).double(), spectrum(5).diag(), 10**6)
-    torch.testing.assert_close(
-        fd_influences(reference, features.flip(0)), fd_influences(reference, features).flip(0)
-    )
+    found = relative_fd(features, reference).influences
+    torch.testing.assert_close(relative_fd(features.flip(0), reference).influences, found.flip(0))
 
 
 def test_too_few_images_for_a_full_covariance_have_finite_influences() -> None:
@@ -165,7 +158,7 @@ def test_too_few_images_for_a_full_covariance_have_finite_influences() -> None:
     features = drawn(20, 64, "far", seed=0)
     features[:, :4] = 0
     reference = ReferenceStatistics.of(torch.cat([drawn(500, 64, "near", seed=1), features]))
-    assert fd_influences(reference, features).isfinite().all()
+    assert relative_fd(features, reference).influences.isfinite().all()
 
 
 def test_resamples_are_the_same_for_every_cell_of_one_size() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mnist_diffusion.evaluation.bootstrap import counts
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics, per_class
-from mnist_diffusion.evaluation.kid import kernel_distance, resampled_kernel_distances
+from mnist_diffusion.evaluation.kid import kernel_distance, kernel_estimate
 from mnist_diffusion.evaluation.prdc import decisions, prdc_influences
 from mnist_diffusion.evaluation.reference import Real, compared
 from mnist_diffusion.evaluation.scores import likeness, likeness_intervals, scores
@@ -103,7 +103,8 @@ def test_an_image_moves_kid_as_when_it_is_left_out() -> None:
     n = 25
     real, drawn = normal(n, 4, 0).double(), normal(n, 4, 1, shift=0.5).double()
     whole = kernel_distance(real, drawn)
-    influences = resampled_kernel_distances(real, drawn, n * torch.eye(n, dtype=torch.long)) - whole
+    estimate = kernel_estimate(real, drawn)
+    influences = estimate.resampled(n * torch.eye(n, dtype=torch.long)) - whole
     without = [
         kid_by_words(real.numpy(), np.delete(drawn.numpy(), image, axis=0)) for image in range(n)
     ]

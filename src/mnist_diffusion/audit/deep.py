@@ -94,9 +94,9 @@ def _scored(images: NDArray[np.uint8], labels: Tensor, device: torch.device) -> 
 def _agreement(probabilities: Tensor, labels: Tensor) -> dict[str, Any]:
     result = agreement(probabilities, labels) if bool((labels >= 0).all()) else None
     return {
-        "accuracy": result.overall if result else None,
-        "accuracy_per_class": result.per_class if result else None,
-        "confusion": result.confusion if result else None,
+        "accuracy": result["accuracy"] if result else None,
+        "accuracy_per_class": result["accuracy_per_class"] if result else None,
+        "confusion": result["confusion"] if result else None,
         "confidence": float(probabilities.max(dim=1).values.double().mean()),
         "predicted_per_class": shares(probabilities),
     }

@@ -1,6 +1,6 @@
 """How often the classifier sees the digit asked for, and how well it knows when it is right."""
 
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,25 +18,18 @@ SHOWN = 20
 """Best and worst images."""
 
 
-@dataclass(frozen=True)
-class Accuracy:
-    """Agreement of the digits seen with those wanted."""
+def agreement(probabilities: Tensor, labels: Tensor) -> dict[str, Any]:
+    """Accuracy of classified (n, 10) against wanted (n,) digits: of all, by digit, and confusion.
 
-    overall: float
-    per_class: dict[str, float]
-    confusion: list[list[int]]
-    """Rows: the digit wanted; columns: the digit seen."""
-
-
-def agreement(probabilities: Tensor, labels: Tensor) -> Accuracy:
-    """Compare probabilities (n, 10) with wanted digits (n,)."""
+    Rows of the confusion are the digits wanted, columns those seen.
+    """
     seen = probabilities.argmax(dim=1)
     per_class = multiclass_accuracy(seen, labels, CLASSES, average="none")
-    return Accuracy(
-        overall=float((seen == labels).double().mean()),
-        per_class={str(digit): float(value) for digit, value in enumerate(per_class)},
-        confusion=multiclass_confusion_matrix(seen, labels, CLASSES).tolist(),
-    )
+    return {
+        "accuracy": float((seen == labels).double().mean()),
+        "accuracy_per_class": {str(digit): float(value) for digit, value in enumerate(per_class)},
+        "confusion": multiclass_confusion_matrix(seen, labels, CLASSES).tolist(),
+    }
 
 
 def calibration_error(probabilities: Tensor, labels: Tensor) -> float:

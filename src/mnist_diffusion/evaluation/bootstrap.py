@@ -10,6 +10,8 @@ the real-vs-real baseline. Tests measure how often intervals hold the truth: in 
 a level of 95, and more often at that baseline, where they are wider than need be.
 """
 
+from dataclasses import dataclass
+
 import torch
 from scipy.stats import binomtest, norm
 from torch import Tensor
@@ -17,6 +19,36 @@ from torch import Tensor
 from mnist_diffusion.runtime.seeds import generator
 
 Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score of n images, and to first order how each of them moves it."""
+
+    raw: float
+    influences: Tensor
+    """(n,) of mean 0: the derivative of `raw` by an image's weight."""
+    unit: float = 1.0
+    """What the score is a multiple of."""
+
+    @classmethod
+    def mean(cls, values: Tensor) -> "Estimate":
+        """Of the mean of values (n,)."""
+        mean = float(values.double().mean())
+        return cls(mean, values.double() - mean)
+
+    @property
+    def value(self) -> float:
+        return self.raw / self.unit
+
+    def resampled(self, counts: Tensor) -> Tensor:
+        """The score of each resample, (b,), by counts (b, n)."""
+        moved = counts.double() @ self.influences.double() / len(self.influences)
+        return (self.raw + moved) / self.unit
+
+    def interval(self, counts: Tensor, level: float) -> Interval:
+        """The value ± so many standard errors."""
+        return normal_interval(self.value, self.resampled(counts), level)
 
 
 def counts(n: int, resamples: int, seed: int) -> Tensor:
@@ -28,27 +60,10 @@ def counts(n: int, resamples: int, seed: int) -> Tensor:
     return torch.zeros_like(chosen).scatter_add_(1, chosen, torch.ones_like(chosen))
 
 
-def resampled(estimate: float, influences: Tensor, counts: Tensor) -> Tensor:
-    """A score's resamples (b,) to first order, by influences (n,) of mean 0 and counts (b, n)."""
-    return estimate + counts.double() @ influences.double() / len(influences)
-
-
-def normal_interval(estimate: float, resampled: Tensor, level: float) -> Interval:
-    """The estimate ± so many standard errors, each the standard deviation of resampled (b,)."""
+def normal_interval(value: float, resampled: Tensor, level: float) -> Interval:
+    """The value ± so many standard errors, each the standard deviation of resampled (b,)."""
     reach = float(norm.ppf((1 + level) / 2)) * float(resampled.std())
-    return estimate - reach, estimate + reach
-
-
-def mean_interval(values: Tensor, counts: Tensor, level: float) -> Interval:
-    """Of the mean of values (n,), by counts (b, n)."""
-    mean = float(values.double().mean())
-    return normal_interval(mean, resampled(mean, values.double() - mean, counts), level)
-
-
-def share_interval(share: float, influences: Tensor, counts: Tensor, level: float) -> Interval:
-    """Of a share that is no mean over images, by influences (n,), counts (b, n); within 0 … 1."""
-    low, high = normal_interval(share, resampled(share, influences, counts), level)
-    return max(0.0, low), min(1.0, high)
+    return value - reach, value + reach
 
 
 def proportion_interval(right: Tensor, level: float) -> Interval:

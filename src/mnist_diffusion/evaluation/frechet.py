@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from mnist_diffusion.evaluation.bootstrap import Interval, normal_interval, resampled
+from mnist_diffusion.evaluation.bootstrap import Estimate
 from mnist_diffusion.runtime.errors import UserError
 
 FEWEST = 2
@@ -88,37 +88,20 @@ def per_class(
     return found
 
 
-def fd_influences(reference: ReferenceStatistics, features: Tensor) -> Tensor:
-    """How much each of features (n, d) moves the distance of the set, times n: (n,) float64.
+def relative_fd(features: Tensor, reference: ReferenceStatistics) -> Estimate:
+    """The relative distance of features (n, d), with their influences.
 
     The derivative of the distance by an image's weight: 2 z·(mu' - mu) + |z|² - z·T z for z from
     the mean of the set, T = S (S C' S)^-½ S and S = C^½; less its mean, which is then 0.
     """
+    distance = frechet_distance(reference, features)
     features = features.double()
     mean = features.mean(dim=0)
     z = features - mean
     root = _power(reference.covariance, 0.5)
     transport = root @ _power(root @ torch.cov(features.T) @ root, -0.5) @ root
     values = 2 * z @ (mean - reference.mean) + z.square().sum(dim=1) - ((z @ transport) * z).sum(1)
-    return values - values.mean()
-
-
-def resampled_distances(reference: ReferenceStatistics, features: Tensor, counts: Tensor) -> Tensor:
-    """The distance of each resample of features (n, d), to first order, by counts (b, n): (b,).
-
-    Not the distance itself: it would lie above the set's, see `bootstrap`.
-    """
-    distance = frechet_distance(reference, features)
-    return resampled(distance, fd_influences(reference, features), counts)
-
-
-def relative_interval(
-    features: Tensor, statistics: ReferenceStatistics, counts: Tensor, level: float
-) -> Interval:
-    """Of the relative Fréchet distance of features (n, d); counts (b, n)."""
-    estimate = distances(features, statistics)["relative_fd"]
-    resampled = resampled_distances(statistics, features, counts) / statistics.trace
-    return normal_interval(estimate, resampled, level)
+    return Estimate(distance, values - values.mean(), unit=reference.trace)
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torchmetrics.image.kid import poly_kernel, poly_mmd
 
-from mnist_diffusion.evaluation.bootstrap import resampled
+from mnist_diffusion.evaluation.bootstrap import Estimate
 
 
 def kernel_distance(real: Tensor, drawn: Tensor) -> float:
@@ -14,13 +14,13 @@ def kernel_distance(real: Tensor, drawn: Tensor) -> float:
     return float(poly_mmd(real.double(), drawn.double()))
 
 
-def resampled_kernel_distances(real: Tensor, drawn: Tensor, counts: Tensor) -> Tensor:
-    """The distance of each resample of the drawn set, to first order, by counts (b, n): (b,).
+def kernel_estimate(real: Tensor, drawn: Tensor) -> Estimate:
+    """The distance of the drawn set, with the influences of its images.
 
-    An image's influence is twice how much nearer it is to the other drawn images than to real ones.
+    An image's is twice how much nearer it is to the other drawn images than to real ones.
     """
     real, drawn = real.double(), drawn.double()
     among = poly_kernel(drawn, drawn).fill_diagonal_(0).sum(dim=1) / (len(drawn) - 1)
     across = poly_kernel(drawn, real).mean(dim=1)
     influences = 2 * (among - across)
-    return resampled(kernel_distance(real, drawn), influences - influences.mean(), counts)
+    return Estimate(kernel_distance(real, drawn), influences - influences.mean())

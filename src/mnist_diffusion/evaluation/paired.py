@@ -10,11 +10,7 @@ from torch import Tensor
 
 from mnist_diffusion.evaluation.bootstrap import counts, normal_interval
 from mnist_diffusion.evaluation.features import JudgedSet
-from mnist_diffusion.evaluation.frechet import (
-    ReferenceStatistics,
-    frechet_distance,
-    resampled_distances,
-)
+from mnist_diffusion.evaluation.frechet import ReferenceStatistics, relative_fd
 
 NETWORKS = {"relative_fd": "classifier", "second_relative_fd": "autoencoder"}
 """The distances compared, by the network whose features they are of."""
@@ -157,18 +153,15 @@ class PairedComparisons:
         return found
 
     def _nearer(self, pair: Pair, network: str) -> Difference:
-        value, resampled = self._relative_distance(network, pair.cell, pair.n)
-        other, others = self._relative_distance(network, pair.baseline, pair.n)
+        value, resampled = self._relative_fd(network, pair.cell, pair.n)
+        other, others = self._relative_fd(network, pair.baseline, pair.n)
         return difference(value - other, resampled - others, self._level)
 
-    def _relative_distance(self, network: str, name: str, n: int) -> tuple[float, Tensor]:
+    def _relative_fd(self, network: str, name: str, n: int) -> tuple[float, Tensor]:
         """Of the first n images: as it is, and of each resample."""
         if (network, name, n) not in self._distances:
-            reference = self._references[network]
             features = self._judged[name].features_of(network)[:n]
-            resamples = counts(n, self._resamples, self._seed)
-            resampled = resampled_distances(reference, features, resamples)
-            value = frechet_distance(reference, features)
-            scaled = value / reference.trace, resampled / reference.trace
-            self._distances[network, name, n] = scaled
+            found = relative_fd(features, self._references[network])
+            resampled = found.resampled(counts(n, self._resamples, self._seed))
+            self._distances[network, name, n] = found.value, resampled
         return self._distances[network, name, n]

@@ -5,16 +5,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mnist_diffusion.evaluation.bootstrap import (
-    Interval,
-    mean_interval,
-    normal_interval,
-    proportion_interval,
-    share_interval,
-)
+from mnist_diffusion.evaluation.bootstrap import Estimate, Interval, proportion_interval
 from mnist_diffusion.evaluation.features import JudgedSet
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances
-from mnist_diffusion.evaluation.kid import kernel_distance, resampled_kernel_distances
+from mnist_diffusion.evaluation.kid import kernel_distance, kernel_estimate
 from mnist_diffusion.evaluation.prdc import decisions, prdc_influences
 
 
@@ -54,17 +48,20 @@ def likeness_intervals(
     """Of kid, precision, recall, density and coverage; counts (b, m)."""
     drawn = features[: len(real)]
     found = decisions(real, drawn)
-    influenced = prdc_influences(real, drawn)
-    kernel = resampled_kernel_distances(real, drawn, counts)
-    return {
-        "kid": normal_interval(kernel_distance(real, drawn), kernel, level),
-        "precision": proportion_interval(found.precision, level),
-        "density": mean_interval(found.density, counts, level),
-        **{
-            key: share_interval(float(getattr(found, key).double().mean()), values, counts, level)
-            for key, values in influenced.items()
-        },
+    shares = {
+        key: Estimate(float(getattr(found, key).double().mean()), influences)
+        for key, influences in prdc_influences(real, drawn).items()
     }
+    return {
+        "kid": kernel_estimate(real, drawn).interval(counts, level),
+        "precision": proportion_interval(found.precision, level),
+        "density": Estimate.mean(found.density).interval(counts, level),
+        **{key: _within_shares(one.interval(counts, level)) for key, one in shares.items()},
+    }
+
+
+def _within_shares(interval: Interval) -> Interval:
+    return max(0.0, interval[0]), min(1.0, interval[1])
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

@@ -62,12 +62,9 @@ def _accuracy(network: nn.Module, images: Tensor, labels: Tensor, device: torch.
 
 
 def _report(judged: Classification, labels: Tensor) -> dict[str, Any]:
-    result = agreement(judged.probabilities, labels)
     return {
         "n": len(labels),
-        "accuracy": result.overall,
-        "accuracy_per_class": result.per_class,
-        "confusion": result.confusion,
+        **agreement(judged.probabilities, labels),
         "expected_calibration_error": calibration_error(judged.probabilities, labels),
         "reliability": reliability(judged.probabilities, labels),
     }

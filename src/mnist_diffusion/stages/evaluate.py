@@ -24,6 +24,9 @@ from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.settings import Evaluate, Settings
 from mnist_diffusion.stages.outcome import Outcome
 
+ASKED = ("accuracy", "accuracy_per_class", "confusion", "calibration_error", "fd_per_class")
+"""What there is only where digits were asked for."""
+
 
 def run(settings: Settings, name: str) -> Outcome:
     """Judge the cell's images."""
@@ -65,6 +68,7 @@ def _judgement(images: NDArray[np.uint8], judged: JudgedSet, chosen: Evaluate) -
         "fd_floor": baseline["fd"]["mean"],
         "relative_fd_floor": baseline["relative_fd"]["mean"],
         "reference_sha256": described["reference_sha256"],
+        **_certainty(judged),
         **_agreement(judged),
         "second": {
             "autoencoder_sha256": described["second"]["autoencoder_sha256"],
@@ -82,20 +86,25 @@ def _judgement(images: NDArray[np.uint8], judged: JudgedSet, chosen: Evaluate) -
     }
 
 
-def _agreement(judged: JudgedSet) -> dict[str, Any]:
-    """Accuracy where digits were asked for; null, never 0, where none were."""
+def _certainty(judged: JudgedSet) -> dict[str, Any]:
+    """What the classifier sees, whatever was asked for."""
     probabilities, labels = judged.probabilities, judged.labels
-    result = agreement(probabilities, labels) if judged.asked else None
-    features, classes = judged.features, reference.load_classes()
     return {
-        "accuracy": result.overall if result else None,
-        "accuracy_per_class": result.per_class if result else None,
-        "confusion": result.confusion if result else None,
-        "calibration_error": calibration_error(probabilities, labels) if result else None,
-        "fd_per_class": frechet.per_class(features, labels, classes) if result else None,
         "confidence": float(probabilities.max(dim=1).values.double().mean()),
         "predicted_per_class": shares(probabilities),
         "extremes": extremes(probabilities, labels),
+    }
+
+
+def _agreement(judged: JudgedSet) -> dict[str, Any]:
+    """Accuracy where digits were asked for; null, never 0, where none were."""
+    if not judged.asked:
+        return dict.fromkeys(ASKED)
+    probabilities, labels = judged.probabilities, judged.labels
+    return {
+        **agreement(probabilities, labels),
+        "calibration_error": calibration_error(probabilities, labels),
+        "fd_per_class": frechet.per_class(judged.features, labels, reference.load_classes()),
     }
 
 
@@ -114,9 +123,9 @@ def _intervals(
     fewer = bootstrap.counts(len(real.features), chosen.resamples, chosen.seed)
     features, confidence = judged.features, judged.probabilities.amax(dim=1)
     return {
-        "relative_fd": frechet.relative_interval(features, real.statistics, counts, level),
-        "second_relative_fd": frechet.relative_interval(judged.second, second, counts, level),
+        "relative_fd": frechet.relative_fd(features, real.statistics).interval(counts, level),
+        "second_relative_fd": frechet.relative_fd(judged.second, second).interval(counts, level),
         **scores.likeness_intervals(features, real.features, fewer, level),
         "accuracy": bootstrap.proportion_interval(judged.right, level) if judged.asked else None,
-        "confidence": bootstrap.mean_interval(confidence, counts, level),
+        "confidence": bootstrap.Estimate.mean(confidence).interval(counts, level),
     }

@@ -62,8 +62,8 @@ def tested(digits: Digits, settings: Settings, device: torch.device) -> dict[str
     found = agreement(probabilities, labels)
     right = probabilities.argmax(dim=1) == labels
     return {
-        "accuracy": found.overall,
-        "accuracy_per_class": found.per_class,
+        "accuracy": found["accuracy"],
+        "accuracy_per_class": found["accuracy_per_class"],
         "interval": list(proportion_interval(right, settings.evaluate.level)),
     }
 
