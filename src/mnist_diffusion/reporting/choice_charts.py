@@ -102,7 +102,8 @@ def _forest(frame: pd.DataFrame, order: Sequence[str]) -> Any:
     legend = alt.Legend(title=None, columns=1, orient="top")  # more would not fit on a phone
     last = "slice(datum.label, lastindexof(datum.label, '|') + 1)"
     bold: Any = {"condition": {"test": "indexof(datum.label, '|vs ') > 0", "value": "bold"}}
-    axis = alt.Axis(labelExpr=last, labelFontWeight=bold | {"value": "normal"}, ticks=False)
+    weight = bold | {"value": "normal"}
+    axis = alt.Axis(labelExpr=last, labelFontWeight=weight, labelLimit=230, ticks=False)
     x = alt.X("difference:Q", title="points of relative FD (symlog)")
     x = x.scale(type="symlog", constant=1).axis(values=TICKS)
     base = alt.Chart(frame).encode(
