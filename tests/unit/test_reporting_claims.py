@@ -13,7 +13,7 @@ import pytest
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.provenance.schemas.cell_reports import FdCurveReport
-from mnist_diffusion.reporting.claim_list import CLAIMS
+from mnist_diffusion.reporting.claim_list import claims
 from mnist_diffusion.reporting.claims import Claim, Outcome, Verdict, versus
 from mnist_diffusion.reporting.reading import load_results
 from mnist_diffusion.reporting.sampling_claims import settled
@@ -88,7 +88,7 @@ def here(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def outcome(name: str) -> Outcome:
-    claim = next(claim for claim in CLAIMS if claim.name == name)
+    claim = next(claim for claim in claims() if claim.name == name)
     return claim.judge(load_results(SETTINGS)).outcome
 
 
@@ -321,7 +321,7 @@ def test_what_is_not_declared_is_not_testable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = fake_results.load(tmp_path, monkeypatch, fake_results.small_content())
-    found = {claim.name: claim.judge(results).outcome for claim in CLAIMS}
+    found = {claim.name: claim.judge(results).outcome for claim in claims()}
     for name in ("ddim", "too-slow", "importance-sampling", "p2-improves", "latent", "text"):
         assert found[name].verdict is Verdict.UNTESTED
         assert found[name].reason
@@ -330,11 +330,11 @@ def test_what_is_not_declared_is_not_testable(
 
 def test_every_figure_of_a_cell_names_a_cell_there_is(here: Path) -> None:
     results = load_results(SETTINGS)
-    judged = [claim.judge(results) for claim in CLAIMS]
+    judged = [claim.judge(results) for claim in claims()]
     cells = {datum.cell for one in judged for datum in one.outcome.data} - {None}
     assert cells <= set(results.cells)
     assert sum(one.outcome.verdict is not Verdict.UNTESTED for one in judged) > 12
-    assert len({claim.name for claim in CLAIMS}) == len(CLAIMS)
+    assert len({claim.name for claim in claims()}) == len(claims())
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ def test_a_claim_says_where_it_stands_and_how_it_is_tested() -> None:
     source = {"Forward diffusion", "Reverse process", "Training loop", "Sampling", "Exercises"}
     source |= {"Classifier-free guidance", "Practical guidance scale ranges"}
     source |= {"Connection to Stable Diffusion"}
-    for claim in CLAIMS:
+    for claim in claims():
         assert isinstance(claim, Claim)
         assert claim.section in source
         assert claim.text.endswith(".") and claim.test.endswith(".")

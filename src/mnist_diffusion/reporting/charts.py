@@ -41,22 +41,6 @@ PNG_FONT = "Liberation Sans"
 """Comes with the library, so that letters are the same everywhere."""
 DVC_VEGA_LITE = "5.21"
 """Of the major version that DVC's own templates are written in."""
-DVC_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<link rel="icon" href="data:,">
-<title>DVC plots</title>
-<!-- Made by mnist_diffusion.reporting.charts.dvc_page(); DVC's own page asks a network. -->
-<script>
-SCRIPT
-</script>
-</head>
-<body>
-{plot_divs}
-</body>
-</html>
-"""
 
 
 @dataclass(frozen=True)
@@ -137,7 +121,8 @@ def script() -> str:
 
 def dvc_page() -> str:
     """The page of `dvc plots show`, as .dvc/plots/offline.html has it: the library inside."""
-    return DVC_PAGE.replace("SCRIPT", _bundle("window.vegaEmbed = vegaEmbed;", DVC_VEGA_LITE))
+    page = (TEMPLATES / "dvc_plots.html").read_text(encoding="utf-8")
+    return page.replace("SCRIPT", _bundle("window.vegaEmbed = vegaEmbed;", DVC_VEGA_LITE))
 
 
 def _bundle(snippet: str, version: str | None = None) -> str:

@@ -102,11 +102,6 @@ def by_conditions(conditions: Mapping[str, bool], data: list[Datum], note: str =
     return Outcome(by_share(len(held), len(conditions)), reason, data)
 
 
-def untestable(why: str) -> Callable[[Results], Outcome]:
-    """The rule of a claim for which nothing is declared at any scale."""
-    return lambda results: Outcome(Verdict.UNTESTED, why)
-
-
 def by_sampler(results: Results, sampler: str, fewest: int, most: int) -> Cells:
     """The cells of a sampler in so many steps, by rising steps."""
     wanted = [

@@ -24,7 +24,7 @@ from mnist_diffusion.reporting import (
 from mnist_diffusion.reporting.charts import Chart
 from mnist_diffusion.reporting.claim_list import judged_claims
 from mnist_diffusion.reporting.claims import tally
-from mnist_diffusion.reporting.labels import TABLE_TITLES, signed_points
+from mnist_diffusion.reporting.labels import TABLE_TITLES, one_of, signed_points
 from mnist_diffusion.reporting.pictures import all_pictures
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.table_list import all_tables
@@ -47,7 +47,7 @@ def render(results: Results) -> dict[Path, bytes]:
         "charts": by_place,
         "facts": summary.facts(results),
         "findings": summary.findings(results),
-        "caveats": summary.caveats(results),
+        "counts": one_of(cell.metrics.n for cell in results.cells.values()),
         "seeds": summary.seeds(results),
         "titles": TABLE_TITLES,
         "gallery": gallery(results),

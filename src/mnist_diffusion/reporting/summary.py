@@ -13,7 +13,6 @@ from mnist_diffusion.reporting.labels import (
     count,
     drawing,
     machines,
-    one_of,
     percent,
     run_and_drawing,
 )
@@ -28,22 +27,6 @@ from mnist_diffusion.reporting.results import (
 )
 
 SOURCE_EPOCHS, SOURCE_STEPS = 10, 1000
-SAMPLING_NOTE = (
-    "The signal at the first step, √ᾱ, is how much of a digit the sampler takes to be in the noise "
-    "that it starts from; there is none. The bound holds the predicted x₀ within the range of "
-    "pixels: clip cuts it off, dynamic cuts it at that quantile of its size and shrinks it to fit. "
-    "Guided at which ratios of noise to signal; beyond them s is 1. Rescale takes back a share φ "
-    "of the contrast that guidance adds to x₀; others rescale the network's output."
-)
-METRICS_NOTE = (
-    "Precision and density ask whether drawn digits lie among real ones, recall and coverage "
-    "whether real ones have drawn ones near (k = 5). TSTR: a classifier trained on the samples, "
-    "tested on real digits. Distances are L2 of pixels in [0, 1]."
-)
-COMPARISONS_NOTE = (
-    "The same starting noise for image k, the same bootstrap draws for both; p corrected by Holm "
-    "within a table and metric. The interval is not corrected, the verdict is."
-)
 CLOCK = "Seconds are the wall clock of the whole stage; n/a where no timing of exactly these "
 
 
@@ -92,40 +75,10 @@ def facts(results: Results) -> list[Fact]:
     ]
 
 
-def caveats(results: Results) -> list[str]:
-    """What a reader must know before quoting a number."""
-    return [
-        f"{_trained(results)} Intervals are {100 * results.compared.level:g} %, by bootstrap over "
-        "images: they say how much of a number is the luck of drawing, nothing of the luck of "
-        "training. The best is picked from many cells, and so looks better than it is.",
-        "FD is the Fréchet distance between features of this repository's own classifier; relative "
-        "FD divides it by the trace of the real features' covariance. Neither is comparable with "
-        "an Inception FID.",
-        "Accuracy is how often that classifier sees the digit that was asked for. Digits are asked "
-        "for equally often, while 9.0 to 11.2 % of MNIST are of each class: a small disadvantage "
-        "of class cells in FD.",
-        f"n = {one_of(cell.metrics.n for cell in results.cells.values())} images a cell. What real "
-        "test digits score at the same n is a baseline, not a bound: FD is measured against the "
-        "training digits, which other writers wrote and the classifier was trained on.",
-    ]
-
-
 def seeds(results: Results) -> str:
     """How many training seeds there are, in a few words."""
     seeds = len({run.settings.seed for run in results.runs.values()})
     return "one training seed" if seeds == 1 else f"up to {seeds} training seeds"
-
-
-def _trained(results: Results) -> str:
-    """How many training seeds there are; those of the schedules are not those of all runs."""
-    seeds, choices = (
-        len({cell.run.settings.seed for cell in results.chosen(table)})
-        for table in ("schedules", "ablations")
-    )
-    if seeds == 1:
-        return "One training seed: how much of a difference between runs is luck was not measured."
-    single = "; the training choices have but one" if choices == 1 else ""
-    return f"{seeds} training seeds of the schedules, each with its own row{single}."
 
 
 def _range(real: Spread) -> str:

@@ -140,7 +140,6 @@ SPECS = [
         chosen=True,
         group="run_and_drawing",
         sort=["run_and_drawing"],
-        note=lambda results: summary.SAMPLING_NOTE,
     ),
     Spec(
         "per-class",
@@ -194,7 +193,6 @@ SPECS = [
             ]
         ),
         real=real_scores,
-        note=lambda results: summary.METRICS_NOTE,
     ),
     Spec(
         "comparisons",
@@ -202,7 +200,6 @@ SPECS = [
         "cell baseline table metric difference low high p_holm verdict n training_seeds",
         COMPARED,
         of="comparisons",
-        note=lambda results: summary.COMPARISONS_NOTE,
     ),
     Spec(
         "provenance",

@@ -135,7 +135,7 @@ def ratio_of_spreads(
     return float(one.std() / max(other.std(), tiny)), float(low), float(high)
 
 
-def importance(results: Results) -> Outcome:
+def importance_sampling(results: Results) -> Outcome:
     """Images to each FD that the plain run newly reached in the later half of its training."""
     cell, rival = changed(results, "timestep_sampling", "importance", ["uniform", "stratified"])
     mine, theirs = (results.fd_curves[one.run.name] for one in (cell, rival))
