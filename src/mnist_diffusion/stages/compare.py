@@ -1,6 +1,7 @@
 """compare: every cell of the report's tables against its baselines, image by image."""
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 from mnist_diffusion.evaluation.features import Extractors, JudgedSet, load_cell
@@ -96,32 +97,25 @@ def _rows(
     """Every comparison, p-values adjusted within a table and a metric."""
     every = [(table, pair) for table, found in chosen.items() for pair in found]
     tracked = track(every, total=len(every), description="compare", unit="pair")
-    differences = {(table, pair): paired.differences(pair) for table, pair in tracked}
-    for table in chosen:
-        for metric in COMPARED:
-            yield from _family(table, metric, differences, level)
-
-
-def _family(
-    table: str, metric: str, differences: dict[Any, Any], level: float
-) -> Iterator[dict[str, Any]]:
-    family = [
-        (pair, found[metric])
-        for (where, pair), found in differences.items()
-        if where == table and metric in found
-    ]
-    adjusted = holm([found.p for _, found in family])
-    for (pair, found), p in zip(family, adjusted, strict=True):
-        yield {
-            "table": table,
-            "baseline": pair.baseline,
-            "cell": pair.cell,
-            "metric": metric,
-            "difference": found.value,
-            "interval": list(found.interval),
-            "p": found.p,
-            "p_holm": p,
-            "verdict": verdict(found.value, p, level, METRICS[metric].lower_is_better),
-            "n": pair.n,
-            "training_seeds": 1,
-        }
+    differences = [(table, pair, paired.differences(pair)) for table, pair in tracked]
+    for table, metric in product(chosen, COMPARED):
+        family = [
+            (pair, found[metric])
+            for where, pair, found in differences
+            if where == table and metric in found
+        ]
+        adjusted = holm([found.p for _, found in family])
+        for (pair, found), p in zip(family, adjusted, strict=True):
+            yield {
+                "table": table,
+                "baseline": pair.baseline,
+                "cell": pair.cell,
+                "metric": metric,
+                "difference": found.value,
+                "interval": found.interval,
+                "p": found.p,
+                "p_holm": p,
+                "verdict": verdict(found.value, p, level, METRICS[metric].lower_is_better),
+                "n": pair.n,
+                "training_seeds": 1,
+            }
