@@ -7,6 +7,7 @@ import pytest
 import torch
 from tamperings import copy_of
 
+from mnist_diffusion.runtime import threads as runtime_threads
 from mnist_diffusion.tracking import store
 
 
@@ -16,6 +17,7 @@ def torch_as_it_was():
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     yield
+    runtime_threads._pool.cache_clear()  # or its threads may take the number that is set here
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
     torch.set_flush_denormal(False)
