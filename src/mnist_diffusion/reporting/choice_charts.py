@@ -104,7 +104,7 @@ def _forest(frame: pd.DataFrame, order: Sequence[str]) -> Any:
     bold: Any = {"condition": {"test": "indexof(datum.label, '|vs ') > 0", "value": "bold"}}
     weight = bold | {"value": "normal"}
     axis = alt.Axis(labelExpr=last, labelFontWeight=weight, labelLimit=230, ticks=False)
-    x = alt.X("difference:Q", title="points of relative FD (symlog)")
+    x = alt.X("difference:Q", title="points (symlog)")
     x = x.scale(type="symlog", constant=1).axis(values=TICKS)
     base = alt.Chart(frame).encode(
         y=alt.Y("row:N", title=None, axis=axis).scale(domain=list(order)),
