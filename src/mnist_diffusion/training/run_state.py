@@ -90,32 +90,21 @@ class Snapshots:
         self._names = [name for name, _ in network.named_parameters()]
         self._average = average
         self._due = {round(steps * k / count) for k in range(1, count + 1)}
-        self._kept: dict[int, dict[str, Tensor]] = {}
+        self.kept: dict[str, Tensor] = {}
+        """By step and parameter, such as "500.stem.weight"."""
 
     def take(self, step: int) -> None:
         """Keep the weights, if this is one of the steps."""
         if step in self._due:
             copies = (average.cpu() for average in self._average.copies())
-            self._kept[step] = dict(zip(self._names, copies, strict=True))
-
-    def state(self) -> dict[str, Tensor]:
-        """All that was kept, by step and name."""
-        kept = self._kept.items()
-        return {f"{step}.{name}": t for step, tensors in kept for name, t in tensors.items()}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from a `state`."""
-        self._kept = {}
-        for key, tensor in state.items():
-            step, _, name = key.partition(".")
-            self._kept.setdefault(int(step), {})[name] = tensor
+            self.kept |= _named(str(step), dict(zip(self._names, copies, strict=True)))
 
     def write(self, folder: Path) -> None:
         """Write snapshots/<step>.safetensors, each with all parameters of the network."""
         target = folder / SNAPSHOTS
         target.mkdir(parents=True, exist_ok=True)
-        for step, tensors in self._kept.items():
-            save_file(tensors, target / f"{step}.safetensors")
+        for step in {key.partition(".")[0] for key in self.kept}:
+            save_file(_within(step, self.kept), target / f"{step}.safetensors")
 
 
 @dataclass(frozen=True)
@@ -137,7 +126,7 @@ class RunState:
             **_named("average", self.average.state()),
             **_named("timesteps", self.timesteps.state()),
             **_named("history", details),
-            **_named("snapshots", self.snapshots.state()),
+            **_named("snapshots", self.snapshots.kept),
         }
         for name, state, parameter in self._slots():
             tensors |= _named(name, state.get(parameter, {}))
@@ -149,7 +138,7 @@ class RunState:
         self.average.restore(_within("average", tensors))
         self.timesteps.restore(_within("timesteps", tensors))
         self.history.restore(_within("history", tensors), facts["history"])
-        self.snapshots.restore(_within("snapshots", tensors))
+        self.snapshots.kept = _within("snapshots", tensors)
         for name, state, parameter in self._slots():
             values = _within(name, tensors)
             state[parameter] = {key: _laid_out_like(parameter, t) for key, t in values.items()}
