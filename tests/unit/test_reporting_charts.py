@@ -49,7 +49,7 @@ def test_only_equal_losses_share_a_chart(results: Results) -> None:
 
 
 def test_no_run_is_left_out_of_the_training_charts(results: Results) -> None:
-    broad, single = (training_charts.GROUPS[k](results) for k in ("schedules", "ablations"))
+    broad, single = training_charts.groups(results).values()
     assert {run.name for run in [*broad, *single]} == set(results.runs)
     assert [run.name for run in single] == ABLATIONS
     for draw in (training_charts.late_errors, training_charts.fd_curves):

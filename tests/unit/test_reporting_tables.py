@@ -6,6 +6,7 @@ import fake_results
 import pandas as pd
 import pytest
 
+from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.files import paths
 from mnist_diffusion.reporting.reading import load_results
 from mnist_diffusion.reporting.results import Results
@@ -13,6 +14,7 @@ from mnist_diffusion.reporting.table_list import all_tables
 from mnist_diffusion.reporting.tables import Column, Table
 
 SETTINGS = fake_results.small_settings()
+KEYS_OF = ("{}", "{}_percent", "{}_text")
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +166,9 @@ def test_a_row_has_a_value_per_column(results: Results) -> None:
         assert {len(row) for row in table.rows()} == {len(table.columns)}
         assert len(table.rows()) == len(table.frame)
         assert len(table.to_csv().splitlines()) == len(table.frame) + 1
+
+
+def test_every_metric_is_in_some_table(results: Results) -> None:
+    keys = {column.key for table in all_tables(results).values() for column in table.columns}
+    shown = {name for name in METRICS for key in KEYS_OF if key.format(name) in keys}
+    assert set(METRICS) - shown == {"second_fd"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -198,52 +197,20 @@ def _scored(cell: str, value: float, interval: Sequence[float]) -> dict[str, Any
     }
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One metric against s."""
-
-    name: str
-    caption: str
-    colour: str
-    title: str
-    log: bool = False
-
-
-PANELS = [
-    Panel(
-        "accuracy",
-        "How often the classifier sees the digit asked for. Grey: real test digits.",
-        BLUE,
-        "Accuracy",
-    ),
-    Panel(
-        "relative_fd",
-        "Lower is nearer to real digits. Grey: real test digits.",
-        ORANGE,
-        "Relative FD",
-        log=True,
-    ),
-    Panel(
-        "recall",
-        "The share of real digits that have a drawn one near: variety. Grey: real test digits.",
-        GREEN,
-        "Recall",
-    ),
-    Panel(
-        "tstr",
-        "A classifier trained on the samples, tested on real digits. Grey: trained on as many real "
-        "digits.",
-        PINK,
-        "TSTR accuracy",
-    ),
-]
+PANELS = {
+    "accuracy": ("Accuracy", BLUE, "How often the classifier sees the digit asked for."),
+    "relative_fd": ("Relative FD", ORANGE, "Lower is nearer to real digits."),
+    "recall": ("Recall", GREEN, "The share of real digits that have a drawn one near: variety."),
+    "tstr": ("TSTR accuracy", PINK, "A classifier trained on the samples, tested on real digits."),
+}
+"""Metrics against s: title, colour, caption."""
 
 
 def guidance_panels(results: Results) -> list[Chart]:
     """Accuracy, relative FD, recall and TSTR against the guidance scale, with intervals."""
     cells = sorted(results.chosen("guidance"), key=lambda cell: cell.settings.guidance)
-    found = {panel.name: _panel_rows(results, cells, panel.name) for panel in PANELS}
-    return [_panel(results, panel, found[panel.name]) for panel in PANELS if found[panel.name]]
+    found = {name: _panel_rows(results, cells, name) for name in PANELS}
+    return [_panel(results, name, rows) for name, rows in found.items() if rows]
 
 
 def _panel_rows(results: Results, cells: list[CellResult], name: str) -> list[dict[str, Any]]:
@@ -268,28 +235,29 @@ def _real(results: Results, name: str, n: int) -> Spread:
     return Spread(mean=value, low=value, high=value)
 
 
-def _panel(results: Results, panel: Panel, rows: list[dict[str, Any]]) -> Chart:
-    frame = tidy(rows)
+def _panel(results: Results, name: str, rows: list[dict[str, Any]]) -> Chart:
+    title, colour, caption = PANELS[name]
+    frame, log = tidy(rows), name == "relative_fd"
     x = alt.X("s:Q", title="guidance scale s").scale(type="symlog", constant=1)
     x = x.axis(values=sorted(frame["s"]), format="~g", labelOverlap=True)
-    y = alt.Y("value:Q", title=f"{panel.title}, %{' (log)' if panel.log else ''}")
-    real = _real(results, panel.name, results.cells[rows[0]["cell"]].metrics.n)
-    if panel.log:
+    y = alt.Y("value:Q", title=f"{title}, %{' (log)' if log else ''}")
+    real = _real(results, name, results.cells[rows[0]["cell"]].metrics.n)
+    if log:
         y = y.scale(log_scale()).axis(log_axis([100 * real.low, *frame["value_high"]]))
     else:
         y = y.scale(zero=False)
     base = alt.Chart(frame)
-    line = base.mark_line(color=panel.colour).encode(x=x, y=y)
-    dots = base.mark_point(color=panel.colour, size=80).encode(
+    line = base.mark_line(color=colour).encode(x=x, y=y)
+    dots = base.mark_point(color=colour, size=80).encode(
         x=x, y=y, href="link:N", tooltip=["cell:N", "s:Q", "value:Q", "interval:N"]
     )
     band = real_band(100 * real.mean, 100 * real.low, 100 * real.high, "real digits")
-    drawn = alt.layer(band, whiskers(base, x, "value", alt.value(panel.colour)), line, dots)
+    drawn = alt.layer(band, whiskers(base, x, "value", alt.value(colour)), line, dots)
     told = "; ".join(f"s = {row['s']:g}: {row['value']:.2f} %" for row in rows)
     return chart(
         drawn.properties(height=220),
-        f"guidance-{slug(panel.name)}",
-        panel.title,
-        panel.caption,
-        f"{panel.title} against the guidance scale. {told}.",
+        f"guidance-{slug(name)}",
+        title,
+        f"{caption} Grey: real digits.",
+        f"{title} against the guidance scale. {told}.",
     )

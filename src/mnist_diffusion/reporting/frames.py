@@ -118,15 +118,9 @@ def _tstr(results: Results, cell: CellResult) -> str:
 
 
 def text(name: str, value: float, interval: Sequence[float] | None = None) -> str:
-    """A score and its interval in its own unit."""
-    metric = METRICS[name]
-    form = "points" if metric.percent else "{:.3g}"
-    shown = [_shown(one, form) for one in (value, *(interval or ()))]
+    """A score and its interval, in per cent where METRICS says so."""
+    shown = [METRICS[name].shown(one) for one in (value, *(interval or ()))]
     return shown[0] if interval is None else f"{shown[0]} ({shown[1]} to {shown[2]})"
-
-
-def _shown(value: float, form: str) -> str:
-    return labels.points(value) if form == "points" else form.format(value)
 
 
 def _costs(cell: CellResult) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -186,7 +186,8 @@ def guidance_strip(results: Results) -> Picture | None:
         "Read down a column to see what guidance does to one image."
     )
     title = "The same noise under rising guidance"
-    return _strip("guidance-strip", title, caption, cells, _scale, zoom=3)
+    rows = [f"s = {cell.settings.guidance:g}" for cell in cells]
+    return _strip("guidance-strip", title, caption, cells, rows, zoom=3)
 
 
 def sampler_strip(results: Results) -> Picture | None:
@@ -197,15 +198,8 @@ def sampler_strip(results: Results) -> Picture | None:
         "noise along the way end elsewhere."
     )
     title = "The same noise under other samplers"
-    return _strip("sampler-strip", title, caption, cells, _sampler, zoom=2)
-
-
-def _scale(cell: CellResult) -> str:
-    return f"s = {cell.settings.guidance:g}"
-
-
-def _sampler(cell: CellResult) -> str:
-    return f"{SAMPLERS[cell.settings.sampler]}, {cell.settings.steps}"
+    rows = [f"{SAMPLERS[c.settings.sampler]}, {c.settings.steps}" for c in cells]
+    return _strip("sampler-strip", title, caption, cells, rows, zoom=2)
 
 
 def extremes(results: Results) -> Picture:
@@ -230,14 +224,13 @@ def _strip(
     title: str,
     caption: str,
     cells: Sequence[CellResult],
-    word: Callable[[CellResult], str],
+    rows: Sequence[str],
     zoom: int,
 ) -> Picture | None:
     """None where the cells are too few to fill a row, or there is but one."""
     if len(cells) < 2 or not (places := _first_of_each_digit(cells)):
         return None
     tiles = np.stack([np.asarray(cell.images[places]) for cell in cells])
-    rows = [word(cell) for cell in cells]
     alt = f"Rows of the same digits: {'; '.join(rows)}."
     return still(name, title, caption, alt, titled(sheet(tiles, zoom), [], rows))
 

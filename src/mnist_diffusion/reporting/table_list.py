@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mnist_diffusion.evaluation.metrics import LIKENESS, METRICS
+from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.reporting import summary
 from mnist_diffusion.reporting.frames import (
     CELL_COLUMNS,
@@ -23,8 +23,11 @@ from mnist_diffusion.reporting.tables import Column, Spec, Table
 TITLES = {name: metric.title for name, metric in METRICS.items()}
 UNITS = {name: f"{title}{', %' if METRICS[name].percent else ''}" for name, title in TITLES.items()}
 KEYS = {name: f"{name}_percent" if metric.percent else name for name, metric in METRICS.items()}
-WITH_INTERVALS = ["second_relative_fd", *LIKENESS]
-PLAIN = ["share_closer", "median_distance", "saturated", "mass", "calibration_error"]
+ELSEWHERE = {"fd", "relative_fd", "accuracy", "confidence", "second_fd"}
+"""What other tables show, itself or relative; the table of metrics has all others."""
+OTHERS = {name: metric for name, metric in METRICS.items() if name not in ELSEWHERE}
+WITH_INTERVALS = [n for n, metric in OTHERS.items() if metric.compared or metric.kind == "likeness"]
+PLAIN = [name for name in OTHERS if name not in WITH_INTERVALS]
 COLUMNS = {
     column.key: column
     for column in (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import altair as alt
@@ -32,23 +31,13 @@ INCOMPARABLE = (
 )
 
 
-def single_runs(results: Results) -> list[RunResult]:
-    """The runs of the training choices, in the order declared."""
-    return list({cell.run.name: cell.run for cell in results.chosen("ablations")}.values())
-
-
-def broad_runs(results: Results) -> list[RunResult]:
-    """All other runs, and those that another comparison has too."""
+def groups(results: Results) -> dict[str, list[RunResult]]:
+    """The runs of the training choices; and all others, with those that other tables have too."""
+    single = {cell.run.name: cell.run for cell in results.chosen("ablations")}
     tables = (table for table in TABLE_TITLES if table != "ablations")
     elsewhere = {cell.run.name for table in tables for cell in results.chosen(table)}
-    only_there = {run.name for run in single_runs(results)} - elsewhere
-    return [run for run in results.runs.values() if run.name not in only_there]
-
-
-GROUPS: dict[str, Callable[[Results], list[RunResult]]] = {
-    "schedules": broad_runs,
-    "ablations": single_runs,
-}
+    broad = [r for name, r in results.runs.items() if name not in single or name in elsewhere]
+    return {"schedules": broad, "ablations": list(single.values())}
 
 
 def levels(results: Results) -> list[Chart]:
@@ -122,7 +111,7 @@ def _history(run: RunResult) -> pd.DataFrame:
 
 def late_errors(results: Results) -> list[Chart]:
     """Where along the noise levels each run errs at the end of its training, in one measure."""
-    return [_late_errors(table, choose(results)) for table, choose in GROUPS.items()]
+    return [_late_errors(table, runs) for table, runs in groups(results).items()]
 
 
 def _late_errors(table: str, runs: list[RunResult]) -> Chart:
@@ -154,7 +143,7 @@ def _late_rows(run: RunResult) -> list[dict[str, Any]]:
 
 def fd_curves(results: Results) -> list[Chart]:
     """Relative FD along training, against images or seconds: the schedules', the choices' runs."""
-    return [_fd_curve(results, table, choose(results)) for table, choose in GROUPS.items()]
+    return [_fd_curve(results, table, runs) for table, runs in groups(results).items()]
 
 
 def _fd_curve(results: Results, table: str, runs: list[RunResult]) -> Chart:
