@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from clones import REPOSITORY, Clone
+from clones import Clone
+from smoke_scale import smoke_text
 
 pytestmark = [pytest.mark.faults, pytest.mark.quick]
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -71,8 +72,7 @@ def project(tmp_path_factory, raw_mnist: Path, command) -> Clone:
     (folder / "data/raw").mkdir(parents=True)
     for path in raw_mnist.glob("*-ubyte"):
         (folder / "data/raw" / path.name).symlink_to(path)
-    text = (REPOSITORY / "scales/smoke.yaml").read_text()
-    (folder / "params.yaml").write_text(text)
+    (folder / "params.yaml").write_text(smoke_text())
     assert command(folder, "code").code == command(folder, "prepare").code == 0
     return Clone(folder)
 

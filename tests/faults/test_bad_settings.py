@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from clones import REPOSITORY, Clone
+from clones import Clone
+from smoke_scale import smoke_text
 
 pytestmark = pytest.mark.faults
-SMOKE = (REPOSITORY / "scales/smoke.yaml").read_text()
-CELL = "  cosine-class-g2:          {run: cosine-class, sampler: dpm-solver-2, steps: 5, "
+SMOKE = smoke_text()
+CELL = "  cosine-class-g2: {<<: *cell, run: cosine-class, "
 RUN = next(line for line in SMOKE.splitlines() if line.startswith("  cosine-class: "))
 Change = tuple[str, str, str]
 """What stands once in the file, what stands there instead, and what the refusal must say."""
@@ -19,7 +20,7 @@ CHANGES: dict[str, Change] = {
     "unknown section": ("\nsample:", "\nsamples:", "did you mean 'sample'"),
     "typo in a cell": ("guidance: 0.0}\n  source", "guidence: 0.0}\n  source", "'guidance'"),
     "typo in a word": ("sampler: ddim", "sampler: dimm", "did you mean 'ddim'"),
-    "a run that is not there": ("{run: source-uncond", "{run: sauce-uncond", "'source-uncond'"),
+    "a run that is not there": ("run: source-uncond", "run: sauce-uncond", "'source-uncond'"),
     "a word for a number": ("steps: 30", "steps: many", "recipes.fast.steps"),
     "a number in quotes": ("count: 60", "count: '60'", "sample.count"),
     "a fraction for a count": ("count: 60", "count: 60.0", "sample.count"),
@@ -36,12 +37,12 @@ CHANGES: dict[str, Change] = {
     "no parts": ("parts: 2  ", "parts: 0  ", "train.recipes.fast.parts"),
     "unequal parts": ("parts: 2  ", "parts: 3  ", "train.recipes.fast.parts"),
     "a device of fancy": ("device: auto", "device: tpu", "compute.device"),
-    "guidance NaN": (f"{CELL}eta: 0.0, guidance: 2.0", f"{CELL}eta: 0.0, guidance: .nan", "2.guid"),
-    "guidance below 0": (f"{CELL}eta: 0.0, guidance: 2.0", f"{CELL}eta: 0.0, guidance: -2.0", "gu"),
-    "guidance infinite": (f"{CELL}eta: 0.0, guidance: 2.0", f"{CELL}eta: 0.0, guidance: .inf", ""),
+    "guidance NaN": (f"{CELL}guidance: 2.0", f"{CELL}guidance: .nan", "2.guid"),
+    "guidance below 0": (f"{CELL}guidance: 2.0", f"{CELL}guidance: -2.0", "gu"),
+    "guidance infinite": (f"{CELL}guidance: 2.0", f"{CELL}guidance: .inf", ""),
     "guidance beyond all": (
-        f"{CELL}eta: 0.0, guidance: 2.0",
-        f"{CELL}eta: 0.0, guidance: 1.0e+300",
+        f"{CELL}guidance: 2.0",
+        f"{CELL}guidance: 1.0e+300",
         "",
     ),
     "an interval upside down": ("interval: [0.2, 2.0]", "interval: [2.0, 0.2]", "interval"),

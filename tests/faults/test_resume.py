@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from smoke_scale import smoke_params
 
 from mnist_diffusion.provenance.digests import content_digest
 
@@ -134,8 +135,7 @@ class Workshop:
 
 def write_params(folder: Path, **changes: Any) -> None:
     """The smoke scale, smaller still; `changes` are keys of its only runs."""
-    yaml = YAML()
-    params = yaml.load(HERE.parents[1] / "scales/smoke.yaml")
+    params = smoke_params()
     params["compute"]["device"] = "cpu"
     params["prepare"].update(train=80, validation=20, test=30)
     params["train"].update(timesteps=22, log_every=4)
@@ -145,14 +145,14 @@ def write_params(folder: Path, **changes: Any) -> None:
     params["runs"] = {name: {**params["runs"][run], **changes} for name, run in runs.items()}
     params["sample"].update(count=11, micro_batch=4, trajectory_images=6)
     params["cells"] = {"drawn": {**params["cells"]["cosine-class-ddpm10"], "run": "fast"}}
-    tables = ("schedules", "samplers", "guidance", "ablations", "choices")
-    params["report"] = {"headline": "drawn", **{table: ["drawn"] for table in tables}}
-    params["compare"]["baselines"] = {table: ["drawn"] for table in tables}
+    table = {"cells": ["drawn"], "baselines": ["drawn"]}
+    params["tables"] = {name: dict(table) for name in params["tables"]}
+    params["report"]["headline"] = "drawn"
     params["tstr"]["cells"] = ["drawn"]
     params["fd_curve"]["count"] = 11
     params["reference"]["counts"] = [11]
     params["calibration"].update(counts=[10, 11], count=10)
-    yaml.dump(params, folder / "params.yaml")
+    YAML().dump(params, folder / "params.yaml")
 
 
 def digests(folder: Path) -> dict[str, str]:

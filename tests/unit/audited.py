@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ruamel.yaml import YAML
+from smoke_scale import smoke_params
 
 REPOSITORY = Path(__file__).parents[2]
 CELLS = ("linear-uncond", "cosine-class", "cosine-class-g2")
@@ -49,8 +50,7 @@ def commit(folder: Path, message: str) -> str:
 
 def _write_params(path: Path) -> None:
     """The smoke scale, smaller still."""
-    yaml = YAML()
-    params = yaml.load(REPOSITORY / "scales/smoke.yaml")
+    params = smoke_params()
     params["prepare"].update(train=400, validation=100, test=100)
     params["reference"].update(counts=[COUNT], repeats=2)
     params["train"]["recipes"]["fast"]["steps"] = 3
@@ -58,14 +58,14 @@ def _write_params(path: Path) -> None:
     params["sample"].update(count=COUNT, micro_batch=8, trajectory_images=3)
     for section, kept in (("runs", RUNS), ("cells", CELLS)):
         params[section] = {name: params[section][name] for name in kept}
-    tables = ("schedules", "samplers", "guidance", "ablations", "choices")
-    params["report"] = {"headline": CELLS[-1]} | {table: list(CELLS[1:]) for table in tables}
-    params["compare"]["baselines"] = {table: [CELLS[1]] for table in tables}
+    table = {"cells": list(CELLS[1:]), "baselines": [CELLS[1]]}
+    params["tables"] = dict.fromkeys(params["tables"], table)
+    params["report"]["headline"] = CELLS[-1]
     params["evaluate"]["resamples"] = 20
     params["fd_curve"].update(count=COUNT, steps=2)
     params["tstr"].update(cells=[CELLS[1]], epochs=1)
     params["calibration"].update(counts=[COUNT // 2, COUNT], count=COUNT, repeats=2)
-    yaml.dump(params, path)
+    YAML().dump(json.loads(json.dumps(params)), path)
 
 
 def _run(folder: Path, *command: str) -> str:

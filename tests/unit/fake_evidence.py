@@ -106,12 +106,13 @@ def fd_curve(name: str, pace: float = 1.0) -> dict[str, Any]:
 
 def _compared(root: Path, settings: Settings) -> list[dict[str, Any]]:
     rows = []
-    for table, (baseline, *_) in settings.compare.baselines:
-        for cell in getattr(settings.report, table):
+    for name, table in settings.tables:
+        baseline = table.baselines[0]
+        for cell in table.cells:
             for metric in ("relative_fd", "second_relative_fd", "accuracy"):
                 values = [_value(root, c, metric) for c in (cell, baseline)]
                 if cell != baseline and None not in values:
-                    rows.append(_comparison(table, baseline, cell, metric, values[0] - values[1]))
+                    rows.append(_comparison(name, baseline, cell, metric, values[0] - values[1]))
     return rows
 
 

@@ -58,22 +58,26 @@ def small_content(count: int = 60) -> dict[str, Any]:
     content["cells"] = {name: content["cells"][name] for name in CELLS}
     drawn = {cell["run"] for cell in content["cells"].values()}
     content["runs"] = {name: run for name, run in content["runs"].items() if name in drawn}
-    content["report"] = {
-        "headline": "cosine-class-v-g2",
-        "schedules": ["linear-uncond", "source-uncond", "linear-class", "cosine-class-v"],
-        "samplers": ["cosine-class-v", "cosine-class-v-ddim10"],
-        "guidance": ["cosine-class-v", "cosine-class-v-g2"],
-        "ablations": ["cosine-class-v", "cosine-class-zero-snr"],
-        "choices": ["cosine-class-v-dpm10", "cosine-class-v-dpm10-leading"],
-    }
+    content["report"] = {"headline": "cosine-class-v-g2"}
+    content["tables"] = tables(
+        schedules=["linear-uncond", "source-uncond", "linear-class", "cosine-class-v"],
+        samplers=["cosine-class-v", "cosine-class-v-ddim10"],
+        guidance=["cosine-class-v", "cosine-class-v-g2"],
+        ablations=["cosine-class-v", "cosine-class-zero-snr"],
+        choices=["cosine-class-v-dpm10", "cosine-class-v-dpm10-leading"],
+    )
     content["tstr"]["cells"] = ["cosine-class-v", "cosine-class-v-g2"]
     return fitted(content)
 
 
+def tables(**cells: list[str]) -> dict[str, Any]:
+    """Tables of these cells, compared with the first of each."""
+    return {name: {"cells": own, "baselines": own[:1]} for name, own in cells.items()}
+
+
 def fitted(content: dict[str, Any]) -> dict[str, Any]:
     """The same, compared with the first cell of each table, whatever the tables have become."""
-    tables = {name: own for name, own in content["report"].items() if name != "headline"}
-    content["compare"]["baselines"] = {name: own[:1] for name, own in tables.items()}
+    content["tables"] = tables(**{k: table["cells"] for k, table in content["tables"].items()})
     trained = [name for name in content["tstr"]["cells"] if name in content["cells"]]
     asked = [name for name, cell in content["cells"].items() if cell["guidance"] > 0]
     content["tstr"]["cells"] = trained or asked[:1]

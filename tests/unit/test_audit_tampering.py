@@ -186,7 +186,8 @@ def test_what_was_taken_out_of_the_lock_is_not_verified(published_copy, address,
 def test_a_cell_that_is_not_declared_any_more_is_told_with_prune(published_copy):
     def change(params):
         del params["cells"][CELL]
-        params["report"] |= {key: [RUN] for key in params["report"]} | {"headline": RUN}
+        params["tables"] = {k: {"cells": [RUN], "baselines": [RUN]} for k in params["tables"]}
+        params["report"]["headline"] = RUN
 
     edit_yaml(published_copy / "params.yaml", change)
     told = found(Severity.UNVERIFIED)[1]

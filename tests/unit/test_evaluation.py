@@ -96,7 +96,7 @@ class Echo(nn.Module):
 def test_judging_keeps_order_and_count_at_one_shape(count: int) -> None:
     images = torch.randn(count, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     network = Echo()
-    features, probabilities = classify(network, images, torch.device("cpu"))
+    judged = classify(network, images, torch.device("cpu"))
     assert network.shape[0] == 500
-    assert torch.equal(features, images.flatten(1)[:, :128])
-    torch.testing.assert_close(probabilities, images.flatten(1)[:, 100:110].softmax(dim=1))
+    assert torch.equal(judged.features, images.flatten(1)[:, :128])
+    torch.testing.assert_close(judged.probabilities, images.flatten(1)[:, 100:110].softmax(dim=1))

@@ -41,7 +41,7 @@ def content() -> dict[str, Any]:
     small["cells"] = {name: whole["cells"][name] for name in names}
     drawn = [cell["run"] for cell in small["cells"].values()]
     small["runs"] = {name: run for name, run in whole["runs"].items() if name in drawn}
-    small["report"] |= {"ablations": ABLATIONS, "choices": CHOICES}
+    small["tables"] |= fake_results.tables(ablations=ABLATIONS, choices=CHOICES)
     return small
 
 
@@ -91,7 +91,8 @@ def test_a_run_that_differs_in_more_is_not_passed_off_as_one_choice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = fake_results.small_content()
-    small["report"]["ablations"] = ["linear-class", "cosine-class-v", "cosine-class-v-ddim10"]
+    names = ["linear-class", "cosine-class-v", "cosine-class-v-ddim10"]
+    small["tables"]["ablations"]["cells"] = names
     table = all_tables(fake_results.load(tmp_path, monkeypatch, small))["ablations"]
     assert column(table, "changed")[:2] == ["–", "schedule and loss"]
     assert "bold" in table.caption and "where drawn alike" in table.caption

@@ -164,8 +164,8 @@ def test_a_pipeline_without_labels_has_a_report_too(
     content = fake_results.small_content()
     kept = ("linear-uncond", "linear-class")  # the latter trains a classifier
     content["cells"] = {name: content["cells"][name] for name in kept}
-    tables = {table: ["linear-uncond"] for table in TABLE_TITLES}
-    content["report"] = {"headline": "linear-uncond", **tables}
+    content["tables"] = fake_results.tables(**{name: ["linear-uncond"] for name in TABLE_TITLES})
+    content["report"] = {"headline": "linear-uncond"}
     results = fake_results.load(tmp_path, monkeypatch, content)
     assert "Real-vs-real baseline" in render(results)[PAGE].decode()
 
@@ -199,6 +199,6 @@ def test_cells_of_no_comparison_have_a_shelf_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = fake_results.small_content()
-    content["report"]["choices"] = ["cosine-class-v-dpm10"]
+    content["tables"]["choices"]["cells"] = ["cosine-class-v-dpm10"]
     shelves = gallery(fake_results.load(tmp_path, monkeypatch, content))
     assert shelves["Others"] == ["cosine-class-v-dpm10-leading"]

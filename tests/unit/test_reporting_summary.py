@@ -26,7 +26,7 @@ def guided_content() -> dict[str, Any]:
     content = fake_results.small_content()
     linear = content["cells"]["linear-class"]
     content["cells"]["linear-class-g2"] = {**linear, "guidance": 2.0}
-    content["report"]["schedules"] += ["linear-class-g2", "cosine-class-v-g2"]
+    content["tables"]["schedules"]["cells"] += ["linear-class-g2", "cosine-class-v-g2"]
     return content
 
 
@@ -58,7 +58,7 @@ def test_training_seeds_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     content["runs"]["linear-class-s1"] = {**content["runs"]["linear-class"], "seed": 1}
     seeded = {**content["cells"]["linear-class"], "run": "linear-class-s1"}
     content["cells"]["linear-class-s1"] = seeded
-    content["report"]["schedules"].append("linear-class-s1")
+    content["tables"]["schedules"]["cells"].append("linear-class-s1")
     results = fake_results.load(tmp_path, monkeypatch, content)
     assert summary.seeds(results) == "up to 2 training seeds"
 
@@ -109,7 +109,7 @@ def test_lesser_choices_are_compared_only_where_all_else_is_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = fake_results.small_content()
-    content["report"]["choices"] += ["cosine-class-v-ddim10", "cosine-class-v-g2"]
+    content["tables"]["choices"]["cells"] += ["cosine-class-v-ddim10", "cosine-class-v-g2"]
     (text,) = about(fake_results.load(tmp_path, monkeypatch, content), "choices")
     assert text.startswith("Sampling choices, cosine-class-v, 10 steps of DPM-Solver++(2M), ")
     assert "ddim" not in text

@@ -50,10 +50,10 @@ def test_cost_comes_from_the_sidecars_and_may_lack(results: Results) -> None:
 
 
 def test_each_table_holds_exactly_its_declared_cells(results: Results) -> None:
-    report = SETTINGS.report
-    assert sorted(all_tables(results)["schedules"].frame["cell"]) == sorted(report.schedules)
-    assert sorted(all_tables(results)["samplers"].frame["cell"]) == sorted(report.samplers)
-    assert list(all_tables(results)["guidance"].frame["cell"]) == report.guidance
+    tables = SETTINGS.tables
+    assert sorted(all_tables(results)["schedules"].frame["cell"]) == sorted(tables.schedules.cells)
+    assert sorted(all_tables(results)["samplers"].frame["cell"]) == sorted(tables.samplers.cells)
+    assert list(all_tables(results)["guidance"].frame["cell"]) == tables.guidance.cells
     assert list(all_tables(results)["cells"].frame["cell"]) == list(SETTINGS.cells)
     assert all_tables(results)["provenance"].anchors() == list(SETTINGS.cells)
 
@@ -67,7 +67,7 @@ def guided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
     content = fake_results.small_content()
     linear = content["cells"]["linear-class"]
     content["cells"]["linear-class-g2"] = {**linear, "guidance": 2.0}
-    content["report"]["schedules"] = [*GUIDED, "linear-class-g2"]
+    content["tables"]["schedules"]["cells"] = [*GUIDED, "linear-class-g2"]
     return all_tables(fake_results.load(tmp_path, monkeypatch, content))["schedules"]
 
 
@@ -97,7 +97,7 @@ def test_schedules_say_how_they_were_drawn_where_they_differ(
 ) -> None:
     assert "sampler" not in [column.title for column in guided.columns]
     content = fake_results.small_content()
-    content["report"]["schedules"] = ["cosine-class-v", "cosine-class-v-ddim10"]
+    content["tables"]["schedules"]["cells"] = ["cosine-class-v", "cosine-class-v-ddim10"]
     mixed = all_tables(fake_results.load(tmp_path, monkeypatch, content))["schedules"]
     assert shown(mixed, "cosine-class-v-ddim10", "sampler") == "DDIM"
     assert shown(mixed, "cosine-class-v-ddim10", "steps") == "10"
@@ -124,7 +124,7 @@ def test_training_seeds_get_a_column(tmp_path: Path, monkeypatch: pytest.MonkeyP
     content["runs"]["linear-class-s1"] = {**content["runs"]["linear-class"], "seed": 1}
     seeded = {**content["cells"]["linear-class"], "run": "linear-class-s1"}
     content["cells"]["linear-class-s1"] = seeded
-    content["report"]["schedules"].append("linear-class-s1")
+    content["tables"]["schedules"]["cells"].append("linear-class-s1")
     table = all_tables(fake_results.load(tmp_path, monkeypatch, content))["schedules"]
     assert "training seed" in [column.title for column in table.columns]
 

@@ -121,7 +121,7 @@ def test_a_cell_that_was_taken_out_leaves_no_ghost(published):
     results.complete_mlflow()
     content = fake_results.small_content()
     content["cells"] = {name: cell for name, cell in content["cells"].items() if name != CELL}
-    content["report"]["schedules"].remove(CELL)
+    content["tables"]["schedules"]["cells"].remove(CELL)
     YAML(typ="safe").dump(fake_results.fitted(content), published / "params.yaml")
     assert results.complete_mlflow() == Counts(already=1)
     latest = {name: only(name)[1].data.tags["latest"] for name in store.EXPERIMENTS}

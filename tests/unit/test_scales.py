@@ -1,19 +1,27 @@
 """Scales: each is valid and complete, and putting one into params.yaml loses nothing."""
 
+import json
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dvc.utils.serialize import loads_yaml
 
-from mnist_diffusion.files.yamlfile import read_yaml
+from mnist_diffusion.files.yamlfile import parse_yaml, read_yaml
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import load_settings, parse_settings
-from mnist_diffusion.settings.scales import apply_scale, overlaid, scale_names
+from mnist_diffusion.settings.scales import ENTRIES, apply_scale, scale_names, scaled
 
 REPOSITORY = Path(__file__).parents[2]
 SCALES = sorted((REPOSITORY / "scales").glob("*.yaml"))
+NAMES = [path.stem for path in SCALES]
+BASE = (REPOSITORY / "params.yaml").read_text()
 PARAMS = Path("params.yaml")
+NOTHING = object()
 
 
 @pytest.fixture
@@ -24,13 +32,13 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     _git("init", "--quiet")
     _git("add", ".")
-    author = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
-    _git(*author, "commit", "--quiet", "-m", "t")
+    _git("commit", "--quiet", "-m", "t")
     return tmp_path
 
 
 def _git(*arguments: str) -> None:
-    subprocess.run(["git", *arguments], check=True)
+    author = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *author, *arguments], check=True)
 
 
 def _refusal(name: str, force: bool = False) -> str:
@@ -43,40 +51,136 @@ def _refusal(name: str, force: bool = False) -> str:
     return str(refusal.value)
 
 
-@pytest.mark.parametrize("path", SCALES, ids=lambda path: path.stem)
-def test_a_scale_is_valid(path: Path) -> None:
+def _merged(name: str) -> dict[str, Any]:
+    scale = Path(f"scales/{name}.yaml")
+    return parse_yaml(scaled(BASE, (REPOSITORY / scale).read_text(), str(scale)), str(scale))
+
+
+def _leaves(section: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if not isinstance(section, dict):
+        yield path, section
+        return
+    for key, value in section.items():
+        yield from _leaves(value, *path, key)
+
+
+def _at(section: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        section = section.get(key, NOTHING) if isinstance(section, dict) else NOTHING
+    return section
+
+
+def _differences(name: str) -> list[tuple[tuple[str, ...], Any]]:
+    content = read_yaml(REPOSITORY / f"scales/{name}.yaml")
+    return list(_leaves({key: value for key, value in content.items() if key != "keep"}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_scale_is_valid(name: str) -> None:
     """Schema and scales cannot drift apart."""
-    merged = {**read_yaml(REPOSITORY / "params.yaml"), **read_yaml(path)}
-    assert parse_settings(merged, str(path)).scale == path.stem
+    assert parse_settings(_merged(name), name).scale == name
 
 
-def test_scales_replace_the_same_sections() -> None:
-    """Or going from one straight to another would leave a section of the first behind."""
-    assert len(SCALES) > 1
-    assert len({frozenset(read_yaml(path)) for path in SCALES}) == 1
+@pytest.mark.parametrize("name", NAMES)
+def test_a_scale_says_only_what_differs(name: str) -> None:
+    """What it repeated would stay behind when params.yaml moves on."""
+    base = read_yaml(REPOSITORY / "params.yaml")
+    for path, value in _differences(name):
+        start = base
+        if path[0] in ENTRIES and path[1] not in base[path[0]]:
+            start = {path[0]: {path[1]: base["defaults"][ENTRIES[path[0]]]}}
+        assert _at(start, path) != value, path
+        assert value is not None or _at(base, path) is not NOTHING, path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_scale_says_holds_and_all_else_stays(name: str) -> None:
+    base, merged = read_yaml(REPOSITORY / "params.yaml"), _merged(name)
+    differences = dict(_differences(name))
+    for path, value in differences.items():
+        assert _at(merged, path) == (NOTHING if value is None else value), path
+    kept = read_yaml(REPOSITORY / f"scales/{name}.yaml").get("keep", {})
+    for section, names in kept.items():
+        assert set(merged[section]) == {*names, *(p[1] for p in differences if p[0] == section)}
+    for path, value in _leaves(merged):
+        inherited = path[0] in ENTRIES and ("defaults", ENTRIES[path[0]], path[-1]) in differences
+        if path not in differences and not inherited:
+            default = ("defaults", ENTRIES.get(path[0], ""), path[-1])
+            assert value == (
+                _at(base, path) if _at(base, path) is not NOTHING else _at(base, default)
+            )
+
+
+def test_dvc_reads_what_is_read_here() -> None:
+    """Anchors and all, by its own parser, and for its updates by `dvc exp run -S`."""
+    for text in (BASE, *(scaled(BASE, path.read_text(), path.stem) for path in SCALES)):
+        here = parse_yaml(text, "params.yaml")
+        assert loads_yaml(text) == here
+        assert json.loads(json.dumps(loads_yaml(text, typ="rt"))) == here
+
+
+def test_an_entry_changes_what_it_starts_from() -> None:
+    """No anchor is written out: one choice changed at a time can be seen."""
+    entries = re.findall(r"^  [a-z0-9-]+: +\{(.*)\}$", BASE, re.MULTILINE)
+    defaults = read_yaml(REPOSITORY / "params.yaml")["defaults"]
+    assert len(entries) > 50
+    for entry in entries:
+        start, *changed = entry.split(", ")
+        if start.startswith("<<: *"):
+            told = {**defaults[start.removeprefix("<<: *")]}
+            for pair in changed:
+                key, _, value = pair.partition(": ")
+                assert str(told.get(key)) != value, entry
 
 
 def test_smoke_covers_every_sampler_and_guidance() -> None:
-    cells = read_yaml(REPOSITORY / "scales/smoke.yaml")["cells"].values()
+    cells = _merged("smoke")["cells"].values()
     assert {cell["sampler"] for cell in cells} == {"ddpm", "ddim", "dpm-solver-2"}
     assert any(cell["guidance"] > 1 for cell in cells)
 
 
-@pytest.mark.parametrize("name", [path.stem for path in SCALES])
-def test_apply_replaces_whole_sections(checkout: Path, name: str) -> None:
-    wanted = {**read_yaml(PARAMS), **read_yaml(Path(f"scales/{name}.yaml"))}
+@pytest.mark.parametrize("name", NAMES)
+def test_apply_writes_it_and_nothing_else(checkout: Path, name: str) -> None:
     apply_scale(name, force=False)
-    assert read_yaml(PARAMS) == wanted
+    assert read_yaml(PARAMS) == _merged(name)
     assert load_settings(PARAMS).scale == name
     assert sorted(path.name for path in checkout.iterdir()) == [".git", "params.yaml", "scales"]
 
 
 def test_layout_and_comments_are_kept() -> None:
-    base = "# base\n\nkept:   {a: 1}  # why\n\n# old reason\nold:\n  # inner\n  b: 2\n\nlast: 3\n"
-    scale = "# scale\n\n# new reason\nold:\n  b:   4  # new\n"
-    assert overlaid(base, scale) == (
-        "# scale\n\nkept:   {a: 1}  # why\n\n# new reason\nold:\n  b:   4  # new\n\nlast: 3\n"
-    )
+    scale = "# scale\n\nscale: tiny\nprepare: {train: 100}\n"
+    before, after = BASE.splitlines(), scaled(BASE, scale, "tiny").splitlines()
+    assert after[:3] == ["# scale", "", "scale: tiny"]
+    header = before.index("scale: laptop")
+    changed = [pair for pair in zip(before[header:], after[2:], strict=True) if pair[0] != pair[1]]
+    assert changed == [("scale: laptop", "scale: tiny"), ("  train: 55000", "  train: 100")]
+
+
+def test_entries_are_added_changed_and_taken_out() -> None:
+    scale = """
+scale: tiny
+keep: {cells: [cosine-class-v-g1p5]}
+defaults: {cell: {steps: 7}}
+runs: {quick: {seed: 3}}
+cells: {quick: {run: quick}, cosine-class-v-ddpm1000: {steps: 9, count: null}}
+tables: {TABLES}
+tstr: {cells: [quick]}
+"""
+    table = "{cells: [quick], baselines: [quick]}"
+    names = ("schedules", "samplers", "guidance", "ablations", "choices")
+    tables = ", ".join(f"{name}: {table}" for name in names)
+    made = parse_yaml(scaled(BASE, scale.replace("TABLES", tables), "tiny"), "tiny")
+    base = parse_yaml(BASE, "params.yaml")
+    assert made["runs"] == {**base["runs"], "quick": {**base["defaults"]["run"], "seed": 3}}
+    quick = {**base["defaults"]["cell"], "run": "quick", "steps": 7}
+    ancestral = {**base["cells"]["cosine-class-v-ddpm1000"], "steps": 9}
+    del ancestral["count"]
+    headline = {**base["cells"]["cosine-class-v-g1p5"], "steps": 7}
+    assert made["cells"] == {
+        "cosine-class-v-g1p5": headline,
+        "quick": quick,
+        "cosine-class-v-ddpm1000": ancestral,
+    }
 
 
 @pytest.mark.usefixtures("checkout")
@@ -85,6 +189,21 @@ def test_applying_twice_is_applying_once() -> None:
     once = PARAMS.read_bytes()
     apply_scale("smoke", force=True)
     assert PARAMS.read_bytes() == once
+
+
+@pytest.mark.usefixtures("checkout")
+def test_from_one_scale_to_another_is_from_the_committed_one() -> None:
+    apply_scale("smoke", force=False)
+    assert "git restore" in _refusal("gpu")
+    apply_scale("gpu", force=True)
+    assert read_yaml(PARAMS) == _merged("gpu")
+
+
+@pytest.mark.usefixtures("checkout")
+def test_a_scale_on_top_of_another_is_refused() -> None:
+    apply_scale("smoke", force=False)
+    _git("commit", "--quiet", "--all", "-m", "smoke")
+    assert _refusal("gpu") == "params.yaml: holds another scale already; bring laptop back"
 
 
 @pytest.mark.usefixtures("checkout")

@@ -56,16 +56,11 @@ def content() -> dict[str, Any]:
     uncond = {**RUN, "conditioning": "uncond"}
     content["runs"] = {"cosine-class": dict(RUN), "linear-uncond": uncond}
     content["cells"] = {"cosine-class-g2": dict(CELL), "cosine-class-g4": {**CELL, "guidance": 4.0}}
-    content["report"] = {
-        "headline": "cosine-class-g2",
-        "schedules": ["cosine-class-g2"],
-        "samplers": ["cosine-class-g2"],
-        "guidance": ["cosine-class-g2", "cosine-class-g4"],
-        "ablations": ["cosine-class-g2"],
-        "choices": ["cosine-class-g2"],
-    }
-    tables = content["report"].keys() - {"headline"}
-    content["compare"] = {"baselines": {table: ["cosine-class-g2"] for table in tables}}
+    content["report"] = {"headline": "cosine-class-g2"}
+    one = {"cells": ["cosine-class-g2"], "baselines": ["cosine-class-g2"]}
+    content["tables"] = {name: dict(one) for name in content["tables"]}
+    content["tables"]["guidance"]["cells"] = ["cosine-class-g2", "cosine-class-g4"]
+    content["defaults"]["run"] = dict(RUN)
     content["tstr"]["cells"] = ["cosine-class-g2"]
     return content
 
@@ -242,9 +237,10 @@ def test_a_bad_value_is_told_with_its_key_and_the_fix(
             "report.headline: there is no cell 'cosine-class-g3'; did you mean 'cosine-class-g4'?",
         ),
         (
-            "report/guidance",
+            "tables/guidance/cells",
             ["cosine-class-2"],
-            "report.guidance: there is no cell 'cosine-class-2'; did you mean 'cosine-class-g2'?",
+            "tables.guidance.cells: there is no cell 'cosine-class-2'; did you mean "
+            "'cosine-class-g2'?",
         ),
     ],
 )
@@ -315,14 +311,14 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
         ("networks/unet/heads", 5, "networks.unet.heads: 5 does not divide"),
         ("networks/unet/embedding", 31, "networks.unet.embedding: 31 is odd;"),
         (
-            "compare/baselines/guidance",
+            "tables/guidance/baselines",
             ["cosine-class-g3"],
-            "compare.baselines.guidance: there is no cell 'cosine-class-g3'; did you mean",
+            "tables.guidance.baselines: there is no cell 'cosine-class-g3'; did you mean",
         ),
         (
-            "compare/baselines/samplers",
+            "tables/samplers/baselines",
             ["cosine-class-g4"],
-            "compare.baselines.samplers: there is no cell 'cosine-class-g4'; did you mean",
+            "tables.samplers.baselines: there is no cell 'cosine-class-g4'; did you mean",
         ),
         ("tstr/cells", ["cosine-class"], "tstr.cells: there is no cell 'cosine-class'; did you"),
         ("cells/cosine-class-g2/guidance", 0.0, "tstr.cells: cosine-class-g2 was asked for no"),

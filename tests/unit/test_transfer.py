@@ -33,8 +33,8 @@ def digits(raw_mnist):
 
 def accuracy(network, digits):
     images, labels = (part[300:] for part in digits)
-    _, probabilities = classify(network, images, CPU)
-    return float((probabilities.argmax(dim=1) == labels).double().mean())
+    seen = classify(network, images, CPU).probabilities.argmax(dim=1)
+    return float((seen == labels).double().mean())
 
 
 def test_good_digits_teach_and_mislabelled_ones_teach_what_they_say(digits):

@@ -80,14 +80,14 @@ def _scored(images: NDArray[np.uint8], labels: Tensor, device: torch.device) -> 
     classifier, _ = checkpoint.load(paths.CLASSIFIER)
     autoencoder = cast(Autoencoder, checkpoint.load(paths.AUTOENCODER)[0])
     pixels, n = to_tensor(images), len(images)
-    features, probabilities = classify(classifier.to(device), pixels, device)
+    judged = classify(classifier.to(device), pixels, device)
     second = encode(autoencoder.to(device), pixels, device)
     also = distances(second, load_real(n, "autoencoder").statistics)
     return {
-        **scores(features, load_real(n)),
+        **scores(judged.features, load_real(n)),
         **{f"second.{key}": value for key, value in also.items()},
         **{f"pixels.{key}": value for key, value in pixel_statistics(images).items()},
-        **_agreement(probabilities, labels),
+        **_agreement(judged.probabilities, labels),
     }
 
 

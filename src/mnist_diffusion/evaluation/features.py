@@ -19,13 +19,23 @@ BATCH = 500
 
 
 @dataclass(frozen=True)
+class Classification:
+    """What the classifier makes of n images."""
+
+    features: Tensor
+    """(n, 128) float32, penultimate layer."""
+    probabilities: Tensor
+    """(n, 10) float32."""
+
+
+@dataclass(frozen=True)
 class JudgedSet:
     """A set of digits under both feature extractors."""
 
     features: Tensor
-    """(n, 128) float32, of the classifier's penultimate layer."""
+    """(n, 128) of the classifier."""
     probabilities: Tensor
-    """(n, 10) float32, of the classifier."""
+    """(n, 10) of the classifier."""
     second: Tensor
     """(n, 64) features of the autoencoder."""
     labels: Tensor
@@ -63,9 +73,9 @@ class Extractors:
     def judge(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> JudgedSet:
         """Images (n, 28, 28) and the digits (n,) asked for."""
         pixels = to_tensor(images)
-        features, probabilities = classify(self.classifier, pixels, self.device)
+        found = classify(self.classifier, pixels, self.device)
         second = encode(self.autoencoder, pixels, self.device)
-        return JudgedSet(features, probabilities, second, torch.from_numpy(labels))
+        return JudgedSet(found.features, found.probabilities, second, torch.from_numpy(labels))
 
     def digest(self, network: str) -> str:
         """Of the weights of "classifier" or "autoencoder"."""
@@ -78,10 +88,10 @@ def load_cell(cell: str) -> Digits:
     return Digits(*(np.load(path, allow_pickle=False) for path in parts))
 
 
-def classify(classifier: nn.Module, images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Features (n, 128) and probabilities (n, 10) of images (n, 1, 28, 28) in [-1, 1]."""
+def classify(classifier: nn.Module, images: Tensor, device: torch.device) -> Classification:
+    """Run the classifier over images (n, 1, 28, 28) in [-1, 1]."""
     features, logits = _batched(classifier, images, device)
-    return features, logits.softmax(dim=1)
+    return Classification(features, logits.softmax(dim=1))
 
 
 def encode(autoencoder: nn.Module, images: Tensor, device: torch.device) -> Tensor:

@@ -12,17 +12,23 @@ from mnist_diffusion.runtime.errors import UserError
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read YAML 1.2 as DVC does: 1e-4 is a number, off is a word, duplicate keys are refused."""
+    """Read a file as `parse_yaml` does a text; UserError also if it cannot be read."""
     try:
-        content = YAML(typ="safe", pure=True).load(path)  # libyaml words its complaints its own way
+        return parse_yaml(path, str(path))
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run from the repository's root") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; restore it from git") from None
+
+
+def parse_yaml(text: str | Path, source: str) -> dict[str, Any]:
+    """YAML 1.2 as DVC reads it: 1e-4 is a number, off is a word, duplicate keys are refused."""
+    try:
+        content = YAML(typ="safe", pure=True).load(text)  # libyaml words its complaints its own way
     except (YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: {_yaml_trouble(error)}") from None
+        raise UserError(f"{source}: {_yaml_trouble(error)}") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: holds no settings; restore it from git")
+        raise UserError(f"{source}: holds no settings; restore it from git")
     return content
 
 

@@ -138,7 +138,7 @@ class Results:
 
     def chosen(self, table: str) -> list[CellResult]:
         """The cells of one of params.yaml's tables, in its order."""
-        return [self.cells[name] for name in getattr(self.settings.report, table)]
+        return [self.cells[name] for name in getattr(self.settings.tables, table).cells]
 
 
 Cells = list[CellResult]

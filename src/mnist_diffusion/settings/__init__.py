@@ -4,7 +4,7 @@ There are no defaults here: every number of a run stands in params.yaml, where D
 is why the pipeline need not depend on these files.
 """
 
-from mnist_diffusion.settings.judging import Autoencoder, Classifier, Evaluate
+from mnist_diffusion.settings.judging import Autoencoder, Classifier, Evaluate, Table
 from mnist_diffusion.settings.resolve import ResolvedCell, ResolvedNetwork, ResolvedRun
 from mnist_diffusion.settings.sampling import (
     FIXED_ETA,
@@ -38,6 +38,7 @@ __all__ = [
     "Section",
     "Settings",
     "SharedSampling",
+    "Table",
     "Train",
     "load_settings",
     "parse_settings",

@@ -72,24 +72,31 @@ class FdCurve(Section):
     steps: Positive
 
 
-class Baselines(Section):
-    """By table of the report: the cells that its others are compared with."""
+class Table(Section):
+    """A table of the report, and which differences within it a verdict is given on.
 
-    schedules: Names
-    samplers: Names
-    guidance: Names
-    ablations: Names
-    choices: Names
-
-
-class Compare(Section):
-    """Which differences a verdict is given on.
-
-    A cell meets each baseline of its table that was asked for the same digits: of these only those
-    of its own guidance, and then only those of its own training seed, where there are such.
+    A cell meets each baseline that was asked for the same digits: of these only those of its own
+    guidance, and then only those of its own training seed, where there are such.
     """
 
-    baselines: Baselines
+    cells: Names
+    baselines: Names
+    """Some of the cells."""
+
+
+class Tables(Section):
+    """The tables of the report."""
+
+    schedules: Table
+    """Schedules × conditioning."""
+    samplers: Table
+    """Samplers × steps."""
+    guidance: Table
+    """In rising order."""
+    ablations: Table
+    """Training choices."""
+    choices: Table
+    """Sampling choices: spacing, bound, guidance interval and rescale."""
 
 
 class Tstr(Section):

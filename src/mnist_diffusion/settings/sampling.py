@@ -53,10 +53,9 @@ class Sample(Choices, SharedSampling):
     """What all cells share: the first part unless they say otherwise."""
 
 
-class Sampling(Section):
-    """One way of sampling one run."""
+class SamplerChoice(Section):
+    """A sampler, and what it needs to be told."""
 
-    run: Name
     sampler: Literal[
         "ddpm", "ddpm-large", "ddim", "dpm-solver-1", "dpm-solver-2", "dpm-solver-3", "heun"
     ]
@@ -65,6 +64,12 @@ class Sampling(Section):
     """Share of the ancestral noise: 1 for ddpm, 0 for solvers, either or between for ddim."""
     guidance: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
     """s in eps_uncond + s·(eps_cond - eps_uncond): 0 is unconditional, 1 plain conditional."""
+
+
+class Sampling(SamplerChoice):
+    """One way of sampling one run."""
+
+    run: Name
 
 
 class Cell(Sampling):

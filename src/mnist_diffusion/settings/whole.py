@@ -15,10 +15,10 @@ from mnist_diffusion.settings.judging import (
     Autoencoder,
     Calibration,
     Classifier,
-    Compare,
     Evaluate,
     FdCurve,
     Reference,
+    Tables,
     Tstr,
 )
 from mnist_diffusion.settings.messages import explain, require
@@ -28,8 +28,8 @@ from mnist_diffusion.settings.resolve import (
     resolve_cell,
     resolve_run,
 )
-from mnist_diffusion.settings.sampling import FIXED_ETA, Cell, Sample
-from mnist_diffusion.settings.section import Name, Names, NonNegative, Positive, Section
+from mnist_diffusion.settings.sampling import FIXED_ETA, Cell, Sample, SamplerChoice
+from mnist_diffusion.settings.section import Name, NonNegative, Positive, Section
 from mnist_diffusion.settings.training import Networks, Run, Train
 
 RESERVED_RUNS = {"classifier", "autoencoder"}
@@ -62,20 +62,17 @@ class Prepare(Section):
 
 
 class Report(Section):
-    """Which cells the report's comparisons are made of."""
+    """The front page."""
 
     headline: Name
-    """The cell on the front page."""
-    schedules: Names
-    """Cells of the schedules × conditioning table."""
-    samplers: Names
-    """Cells of the samplers × steps table."""
-    guidance: Names
-    """Cells of the guidance table, in rising order."""
-    ablations: Names
-    """Cells of the table of training choices."""
-    choices: Names
-    """Cells of the table of sampling choices: spacing, bound, guidance interval and rescale."""
+    """The cell that it shows."""
+
+
+class Defaults(Section):
+    """What the file's entries of `runs` and `cells` start from, by `<<`; nothing else reads it."""
+
+    run: Run
+    cell: SamplerChoice
 
 
 class Settings(Section):
@@ -89,14 +86,15 @@ class Settings(Section):
     reference: Reference
     networks: Networks
     train: Train
+    defaults: Defaults
     runs: Annotated[dict[Name, Run], Field(min_length=1)]
     sample: Sample
     cells: Annotated[dict[Name, Cell], Field(min_length=1)]
     evaluate: Evaluate
     fd_curve: FdCurve
-    compare: Compare
     tstr: Tstr
     calibration: Calibration
+    tables: Tables
     report: Report
 
     def run(self, name: str) -> ResolvedRun:
@@ -117,9 +115,11 @@ class Settings(Section):
         for name, cell in self.cells.items():
             require(cell.run, self.runs, f"cells.{name}.run", "run")
             self._check_cell(name, cell)
-        for table in ("schedules", "samplers", "guidance", "ablations", "choices"):
-            for cell_name in getattr(self.report, table):
-                require(cell_name, self.cells, f"report.{table}", "cell")
+        for name, table in self.tables:
+            for cell_name in table.cells:
+                require(cell_name, self.cells, f"tables.{name}.cells", "cell")
+            for cell_name in table.baselines:
+                require(cell_name, table.cells, f"tables.{name}.baselines", "cell")
         require(self.report.headline, self.cells, "report.headline", "cell")
         self._check_count("sample", self.sample.count)
         self._check_count("fd_curve", self.fd_curve.count)
@@ -141,9 +141,6 @@ class Settings(Section):
             )
 
     def _check_claims(self) -> None:
-        for table, cells in self.compare.baselines:
-            for name in cells:
-                require(name, getattr(self.report, table), f"compare.baselines.{table}", "cell")
         for name in self.tstr.cells:
             require(name, self.cells, "tstr.cells", "cell")
             if self.cells[name].guidance == 0:

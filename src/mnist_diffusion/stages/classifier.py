@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, reliability
-from mnist_diffusion.evaluation.features import classify
+from mnist_diffusion.evaluation.features import Classification, classify
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import arrays_digest
@@ -39,8 +39,7 @@ def run(settings: Settings) -> Outcome:
     checkpoint.save(recreate_dir(paths.CLASSIFIER), network, {"network": NETWORK})
     history.to_csv(HISTORY, index=False, lineterminator="\n")
     images, labels = _load("test")
-    _, probabilities = classify(network, images, device)
-    report = _report(probabilities, labels)
+    report = _report(classify(network, images, device), labels)
     report["classifier_sha256"] = arrays_digest(checkpoint.weights(network))
     dump(paths.CLASSIFIER_REPORT, ClassifierReport(**report))
     publish_folder(paths.CLASSIFIER, inputs, reports=[paths.CLASSIFIER_REPORT])
@@ -58,14 +57,14 @@ def _load(split: str) -> tuple[Tensor, Tensor]:
 
 
 def _accuracy(network: nn.Module, images: Tensor, labels: Tensor, device: torch.device) -> float:
-    _, probabilities = classify(network, images, device)
-    return float((probabilities.argmax(dim=1) == labels).double().mean())
+    seen = classify(network, images, device).probabilities.argmax(dim=1)
+    return float((seen == labels).double().mean())
 
 
-def _report(probabilities: Tensor, labels: Tensor) -> dict[str, Any]:
+def _report(judged: Classification, labels: Tensor) -> dict[str, Any]:
     return {
         "n": len(labels),
-        **agreement(probabilities, labels),
-        "expected_calibration_error": calibration_error(probabilities, labels),
-        "reliability": reliability(probabilities, labels),
+        **agreement(judged.probabilities, labels),
+        "expected_calibration_error": calibration_error(judged.probabilities, labels),
+        "reliability": reliability(judged.probabilities, labels),
     }

@@ -1,7 +1,6 @@
 """compare: every cell of the report's tables against its baselines, image by image."""
 
 from collections.abc import Iterator
-from itertools import product
 from typing import Any
 
 from mnist_diffusion.evaluation.features import Extractors, JudgedSet, load_cell
@@ -25,7 +24,7 @@ from mnist_diffusion.provenance.publishing import publish_report
 from mnist_diffusion.provenance.schemas.cell_reports import ComparisonsReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
-from mnist_diffusion.settings import Settings
+from mnist_diffusion.settings import Settings, Table
 
 UNMATCHED = "no baseline of the table was asked for the same digits"
 
@@ -33,8 +32,7 @@ UNMATCHED = "no baseline of the table was asked for the same digits"
 def run(settings: Settings) -> None:
     """Judge every cell of the tables, and compare."""
     device = configure(settings.compute)
-    tables = _tables(settings)
-    cells = list(dict.fromkeys(cell for names in tables.values() for cell in names))
+    cells = list(dict.fromkeys(cell for _, table in settings.tables for cell in table.cells))
     files = [*map(paths.samples, cells), paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
     inputs = snapshot_inputs(__name__, None, settings, parameters, files, device)
     extractors = Extractors.load(device)
@@ -42,7 +40,7 @@ def run(settings: Settings) -> None:
     report = {
         "level": settings.evaluate.level,
         "resamples": settings.evaluate.resamples,
-        **_compared(settings, tables, judged),
+        **_compared(settings, judged),
         "classifier_sha256": extractors.digest("classifier"),
         "autoencoder_sha256": extractors.digest("autoencoder"),
         "reference_sha256": read_json(paths.REFERENCE_REPORT)["reference_sha256"],
@@ -52,15 +50,7 @@ def run(settings: Settings) -> None:
 
 def parameters(settings: Settings) -> dict[str, Any]:
     """Which cells meet, and how often they are resampled."""
-    return {
-        **settings.evaluate.model_dump(),
-        "tables": _tables(settings),
-        "baselines": settings.compare.baselines.model_dump(),
-    }
-
-
-def _tables(settings: Settings) -> dict[str, list[str]]:
-    return {table: list(getattr(settings.report, table)) for table, _ in settings.compare.baselines}
+    return {**settings.evaluate.model_dump(), "tables": settings.tables.model_dump()}
 
 
 def _drawing(cell: str, judged: JudgedSet) -> Drawing:
@@ -72,21 +62,19 @@ def _drawing(cell: str, judged: JudgedSet) -> Drawing:
     )
 
 
-def _compared(
-    settings: Settings, tables: dict[str, list[str]], judged: dict[str, JudgedSet]
-) -> dict[str, Any]:
+def _compared(settings: Settings, judged: dict[str, JudgedSet]) -> dict[str, Any]:
     """Every comparison, and the cells that have none."""
     drawings = {cell: _drawing(cell, found) for cell, found in judged.items()}
-    baselines = settings.compare.baselines.model_dump()
-    chosen = {table: pairs(names, baselines[table], drawings) for table, names in tables.items()}
+    tables: dict[str, Table] = dict(settings.tables)
+    chosen = {name: pairs(table.cells, table.baselines, drawings) for name, table in tables.items()}
     references = {network: load_statistics(network) for network in NETWORKS.values()}
     paired = PairedComparisons(judged, references, **settings.evaluate.model_dump())
     return {
         "comparisons": list(_rows(chosen, paired, settings.evaluate.level)),
         "left_out": [
-            {"table": table, "cell": cell, "why": UNMATCHED}
-            for table, names in tables.items()
-            for cell in unmatched(names, baselines[table], drawings)
+            {"table": name, "cell": cell, "why": UNMATCHED}
+            for name, table in tables.items()
+            for cell in unmatched(table.cells, table.baselines, drawings)
         ],
     }
 
@@ -97,25 +85,32 @@ def _rows(
     """Every comparison, p-values adjusted within a table and a metric."""
     every = [(table, pair) for table, found in chosen.items() for pair in found]
     tracked = track(every, total=len(every), description="compare", unit="pair")
-    differences = [(table, pair, paired.differences(pair)) for table, pair in tracked]
-    for table, metric in product(chosen, COMPARED):
-        family = [
-            (pair, found[metric])
-            for where, pair, found in differences
-            if where == table and metric in found
-        ]
-        adjusted = holm([found.p for _, found in family])
-        for (pair, found), p in zip(family, adjusted, strict=True):
-            yield {
-                "table": table,
-                "baseline": pair.baseline,
-                "cell": pair.cell,
-                "metric": metric,
-                "difference": found.value,
-                "interval": found.interval,
-                "p": found.p,
-                "p_holm": p,
-                "verdict": verdict(found.value, p, level, METRICS[metric].lower_is_better),
-                "n": pair.n,
-                "training_seeds": 1,
-            }
+    differences = {(table, pair): paired.differences(pair) for table, pair in tracked}
+    for table in chosen:
+        for metric in COMPARED:
+            yield from _family(table, metric, differences, level)
+
+
+def _family(
+    table: str, metric: str, differences: dict[Any, Any], level: float
+) -> Iterator[dict[str, Any]]:
+    family = [
+        (pair, found[metric])
+        for (where, pair), found in differences.items()
+        if where == table and metric in found
+    ]
+    adjusted = holm([found.p for _, found in family])
+    for (pair, found), p in zip(family, adjusted, strict=True):
+        yield {
+            "table": table,
+            "baseline": pair.baseline,
+            "cell": pair.cell,
+            "metric": metric,
+            "difference": found.value,
+            "interval": list(found.interval),
+            "p": found.p,
+            "p_holm": p,
+            "verdict": verdict(found.value, p, level, METRICS[metric].lower_is_better),
+            "n": pair.n,
+            "training_seeds": 1,
+        }

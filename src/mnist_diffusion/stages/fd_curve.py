@@ -88,7 +88,7 @@ def _judged(
     reference: ReferenceStatistics,
 ) -> dict[str, Any]:
     """The distance of a snapshot's images, (n, 28, 28)."""
-    features, _ = classify(classifier, to_tensor(images), device)
+    features = classify(classifier, to_tensor(images), device).features
     return {**distances(features, reference), "samples_sha256": array_digest(images)}
 
 

@@ -58,7 +58,7 @@ def tested(digits: Digits, settings: Settings, device: torch.device) -> dict[str
     """Accuracy on the real test digits of a classifier trained on these."""
     network = trained_classifier(*_tensors(digits), _training(settings), device)
     images, labels = _tensors(load_split("test"))
-    _, probabilities = classify(network, images, device)
+    probabilities = classify(network, images, device).probabilities
     found = agreement(probabilities, labels)
     right = probabilities.argmax(dim=1) == labels
     return {

@@ -58,7 +58,7 @@ def complete_mlflow() -> Counts:
     addresses = {stage.address(name) for stage, name in declared(settings)}
     counts = sync(results, addresses)
     if counts.logged or counts.already:  # else MLflow does not answer, or there is nothing
-        mark({name: cells for name, cells in settings.report if isinstance(cells, list)})
+        mark({name: table.cells for name, table in settings.tables})
         counts.failed += register_models(settings).failed
     if unreadable:
         counts.failed += len(unreadable)
