@@ -31,14 +31,14 @@ def values(chart: Chart, field: str) -> list[str]:
 
 def test_each_schedule_has_one_line(results: Results) -> None:
     assert len(results.runs) > 4
-    for chart in training_charts.levels(results):
+    for chart in training_charts.schedule_levels(results):
         assert values(chart, "run") == ["linear", "cosine", "cosine, zero SNR"]
 
 
 def test_minus_infinity_is_a_gap(results: Results) -> None:
     zero = results.runs["cosine-class-zero-snr"].schedule["log_snr"]
     assert np.isneginf(zero.iloc[-1])
-    json.dumps([chart.spec for chart in training_charts.levels(results)], allow_nan=False)
+    json.dumps([chart.spec for chart in training_charts.schedule_levels(results)], allow_nan=False)
 
 
 def test_only_equal_losses_share_a_chart(results: Results) -> None:

@@ -14,7 +14,7 @@ import pytest
 from mnist_diffusion.files import paths
 from mnist_diffusion.provenance.schemas.cell_reports import FdCurveReport
 from mnist_diffusion.reporting.claim_list import claims
-from mnist_diffusion.reporting.claims import Claim, Outcome, Verdict, versus
+from mnist_diffusion.reporting.claims import Claim, ClaimOutcome, Verdict, versus
 from mnist_diffusion.reporting.reading import load_results
 from mnist_diffusion.reporting.sampling_claims import settled
 from mnist_diffusion.reporting.training_claims import (
@@ -87,7 +87,7 @@ def here(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         path.write_text(text)
 
 
-def outcome(name: str) -> Outcome:
+def outcome(name: str) -> ClaimOutcome:
     claim = next(claim for claim in claims() if claim.name == name)
     return claim.judge(load_results(SETTINGS)).outcome
 
@@ -209,22 +209,23 @@ def test_ddim_loses_little_where_the_whole_interval_is_little(
 ) -> None:
     for cell in ("ddim20", "ddim50"):
         set_comparison(cell, difference, half, "worse")
-    assert verdict("ddim") is expected
+    assert verdict("ddim-steps") is expected
 
 
 def test_one_of_two_ddims_makes_it_depend(here: Path) -> None:
     set_comparison("ddim20", 0.1, 0.001, "worse")
     set_comparison("ddim50", 0.0, 0.0001, "not distinguishable")
-    assert verdict("ddim") is Verdict.DEPENDS
+    assert verdict("ddim-steps") is Verdict.DEPENDS
 
 
 def test_ddim_that_loses_under_one_feature_extractor_depends(here: Path) -> None:
     for cell in ("ddim20", "ddim50"):
         set_comparison(cell, 0.1, 0.0001, "worse", BOTH[:1])
         set_comparison(cell, -0.1, 0.0001, "better", BOTH[1:])
-    assert verdict("ddim") is Verdict.DEPENDS
+    assert verdict("ddim-steps") is Verdict.DEPENDS
     assert (
-        "more by the classifier's features and little by the autoencoder" in outcome("ddim").reason
+        "more by the classifier's features and little by the autoencoder"
+        in outcome("ddim-steps").reason
     )
 
 
@@ -322,7 +323,7 @@ def test_what_is_not_declared_is_not_testable(
 ) -> None:
     results = fake_results.load(tmp_path, monkeypatch, fake_results.small_content())
     found = {claim.name: claim.judge(results).outcome for claim in claims()}
-    for name in ("ddim", "too-slow", "importance-sampling", "p2-improves", "latent", "text"):
+    for name in ("ddim-steps", "too-slow", "importance-sampling", "p2-improves", "latent", "text"):
         assert found[name].verdict is Verdict.UNTESTED
         assert found[name].reason
     assert found["closed-form"].verdict is Verdict.HOLDS

@@ -10,7 +10,7 @@ import pytest
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.reporting.charts import dvc_page
-from mnist_diffusion.reporting.pages import scores
+from mnist_diffusion.reporting.pages import score_files
 from mnist_diffusion.reporting.results import Results
 from mnist_diffusion.reporting.table_list import all_tables
 
@@ -36,7 +36,7 @@ def test_every_plot_is_of_a_column_there_is(results: Results) -> None:
 
 def test_a_cell_is_a_row_of_metrics(results: Results) -> None:
     assert PIPELINE["metrics"] == ["reports/scores"]
-    found = {name: json.loads(text) for name, text in scores(results).items()}
+    found = {name: json.loads(text) for name, text in score_files(results).items()}
     assert set(found) == set(results.cells)
     headline = found[results.headline.name]
     assert headline["relative_fd_percent"] == pytest.approx(

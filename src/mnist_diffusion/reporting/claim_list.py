@@ -7,7 +7,7 @@ from functools import cache, partial
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.reporting import sampling_claims, training_claims
 from mnist_diffusion.reporting.charts import TEMPLATES
-from mnist_diffusion.reporting.claims import Claim, JudgedClaim, Outcome, Verdict
+from mnist_diffusion.reporting.claims import Claim, ClaimOutcome, JudgedClaim, Verdict
 from mnist_diffusion.reporting.results import Results
 
 KNOWN = {**vars(training_claims), **vars(sampling_claims)}
@@ -31,6 +31,6 @@ def judged_claims(results: Results) -> list[JudgedClaim]:
     return [claim.judge(results) for claim in claims()]
 
 
-def _untestable(reason: str, results: Results) -> Outcome:
+def _untestable(reason: str, results: Results) -> ClaimOutcome:
     """Of a claim for which nothing is declared at any scale."""
-    return Outcome(Verdict.UNTESTED, reason)
+    return ClaimOutcome(Verdict.UNTESTED, reason)

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.reporting.frames import differing
-from mnist_diffusion.reporting.labels import count, points, signed_points, spread
+from mnist_diffusion.reporting.labels import count, ends_text, points, signed_points
 from mnist_diffusion.reporting.results import CellResult, Cells, Results
 
 DISPUTED = "disputed"
@@ -43,7 +43,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ClaimOutcome:
     """A verdict, the reason in a sentence, and the figures behind it."""
 
     verdict: Verdict
@@ -62,14 +62,14 @@ class Claim:
     """The heading it stands under in the source."""
     test: str
     """How it is tested, and when it holds."""
-    rule: Callable[[Results], Outcome]
+    rule: Callable[[Results], ClaimOutcome]
 
     def judge(self, results: Results) -> JudgedClaim:
         """Apply the rule; what the scale does not declare makes no verdict."""
         try:
             return JudgedClaim(self, self.rule(results))
         except UntestableError as error:
-            return JudgedClaim(self, Outcome(Verdict.UNTESTED, str(error)))
+            return JudgedClaim(self, ClaimOutcome(Verdict.UNTESTED, str(error)))
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class JudgedClaim:
     """A claim with its outcome."""
 
     claim: Claim
-    outcome: Outcome
+    outcome: ClaimOutcome
 
 
 def tally(claims: Sequence[JudgedClaim]) -> dict[Verdict, int]:
@@ -92,14 +92,16 @@ def by_share(held: int, of: int) -> Verdict:
     return Verdict.FAILS if held == 0 else Verdict.DEPENDS
 
 
-def by_conditions(conditions: Mapping[str, bool], data: list[Datum], note: str = "") -> Outcome:
+def by_conditions(
+    conditions: Mapping[str, bool], data: list[Datum], note: str = ""
+) -> ClaimOutcome:
     """What must be so for a claim to hold, in words: all, none, or some of it is."""
     held = [words for words, true in conditions.items() if true]
     failing = [words for words in conditions if words not in held]
     parts = [f"So: {'; '.join(held)}."] if held else []
     parts += [f"Not so: {'; '.join(failing)}."] if failing else []
     reason = " ".join([*parts, *filter(None, [note])])
-    return Outcome(by_share(len(held), len(conditions)), reason, data)
+    return ClaimOutcome(by_share(len(held), len(conditions)), reason, data)
 
 
 def by_sampler(results: Results, sampler: str, fewest: int, most: int) -> Cells:
@@ -252,5 +254,5 @@ def ends(cell: CellResult, metric: str) -> tuple[float, float]:
 
 def measured(cell: CellResult, metric: str = "relative_fd", label: str = "") -> Datum:
     """A cell's value with its interval, in per cent."""
-    text = f"{points(cell.score(metric))} % ({spread(ends(cell, metric))})"
+    text = f"{points(cell.score(metric))} % ({ends_text(ends(cell, metric))})"
     return Datum(label or f"{METRICS[metric].title}, {cell.name}", text, cell.name)

@@ -103,21 +103,23 @@ def _scores(cell: CellResult) -> dict[str, Any]:
         scale = 100 if metric.percent else 1
         key = f"{name}_percent" if metric.percent else name
         low, high = cell.interval(name)
-        found |= {key: scale * cell.score(name), f"{name}_text": text(name, cell.score(name))}
+        found |= {key: scale * cell.score(name), f"{name}_text": score_text(name, cell.score(name))}
         found |= {f"{name}_low": scale * low, f"{name}_high": scale * high}
-        found[f"{name}_interval"] = NONE if pd.isna(low) else labels.spread((low, high))
+        found[f"{name}_interval"] = NONE if pd.isna(low) else labels.ends_text((low, high))
         if not pd.isna(low):
-            found[f"{name}_text"] = text(name, cell.score(name), (low, high))
+            found[f"{name}_text"] = score_text(name, cell.score(name), (low, high))
     real = METRICS["relative_fd"].of_real(cell.metrics) or NAN
     return {**found, "relative_fd_floor_percent": 100 * real}
 
 
 def _tstr(results: Results, cell: CellResult) -> str:
     found = results.tstr.get(cell.name)
-    return f"{labels.points(found.accuracy)} ({labels.spread(found.interval)})" if found else NONE
+    return (
+        f"{labels.points(found.accuracy)} ({labels.ends_text(found.interval)})" if found else NONE
+    )
 
 
-def text(name: str, value: float, interval: Sequence[float] | None = None) -> str:
+def score_text(name: str, value: float, interval: Sequence[float] | None = None) -> str:
     """A score and its interval, in per cent where METRICS says so."""
     shown = [METRICS[name].shown(one) for one in (value, *(interval or ()))]
     return shown[0] if interval is None else f"{shown[0]} ({shown[1]} to {shown[2]})"
@@ -199,7 +201,9 @@ def real_scores(results: Results) -> dict[str, Any]:
         value = metric.of_real(judged)
         if value is not None:
             shown = results.baseline(name) if name in LIKENESS else None
-            row[f"{name}_text"] = text(name, value, (shown.low, shown.high) if shown else None)
+            row[f"{name}_text"] = score_text(
+                name, value, (shown.low, shown.high) if shown else None
+            )
             row[f"{name}_percent" if metric.percent else name] = (
                 100 * value if metric.percent else value
             )

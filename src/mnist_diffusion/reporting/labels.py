@@ -105,7 +105,7 @@ def signed_points(share: float) -> str:
     return text if not float(text) else f"{'−' if share < 0 else '+'}{text}"
 
 
-def spread(interval: Sequence[float]) -> str:
+def ends_text(interval: Sequence[float]) -> str:
     """An interval of fractions, in per cent."""
     low, high = interval
     return f"{points(low)} to {points(high)}"

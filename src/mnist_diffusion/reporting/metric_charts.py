@@ -29,7 +29,7 @@ from mnist_diffusion.reporting.results import Results
 TICKS = [-10, -3, -1, 0, 1, 3, 10, 30, 100, 300, 1000]
 
 
-def title(metric: str) -> str:
+def metric_title(metric: str) -> str:
     """What readers call a metric."""
     return METRICS[metric].title if metric in METRICS else metric
 
@@ -50,21 +50,21 @@ def _by_n(metric: str, own: pd.DataFrame) -> Chart:
     line = base.mark_line(color=BLUE, point={"color": BLUE}).encode(
         x=x, y=alt.Y("mean:Q").scale(zero=False), tooltip=["n:Q", "mean:Q", "low:Q", "high:Q"]
     )
-    ends = own.sort_values("n")["mean"]
+    ends, name = own.sort_values("n")["mean"], metric_title(metric)
     return chart(
         alt.layer(band, line).properties(height=130),
-        f"n-{slug(title(metric))}",
-        title(metric),
+        f"n-{slug(name)}",
+        name,
         "",
-        f"{title(metric)} of real test digits from {ends.iloc[0]:.3g} to {ends.iloc[-1]:.3g} as n "
-        f"grows from {own['n'].min():,} to {own['n'].max():,}.",
+        f"{name} of real test digits from {ends.iloc[0]:.3g} to {ends.iloc[-1]:.3g} as n grows "
+        f"from {own['n'].min():,} to {own['n'].max():,}.",
     )
 
 
 def corruption_levels(results: Results) -> list[Chart]:
     """How each metric moves as digits are corrupted: a small chart per corruption."""
     frame = tidy([one.model_dump() for one in results.calibration.ladder])
-    frame["metric"] = frame["metric"].map(title)
+    frame["metric"] = frame["metric"].map(metric_title)
     looks = in_turn(frame["metric"])
     return [
         _corrupted(str(corruption), own, looks)
@@ -142,7 +142,7 @@ def _worst(counts: np.ndarray) -> str:
     return f"{row} taken for {column} {errors[row, column]} times" if errors.any() else "none"
 
 
-def reliability(results: Results) -> Chart:
+def reliability_diagram(results: Results) -> Chart:
     """The classifier's accuracy against its confidence, on real digits."""
     frame = tidy([one.model_dump() for one in results.classifier.reliability])
     ideal = alt.Chart(pd.DataFrame({"x": [0, 1], "y": [0, 1]}))
@@ -178,7 +178,7 @@ def detection_grid(results: Results) -> DetectionGrid:
     found = {(one.metric, one.corruption): one for one in results.calibration.verdicts}
     corruptions = list(dict.fromkeys(corruption for _, corruption in found))
     rows = {
-        title(metric): [_word(found.get((metric, corruption))) for corruption in corruptions]
+        metric_title(metric): [_word(found.get((metric, corruption))) for corruption in corruptions]
         for metric in dict.fromkeys(metric for metric, _ in found)
     }
     return DetectionGrid(corruptions, rows)

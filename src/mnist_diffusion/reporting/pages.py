@@ -24,8 +24,8 @@ from mnist_diffusion.reporting import (
 from mnist_diffusion.reporting.charts import Chart
 from mnist_diffusion.reporting.claim_list import judged_claims
 from mnist_diffusion.reporting.claims import tally
+from mnist_diffusion.reporting.digit_pictures import all_pictures
 from mnist_diffusion.reporting.labels import TABLE_TITLES, one_of, signed_points
-from mnist_diffusion.reporting.pictures import all_pictures
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.table_list import all_tables
 
@@ -61,7 +61,7 @@ def render(results: Results) -> dict[Path, bytes]:
         PAGE: _fill("index.html.j2", content, escape=True),
         README: _fill("readme.md.j2", content, escape=False),
     }
-    files |= {SCORES / f"{name}.json": text.encode() for name, text in scores(results).items()}
+    files |= {SCORES / f"{name}.json": text.encode() for name, text in score_files(results).items()}
     files |= {paths.TABLES / f"{name}.csv": t.to_csv().encode() for name, t in tables.items()}
     files |= {
         paths.FIGURES / f"{picture.name}.{picture.suffix}": picture.content
@@ -75,7 +75,7 @@ def render(results: Results) -> dict[Path, bytes]:
 def all_charts(results: Results) -> dict[str, list[Chart]]:
     """Charts by the place they stand in."""
     return choice_charts.forests(results) | {
-        "levels": training_charts.levels(results),
+        "levels": training_charts.schedule_levels(results),
         "late-errors": training_charts.late_errors(results),
         "cost": [choice_charts.cost(results)],
         "guidance": choice_charts.guidance_panels(results),
@@ -84,7 +84,7 @@ def all_charts(results: Results) -> dict[str, list[Chart]]:
         "against-n": metric_charts.against_n(results),
         "corruptions": metric_charts.corruption_levels(results),
         "confusion": metric_charts.confusion(results),
-        "reliability": [metric_charts.reliability(results)],
+        "reliability": [metric_charts.reliability_diagram(results)],
     }
 
 
@@ -122,7 +122,7 @@ def _difference(one: PairedComparison) -> str:
     return f"{signed_points(one.difference)} ({low} to {high}): {one.verdict}"
 
 
-def scores(results: Results) -> dict[str, str]:
+def score_files(results: Results) -> dict[str, str]:
     """The few numbers of a cell that `dvc metrics` puts into a row, by cell."""
     return {
         name: to_text({key: round(value, 2) for key, value in _row(cell).items()})

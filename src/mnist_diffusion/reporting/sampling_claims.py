@@ -7,9 +7,9 @@ import numpy as np
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.reporting.claims import (
     DISPUTED,
+    ClaimOutcome,
     Contrast,
     Datum,
-    Outcome,
     UntestableError,
     Verdict,
     Views,
@@ -43,7 +43,7 @@ def _ancestral(results: Results) -> CellResult:
     return by_sampler(results, "ddpm", SOURCE_STEPS, SOURCE_STEPS)[0]
 
 
-def ddim(results: Results) -> Outcome:
+def ddim_steps(results: Results) -> ClaimOutcome:
     """DDIM in 20 to 50 steps against DDPM in 1,000."""
     base = _ancestral(results)
     cells = by_sampler(results, "ddim", 20, 50)
@@ -56,7 +56,7 @@ def ddim(results: Results) -> Outcome:
         verdict = Verdict.DEPENDS
     margin = f"{points(MARGIN * base.score('relative_fd'))} points"
     reason = f"{'; '.join(map(_loss_in_words, seen))}. Little by the classifier: below {margin}."
-    return Outcome(verdict, reason, [measured(base), *(one for v in seen for one in v.data())])
+    return ClaimOutcome(verdict, reason, [measured(base), *(one for v in seen for one in v.data())])
 
 
 def _loss(seen: Views) -> str:
@@ -78,7 +78,7 @@ def _loss_in_words(seen: Views) -> str:
     return f"{seen.classifier.cell.settings.steps} steps lose {lost}"
 
 
-def higher_order(results: Results) -> Outcome:
+def higher_order(results: Results) -> ClaimOutcome:
     """DPM-Solver++ against DDIM of at least twice its network evaluations."""
     fast = by_sampler(results, "dpm-solver-2", 1, 25)
     conditions, data = {}, list[Datum]()
@@ -91,7 +91,7 @@ def higher_order(results: Results) -> Outcome:
     return by_conditions(conditions, data)
 
 
-def thousand_passes(results: Results) -> Outcome:
+def thousand_passes(results: Results) -> ClaimOutcome:
     """Network evaluations, counted while drawing."""
     cell = _ancestral(results)
     counted = f"{cell.evaluations:,}"
@@ -99,7 +99,7 @@ def thousand_passes(results: Results) -> Outcome:
     return by_conditions({f"counted {counted}": cell.evaluations == SOURCE_STEPS}, data)
 
 
-def too_slow(results: Results) -> Outcome:
+def too_slow(results: Results) -> ClaimOutcome:
     """Every much cheaper sampler against the long way."""
     base = _ancestral(results)
     cheap = [c for c in results.chosen("samplers") if CHEAP * c.evaluations <= base.evaluations]
@@ -112,10 +112,10 @@ def too_slow(results: Results) -> Outcome:
         f"not worse than DDPM in {SOURCE_STEPS:,} steps under either feature extractor."
     )
     shown = sorted(seen, key=lambda one: one.classifier.difference)[:3]
-    return Outcome(verdict, reason, [datum for one in shown for datum in one.data()])
+    return ClaimOutcome(verdict, reason, [datum for one in shown for datum in one.data()])
 
 
-def coarse_first(results: Results) -> Outcome:
+def coarse_first(results: Results) -> ClaimOutcome:
     """The path of the headline's first images, by frequency."""
     cell = results.headline
     frames = np.asarray(cell.trajectory)
@@ -143,7 +143,7 @@ def settled(frames: np.ndarray, low: float, high: float) -> float:
     return float((below[-1] + 1 if len(below) else 0) / (len(frames) - 1))
 
 
-def label_dropout(results: Results) -> Outcome:
+def label_dropout(results: Results) -> ClaimOutcome:
     """One run at s = 1 and s = 0, the latter against a run trained without labels."""
     cells = by_guidance(results)
     plain, unlabelled = at_scale(cells, 1), at_scale(cells, 0)
@@ -167,7 +167,7 @@ def label_dropout(results: Results) -> Outcome:
     return by_conditions(conditions, data, f"{dropped}{'' if same_loss else '; other losses'}.")
 
 
-def guidance_ends(results: Results) -> Outcome:
+def guidance_ends(results: Results) -> ClaimOutcome:
     """Labels, network evaluations and accuracy of the cells at both ends."""
     cells = by_guidance(results)
     nothing, plain = at_scale(cells, 0), at_scale(cells, 1)
@@ -184,14 +184,14 @@ def guidance_ends(results: Results) -> Outcome:
     return by_conditions(conditions, [*data, measured(plain, "accuracy", "accuracy, s = 1")])
 
 
-def guidance_twice(results: Results) -> Outcome:
+def guidance_twice(results: Results) -> ClaimOutcome:
     """Network evaluations a step, counted while drawing."""
     cells = [cell for cell in by_guidance(results) if cell.settings.guidance not in (0, 1)]
     data = [Datum(f"evaluations a step, {_s(c)}", f"{_calls(c):g}", c.name) for c in cells]
     return by_conditions({f"twice at {_s(cell)}": _calls(cell) == 2 for cell in cells}, data)
 
 
-def guidance_trade(results: Results) -> Outcome:
+def guidance_trade(results: Results) -> ClaimOutcome:
     """Accuracy at its highest and recall at the largest s, against s = 1."""
     cells = by_guidance(results)
     plain, strong = at_scale(cells, 1), cells[-1]
@@ -208,14 +208,14 @@ def guidance_trade(results: Results) -> Outcome:
     return by_conditions(conditions, data)
 
 
-def photo_range(results: Results) -> Outcome:
+def photo_range(results: Results) -> ClaimOutcome:
     """Where MNIST's own optimum lies."""
     best = lowest(by_guidance(results))
     reason = f"MNIST has no photographs. For its digits relative FD is lowest at {_s(best)}."
-    return Outcome(Verdict.UNTESTED, reason, [measured(best)])
+    return ClaimOutcome(Verdict.UNTESTED, reason, [measured(best)])
 
 
-def over_guided(results: Results) -> Outcome:
+def over_guided(results: Results) -> ClaimOutcome:
     """Full pixels, ink and FD at every large s."""
     cells = by_guidance(results)
     high = [cell for cell in cells if cell.settings.guidance > EXCESS]

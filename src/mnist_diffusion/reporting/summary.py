@@ -41,7 +41,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Extent:
     """One comparison in a sentence; `section` is the anchor of its evidence."""
 
     text: str
@@ -91,7 +91,7 @@ def _fd(cell: CellResult) -> str:
     return percent(cell.score("relative_fd"))
 
 
-def findings(results: Results) -> list[Finding]:
+def findings(results: Results) -> list[Extent]:
     """The extent of each comparison that has something to compare."""
     groups: dict[str, Callable[[CellResult], str]] = {
         "schedules": condition,
@@ -101,7 +101,7 @@ def findings(results: Results) -> list[Finding]:
         "choices": run_and_drawing,
     }
     return [
-        Finding(f"{TABLE_TITLES[table]}, {name}: {_extent(own)}.", table)
+        Extent(f"{TABLE_TITLES[table]}, {name}: {_extent(own)}.", table)
         for table, group in groups.items()
         for name, own in grouped(results.chosen(table), group).items()
         if len(own) > 1

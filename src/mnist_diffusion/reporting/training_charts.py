@@ -40,7 +40,7 @@ def groups(results: Results) -> dict[str, list[RunResult]]:
     return {"schedules": broad, "ablations": list(single.values())}
 
 
-def levels(results: Results) -> list[Chart]:
+def schedule_levels(results: Results) -> list[Chart]:
     """Signal left and log-SNR along the timesteps, a line per schedule."""
     runs = one_run_per_schedule(results)
     rows = []

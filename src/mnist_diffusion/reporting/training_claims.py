@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mnist_diffusion.provenance.schemas.cell_reports import FdCurveReport
 from mnist_diffusion.reporting.claims import (
     DISPUTED,
+    ClaimOutcome,
     Datum,
-    Outcome,
     UntestableError,
     Verdict,
     Views,
@@ -49,7 +49,7 @@ LEAST_SAVING = 0.2
 THIRDS = ("least noisy third", "middle third", "noisiest third")
 
 
-def closed_form(results: Results) -> Outcome:
+def closed_form(results: Results) -> ClaimOutcome:
     """Moments carried link by link against the closed form's, of every run's own betas."""
     runs = results.runs.values()
     chain = max(chain_deviation(run.betas) for run in runs)
@@ -80,7 +80,7 @@ def chain_deviation(betas: NDArray[np.float64]) -> float:
     return float(np.max(gaps))
 
 
-def signal_destroyed(results: Results) -> Outcome:
+def signal_destroyed(results: Results) -> ClaimOutcome:
     """The signal left at the last timestep of each schedule."""
     runs = one_run_per_schedule(results)
     left = {name: float(np.sqrt(run.schedule["alpha_bar"].iloc[-1])) for name, run in runs.items()}
@@ -89,7 +89,7 @@ def signal_destroyed(results: Results) -> Outcome:
     return by_conditions(words, data)
 
 
-def predict_noise(results: Results) -> Outcome:
+def predict_noise(results: Results) -> ClaimOutcome:
     """Jitter of the gradient, and the images, of two runs that differ in the output alone."""
     noise, image = changed(results, "prediction", "epsilon", ["x0"])
     ratio, low, high = ratio_of_spreads(jitter(noise.run), jitter(image.run))
@@ -102,7 +102,7 @@ def predict_noise(results: Results) -> Outcome:
         measured(image),
     ]
     reason = f"With ε the gradient is {steadier}; the images are {quality.words}."
-    return Outcome(_of_two(steadier, quality), reason, data)
+    return ClaimOutcome(_of_two(steadier, quality), reason, data)
 
 
 def _of_two(steadier: str, quality: Views) -> Verdict:
@@ -135,7 +135,7 @@ def ratio_of_spreads(
     return float(one.std() / max(other.std(), tiny)), float(low), float(high)
 
 
-def importance_sampling(results: Results) -> Outcome:
+def importance_sampling(results: Results) -> ClaimOutcome:
     """Images to each FD that the plain run newly reached in the later half of its training."""
     cell, rival = changed(results, "timestep_sampling", "importance", ["uniform", "stratified"])
     mine, theirs = (results.fd_curves[one.run.name] for one in (cell, rival))
@@ -192,17 +192,17 @@ def _saving(target: float, usually: int, needed: float | None, cell: str) -> Dat
     return Datum(label, f"{mine} against {usually:,}{saved}", cell)
 
 
-def p2_improves(results: Results) -> Outcome:
+def p2_improves(results: Results) -> ClaimOutcome:
     """Two runs that differ in the loss alone."""
     p2, plain = changed(results, "weighting", "p2", ["epsilon"])
     quality, accuracy = views(results, p2, plain), versus(results, p2, plain, "accuracy")
     verdicts = {"better": Verdict.HOLDS, "worse": Verdict.FAILS, DISPUTED: Verdict.DEPENDS}
     reason = f"Relative FD: {quality.words}; accuracy: {accuracy.verdict}. One training seed."
     data = [*quality.data(), measured(p2), measured(plain), accuracy.datum()]
-    return Outcome(verdicts.get(quality.verdict, Verdict.UNTESTED), reason, data)
+    return ClaimOutcome(verdicts.get(quality.verdict, Verdict.UNTESTED), reason, data)
 
 
-def p2_middle(results: Results) -> Outcome:
+def p2_middle(results: Results) -> ClaimOutcome:
     """Where P2 puts the weight of the ε-MSE under its run's schedule."""
     p2, _ = changed(results, "weighting", "p2", ["epsilon"])
     thirds = p2_by_thirds(p2.run.schedule["alpha_bar"], results.settings.train.weightings.p2)
@@ -224,7 +224,7 @@ def p2_by_thirds(alpha_bar: pd.Series, weighting: P2) -> list[float]:
     return [float(part.mean() / weights.mean()) for part in parts]
 
 
-def schedules_differ(results: Results) -> Outcome:
+def schedules_differ(results: Results) -> ClaimOutcome:
     """The lowest against each other, where runs differ in the schedule alone."""
     cells = sorted(
         results.chosen("schedules"),
@@ -251,7 +251,7 @@ def schedules_differ(results: Results) -> Outcome:
             *(one for contrast in own for one in contrast.data()),
         )
     ]
-    return Outcome(verdict, f"{told}. One training seed a row.", data)
+    return ClaimOutcome(verdict, f"{told}. One training seed a row.", data)
 
 
 def comparable(cells: Cells) -> Cells:

@@ -71,8 +71,8 @@ def all_pictures(results: Results) -> dict[str, Picture]:
         film(results),
         guidance_strip(results),
         sampler_strip(results),
-        extremes(results),
-        real_digits(results),
+        best_and_worst(results),
+        real_samples(results),
         *(cell_samples(cell) for cell in results.cells.values()),
     ]
     return {picture.name: picture for picture in drawn if picture}
@@ -86,17 +86,17 @@ def still(
     return Picture(name, title, caption, alt, png_bytes(picture), width, height, file=file)
 
 
-def samples(name: str, title: str, caption: str, images: Images, labels: Labels) -> Picture:
+def digit_samples(name: str, title: str, caption: str, images: Images, labels: Labels) -> Picture:
     """Five of each class, a column per digit; without labels the first fifty."""
     what = "one column per digit from 0 to 9" if labels[0] >= 0 else "no digit was asked for"
     alt = f"Grid of {DIGITS} by 5 digits, {title}: {what}."
     return still(f"samples-{name}", title, caption, alt, sheet(by_class(images, labels, 5), 2))
 
 
-def real_digits(results: Results) -> Picture:
+def real_samples(results: Results) -> Picture:
     """What the models should draw like."""
     caption = "The first of each class in MNIST's test set."
-    return samples("real", "Real digits", caption, results.real_images, results.real_labels)
+    return digit_samples("real", "Real digits", caption, results.real_images, results.real_labels)
 
 
 def cell_samples(cell: CellResult) -> Picture:
@@ -107,7 +107,7 @@ def cell_samples(cell: CellResult) -> Picture:
         f"Relative FD {shown['relative_fd']}\N{NO-BREAK SPACE}%{judged}; "
         f"{cell.evaluations} network evaluations an image."
     )
-    return samples(cell.name, cell.name, caption, cell.images, cell.labels)
+    return digit_samples(cell.name, cell.name, caption, cell.images, cell.labels)
 
 
 def hero(results: Results) -> Picture:
@@ -202,7 +202,7 @@ def sampler_strip(results: Results) -> Picture | None:
     return _strip("sampler-strip", title, caption, cells, rows, zoom=2)
 
 
-def extremes(results: Results) -> Picture:
+def best_and_worst(results: Results) -> Picture:
     """What the classifier is most and least convinced of, of the headline's images."""
     cell = results.headline
     found = cell.metrics.extremes
