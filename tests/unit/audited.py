@@ -33,7 +33,7 @@ def build(folder: Path, raw: Path, store: Path) -> None:
     shutil.copytree(REPOSITORY / "src", folder / "src", ignore=shutil.ignore_patterns("*.pyc"))
     shutil.copytree(raw, folder / "data/raw", ignore=shutil.ignore_patterns(".gitignore"))
     shutil.copy(store, folder / "mlflow.db")
-    _write_params(folder / "params.yaml")
+    write_params(folder / "params.yaml")
     _run(folder, "git", "init", "--quiet")
     commit(folder, "as it is")
     _run(folder, sys.executable, "-c", RUN_ALL)
@@ -48,7 +48,7 @@ def commit(folder: Path, message: str) -> str:
     return _run(folder, "git", "rev-parse", "HEAD").strip()
 
 
-def _write_params(path: Path) -> None:
+def write_params(path: Path) -> None:
     """The smoke scale, smaller still."""
     params = smoke_params()
     params["prepare"].update(train=400, validation=100, test=100)
