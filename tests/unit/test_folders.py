@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mnist_diffusion.files.jsonfile import write_json
-from mnist_diffusion.provenance.folders import read_manifest
+from mnist_diffusion.provenance.lineage import read_manifest
 from mnist_diffusion.runtime.errors import UserError
 
 FOLDERS = {

@@ -146,6 +146,22 @@ def test_independent_stages_overlap_and_the_lock_is_whole(tmp_path):
     assert project.reproduce() == ["train@c", "sample@c"]
 
 
+def test_what_turns_out_to_be_as_it_was_is_not_started(tmp_path):
+    project = Project(tmp_path, a=0.0)
+    code = f"""
+  code:
+    cmd: {sys.executable} -c "open('digest', 'w').write('as it was')"
+    deps: [source]
+    outs: [digest]
+"""
+    pipeline = (tmp_path / "dvc.yaml").read_text().replace("deps: [raw]", "deps: [raw, digest]")
+    (tmp_path / "dvc.yaml").write_text(pipeline + code)
+    (tmp_path / "source").write_text("x = 1")
+    assert project.reproduce() == ["code", "prepare", "train@a", "sample@a"]
+    (tmp_path / "source").write_text("x = 1  # one")
+    assert project.reproduce() == ["code"]
+
+
 def test_the_first_failure_stops_all_in_one_line(tmp_path):
     project = Project(tmp_path, slow=PATIENCE, bad=0.0)
     (tmp_path / "bad").touch()

@@ -29,6 +29,8 @@ NO_GIT = (
     "dvc.yaml: DVC needs git, and this folder is not a git repository; "
     "run `git init && git add -A && git commit -m start`"
 )
+FIRST = "code"
+"""All comes of it, and most of that turns out to be as it was, once it has run."""
 SECONDS_BETWEEN_LOOKS = 0.1
 Processes = dict[str, subprocess.Popen[bytes]]
 
@@ -61,6 +63,9 @@ def reproduce(jobs: int) -> None:
     try:
         if jobs > 1:
             waiting = plan()
+            if FIRST in waiting:
+                _side_by_side({FIRST: set()}, 1, running)
+                waiting = plan()
             if not waiting:
                 _say("Data and pipelines are up to date.")
                 return

@@ -4,8 +4,6 @@ import hashlib
 import os
 import platform
 import subprocess
-import sys
-from functools import cache
 from pathlib import Path
 
 KERNEL_VARIABLES = (
@@ -51,24 +49,13 @@ def git_commit() -> dict[str, str | bool | None]:
 
 
 def git(*arguments: str) -> str | None:
-    """What a git command that only reads prints, or None where there is no git or no repository.
-
-    Where git will not tell, though there is a repository, a line on stderr says why.
-    """
+    """What a git command that only reads prints, or None where there is no git or no repository."""
     command = ["git", *ANY_OWNER, *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if "dubious ownership" in done.stderr:
-        _warn(f"git: {done.stderr.splitlines()[0]}; no commit is noted")
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-@cache
-def _warn(text: str) -> None:
-    """Once is enough."""
-    sys.stderr.write(f"warning: {text}\n")
 
 
 def _arithmetic(device: object) -> dict[str, str]:

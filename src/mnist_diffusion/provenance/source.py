@@ -39,9 +39,7 @@ UNTRACKED = frozenset(
         "runtime.resumption",
         "stages.outcome",
         # they tell of a result
-        "provenance.folders",
-        "provenance.inputs",
-        "provenance.publishing",
+        "provenance.lineage",
         "provenance.schemas",
         "provenance.source",
     }

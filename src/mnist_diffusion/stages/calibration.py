@@ -14,8 +14,7 @@ from mnist_diffusion.evaluation.metrics import CALIBRATED
 from mnist_diffusion.evaluation.reference import ORDER, compared, load_real
 from mnist_diffusion.evaluation.scores import spread, summary
 from mnist_diffusion.files import paths
-from mnist_diffusion.provenance.inputs import snapshot_inputs
-from mnist_diffusion.provenance.publishing import publish_report
+from mnist_diffusion.provenance.lineage import publish_report, snapshot_inputs
 from mnist_diffusion.provenance.schemas.judge_reports import CalibrationReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track

@@ -13,8 +13,7 @@ from mnist_diffusion.evaluation.features import Classification, classify
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import arrays_digest
-from mnist_diffusion.provenance.inputs import snapshot_inputs
-from mnist_diffusion.provenance.publishing import publish_folder
+from mnist_diffusion.provenance.lineage import publish_folder, snapshot_inputs
 from mnist_diffusion.provenance.schemas.artifact import dump
 from mnist_diffusion.provenance.schemas.judge_reports import ClassifierReport
 from mnist_diffusion.runtime.compute import configure

@@ -18,9 +18,7 @@ from mnist_diffusion.evaluation.paired import (
 from mnist_diffusion.evaluation.reference import load_statistics
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
-from mnist_diffusion.provenance.folders import read_manifest
-from mnist_diffusion.provenance.inputs import snapshot_inputs
-from mnist_diffusion.provenance.publishing import publish_report
+from mnist_diffusion.provenance.lineage import publish_report, read_manifest, snapshot_inputs
 from mnist_diffusion.provenance.schemas.cell_reports import ComparisonsReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track

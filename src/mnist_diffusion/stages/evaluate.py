@@ -17,8 +17,7 @@ from mnist_diffusion.evaluation.pixel_scores import (
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.digests import array_digest
-from mnist_diffusion.provenance.inputs import snapshot_inputs
-from mnist_diffusion.provenance.publishing import publish_report
+from mnist_diffusion.provenance.lineage import publish_report, snapshot_inputs
 from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.settings import Evaluate, Settings

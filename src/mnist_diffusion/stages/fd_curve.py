@@ -19,9 +19,7 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import array_digest
-from mnist_diffusion.provenance.folders import read_manifest
-from mnist_diffusion.provenance.inputs import snapshot_inputs
-from mnist_diffusion.provenance.publishing import publish_report
+from mnist_diffusion.provenance.lineage import publish_report, read_manifest, snapshot_inputs
 from mnist_diffusion.provenance.schemas.cell_reports import FdCurveReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track

@@ -14,8 +14,7 @@ from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.pipeline import MANIFEST
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest, image_digests
-from mnist_diffusion.provenance.inputs import snapshot_inputs
-from mnist_diffusion.provenance.publishing import publish_folder
+from mnist_diffusion.provenance.lineage import publish_folder, snapshot_inputs
 from mnist_diffusion.provenance.schedule_card import schedule_card
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError

@@ -17,8 +17,7 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest
-from mnist_diffusion.provenance.inputs import snapshot_inputs
-from mnist_diffusion.provenance.publishing import publish_folder
+from mnist_diffusion.provenance.lineage import publish_folder, snapshot_inputs
 from mnist_diffusion.provenance.schedule_card import schedule_card
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.locks import recreate_dir

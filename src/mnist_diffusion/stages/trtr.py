@@ -13,8 +13,7 @@ from mnist_diffusion.evaluation.accuracy import agreement
 from mnist_diffusion.evaluation.bootstrap import proportion_interval
 from mnist_diffusion.evaluation.features import classify
 from mnist_diffusion.files import paths
-from mnist_diffusion.provenance.inputs import snapshot_inputs
-from mnist_diffusion.provenance.publishing import publish_report
+from mnist_diffusion.provenance.lineage import publish_report, snapshot_inputs
 from mnist_diffusion.provenance.schemas.cell_reports import TrtrReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError

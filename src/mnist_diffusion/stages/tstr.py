@@ -7,8 +7,7 @@ from mnist_diffusion.evaluation.features import load_cell
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.digests import array_digest
-from mnist_diffusion.provenance.inputs import snapshot_inputs
-from mnist_diffusion.provenance.publishing import publish_report
+from mnist_diffusion.provenance.lineage import publish_report, snapshot_inputs
 from mnist_diffusion.provenance.schemas.cell_reports import TstrReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError

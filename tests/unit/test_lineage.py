@@ -12,8 +12,7 @@ from ruamel.yaml import YAML
 
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.digests import array_digest, json_digest
-from mnist_diffusion.provenance.inputs import snapshot_inputs
-from mnist_diffusion.provenance.publishing import publish_folder
+from mnist_diffusion.provenance.lineage import publish_folder, snapshot_inputs
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import load_settings
 
@@ -24,8 +23,8 @@ SOURCE = """
 import sys
 from pathlib import Path
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.provenance.publishing import publish_folder
-from mnist_diffusion.provenance.inputs import snapshot_inputs
+from mnist_diffusion.provenance.lineage import publish_folder
+from mnist_diffusion.provenance.lineage import snapshot_inputs
 inputs = snapshot_inputs("mnist_diffusion.stages.prepare", None, load_settings(), lambda _: {}, [])
 edited = Path("src/mnist_diffusion", sys.argv[1])
 edited.write_text(edited.read_text() + "EDITED = 1")
