@@ -3,10 +3,12 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from mnist_diffusion.cli import main
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.provenance.source import stage_code
@@ -14,13 +16,21 @@ from mnist_diffusion.provenance.source import stage_code
 REPOSITORY = Path(__file__).parents[2]
 
 
-def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mnist_diffusion", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+    """Runs a command in this process, as one of its own would end: importing torch takes long."""
+
+    def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["mnist-diffusion", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return subprocess.CompletedProcess(arguments, ended.value.code or 0, *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture
@@ -46,30 +56,36 @@ def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> Non
         assert word in line
 
 
-def test_good_settings_pass_from_any_folder_below(project: Path) -> None:
+def test_a_mistake_is_one_line_of_a_process_too(project_with_code: Path) -> None:
+    command = [sys.executable, "-m", "mnist_diffusion", "sample", "cosine-class"]
+    result = subprocess.run(command, cwd=project_with_code, capture_output=True, text=True)
+    assert_refused(result, "cosine-class", "dvc repro")
+
+
+def test_good_settings_pass_from_any_folder_below(project: Path, call: Call) -> None:
     below = project / "data"
     below.mkdir()
     assert call(below, "check").returncode == 0
 
 
-def test_no_repository_is_refused(tmp_path: Path) -> None:
+def test_no_repository_is_refused(tmp_path: Path, call: Call) -> None:
     assert_refused(call(tmp_path, "check"), "params.yaml", "not found")
 
 
 @pytest.mark.parametrize("name", ["no-such-run", "../x", "a;touch c", "$(touch c)"])
-def test_unknown_names_are_refused(project: Path, name: str) -> None:
+def test_unknown_names_are_refused(project: Path, name: str, call: Call) -> None:
     assert_refused(call(project, "train", name), repr(name), "known: ")
     assert [path.name for path in project.iterdir()] == ["params.yaml"]
 
 
-def test_a_stage_without_its_input_is_refused(project_with_code: Path) -> None:
+def test_a_stage_without_its_input_is_refused(project_with_code: Path, call: Call) -> None:
     assert_refused(
         call(project_with_code, "sample", "cosine-class"), "models/cosine-class", "dvc repro"
     )
 
 
 @pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="has CUDA")
-def test_a_forced_device_that_is_missing_is_refused(project_with_code: Path) -> None:
+def test_a_forced_device_that_is_missing_is_refused(project_with_code: Path, call: Call) -> None:
     params = project_with_code / "params.yaml"
     params.write_text(params.read_text().replace("device: auto ", "device: cuda "))
     assert_refused(call(project_with_code, "classifier"), "compute.device", "cuda")

@@ -1,8 +1,5 @@
 """Work shared out among threads: the same bits by any number of them."""
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 
@@ -12,7 +9,9 @@ import torch
 from mnist_diffusion.networks.simple import SimpleDenoiser
 from mnist_diffusion.networks.unet import UNet
 from mnist_diffusion.runtime import threads
+from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.threads import VARIABLE, parallel_map
+from mnist_diffusion.settings import Compute
 from mnist_diffusion.training.data_parallel import data_parallel
 
 CPU = torch.device("cpu")
@@ -98,29 +97,14 @@ def test_a_divided_batch_teaches_what_a_whole_one_does(name: str, parts: int, so
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-LEARN = """
-import hashlib, sys
-sys.path.insert(0, "src")
-import torch
-from mnist_diffusion.runtime.compute import configure
-from mnist_diffusion.settings import Compute
-configure(Compute(device="cpu", instructions="avx2"))
-sys.path.insert(0, "tests/unit")
-from test_threads import learned
-loss, gradients = learned("unet", 3)
-print(hashlib.sha256(b"".join(t.numpy().tobytes() for t in (loss, *gradients))).hexdigest())
-"""
-
-
-def test_the_bits_do_not_depend_on_the_threads() -> None:
-    told = {
-        subprocess.run(
-            [sys.executable, "-c", LEARN],
-            env={**os.environ, VARIABLE: count},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for count in ("1", "2")
-    }
-    assert len(told) == 1
+def test_the_bits_do_not_depend_on_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "cores", lambda: 3)
+    told = []
+    for count in ("1", "2", "3"):
+        monkeypatch.setenv(VARIABLE, count)
+        threads._pool.cache_clear()
+        configure(Compute(device="cpu", instructions="avx2"))
+        told.append(learned("unet", 3))
+    for loss, gradients in told[1:]:
+        assert torch.equal(loss, told[0][0])
+        assert all(map(torch.equal, gradients, told[0][1]))
