@@ -35,9 +35,7 @@ COPIED = (
 CELLS = {"sample", "evaluate", "fd_curve", "compare", "tstr", "report"}
 """All that an edit of drawing reruns."""
 FROM_TRAINING = {"train", *CELLS}
-FROM_THE_CLASSIFIER = {
-    *("classifier", "reference", "evaluate", "fd_curve", "compare", "calibration", "report"),
-}
+FROM_THE_REFERENCE = {"reference", "evaluate", "fd_curve", "compare", "calibration", "report"}
 
 
 def appended(text: str) -> Callable[[str], str]:
@@ -63,9 +61,9 @@ EDITS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
     "the classifier": (
         "networks/classifier.py",
         CODE,
-        {"classifier", "autoencoder", "trtr", *FROM_THE_CLASSIFIER, *FROM_TRAINING},
+        {"classifier", "autoencoder", "trtr", *FROM_THE_REFERENCE, *FROM_TRAINING},
     ),
-    "a metric": ("evaluation/pixel_scores.py", CODE, {"reference", "evaluate", "report"}),
+    "a metric": ("evaluation/pixel_scores.py", CODE, FROM_THE_REFERENCE),
     "a chart": ("reporting/pages.py", CODE, {"report"}),
     "a template": ("reporting/templates/style.css", COMMENT, {"report"}),
     "a tag in MLflow": ("tracking/store.py", CODE, set()),

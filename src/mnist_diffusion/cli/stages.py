@@ -32,7 +32,7 @@ def _command(stage: Stage) -> Callable[..., None]:
     argument = typer.Argument(
         default_factory=_named_by_dvc,
         show_default=False,
-        metavar=f"[{kind.upper()}]",
+        metavar=kind.upper(),
         help=f"An entry of `{kind}s` in {paths.PARAMS}; under DVC, the one that it is at.",
     )
 

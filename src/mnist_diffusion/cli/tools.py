@@ -1,8 +1,10 @@
 """`mnist-diffusion TOOL`: what people use beside the pipeline."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +12,9 @@ from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.instructions import without_avx2
 from mnist_diffusion.settings import load_settings
 from mnist_diffusion.tracking import flush
+
+if TYPE_CHECKING:
+    from mnist_diffusion.diffusion.schedules import Schedule
 
 app = typer.Typer()
 PANEL = "Tools"
@@ -42,11 +47,37 @@ def schedules(
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 10,
 ) -> None:
     """Print the card of every noise schedule: its betas' digest, its ends, where SNR is 1."""
-    from mnist_diffusion.cli.schedules import schedule_table
+    import pandas as pd
+
+    from mnist_diffusion.diffusion.schedules import SCHEDULES, zero_terminal_snr
 
     if steps > timesteps:
         raise UserError(f"--steps: {steps} exceeds the {timesteps} timesteps; give fewer")
-    print(schedule_table(timesteps, steps).to_markdown(disable_numparse=True))
+    cards = {}
+    for name, build in SCHEDULES.items():
+        schedule = build(timesteps)
+        cards[name] = _card(schedule, steps)
+        cards[f"{name}, zero terminal SNR"] = _card(zero_terminal_snr(schedule), steps)
+    print(pd.DataFrame(cards).to_markdown(disable_numparse=True))
+
+
+def _card(schedule: Schedule, steps: int) -> dict[str, str]:
+    """A schedule's card, with the signal that a sampler takes for noise at its first step."""
+    from mnist_diffusion.diffusion.spacings import SPACINGS
+    from mnist_diffusion.provenance.schedule_card import schedule_card
+
+    card = schedule_card(schedule)
+    card["betas_sha256"] = str(card["betas_sha256"])[:12]
+    for name, spacing in SPACINGS.items():
+        first = schedule.level(spacing(schedule, steps)[0])
+        card[f"signal at the first of {steps} steps, {name}"] = float(first.alpha)
+    return {key: _number(value) for key, value in card.items()}
+
+
+def _number(value: float | int | str | None) -> str:
+    if value is None:
+        return "-inf"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @app.command(rich_help_panel=PANEL)
