@@ -453,16 +453,16 @@ RESUMING: dict[str, Mutant] = {
 HASHING: dict[str, Mutant] = {
     name: (f"provenance/{file}.py", right, wrong)
     for name, file, right, wrong in [
-        ("inputs that are not hashed again at the end", "inputs", "if changed:", "if False:"),
+        ("inputs that are not hashed again at the end", "lineage", "if changed:", "if False:"),
         (
             "a folder that is believed to be what its manifest says",
-            "inputs",
+            "lineage",
             'content_digests(map(Path, manifest["files"]))',
             'dict(manifest["files"])',
         ),
         (
             "a key of resumption that forgets the code",
-            "inputs",
+            "lineage",
             "self.parameters, self.code, self.environment",
             "self.parameters, self.environment",
         ),
