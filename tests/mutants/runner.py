@@ -21,7 +21,7 @@ import scipy.stats  # noqa: F401
 
 UNIT = (
     *("schedules", "forward", "timesteps", "spacings", "guidance", "sampling", "training"),
-    *("training_state", "resumption", "threads", "files", "inputs"),
+    *("training_state", "resumption", "threads", "files", "lineage"),
 )
 CORE_TESTS = [
     [f"tests/unit/test_{name}.py" for name in UNIT],

@@ -42,7 +42,7 @@ class Code(Strict):
 
 
 class Sourced(Strict):
-    """An artifact that has no manifest beside it, and so says itself what made it."""
+    """What made an artifact; a JSON that has no manifest beside it says so itself."""
 
     made_from: dict[str, Digest]
     """Digests of the manifests of what went in, by stage, or of files that have none, by path."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, RootModel
 
-from mnist_diffusion.provenance.schemas.artifact import Code, Digest, Strict
+from mnist_diffusion.provenance.schemas.artifact import Digest, Sourced, Strict
 from mnist_diffusion.settings import ResolvedCell, ResolvedRun, SharedSampling
 
 SCHEMA = 2
@@ -14,46 +14,18 @@ Scalar = str | int | float | bool | None
 Values = dict[str, Scalar]
 
 
-class Common(Strict):
+class Common(Sourced):
     """What all manifests hold."""
 
     schema_: Literal[2] = Field(alias="schema")
     files: dict[str, Digest]
     """Content digests of all that was published but the manifest, by path from the root."""
-    made_from: dict[str, Digest]
-    """Digests of the manifests of what went in, by stage, or of files that have none, by path."""
-    code: Code
-    environment: dict[str, str]
 
 
-class PrepareManifest(Common):
-    """data/prepared"""
+class SingleManifest(Common):
+    """data/prepared, data/reference, models/classifier or models/autoencoder"""
 
-    stage: Literal["prepare"]
-    name: None
-    parameters: Values
-
-
-class ClassifierManifest(Common):
-    """models/classifier"""
-
-    stage: Literal["classifier"]
-    name: None
-    parameters: Values
-
-
-class AutoencoderManifest(Common):
-    """models/autoencoder"""
-
-    stage: Literal["autoencoder"]
-    name: None
-    parameters: Values
-
-
-class ReferenceManifest(Common):
-    """data/reference"""
-
-    stage: Literal["reference"]
+    stage: Literal["prepare", "classifier", "autoencoder", "reference"]
     name: None
     parameters: Values
 
@@ -109,15 +81,7 @@ class SampleManifest(Common):
 
 class Manifest(
     RootModel[
-        Annotated[
-            PrepareManifest
-            | ClassifierManifest
-            | AutoencoderManifest
-            | ReferenceManifest
-            | TrainManifest
-            | SampleManifest,
-            Field(discriminator="stage"),
-        ]
+        Annotated[SingleManifest | TrainManifest | SampleManifest, Field(discriminator="stage")]
     ]
 ):
     """Any manifest."""
