@@ -45,7 +45,7 @@ DVC_VEGA_LITE = "5.21"
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart, what stands below it, and what is told to those who cannot see it."""
+    """A chart, what stands below it, and what is read to those who cannot see it."""
 
     name: str
     title: str

@@ -73,7 +73,7 @@ def forest(
     frame = tidy(rows)
     order = _under_headings(frame)
     first = frame[frame["features"] == "classifier"]
-    told = "; ".join(f"{r.cell} {r.difference:+.2f}" for r in first.itertuples())
+    listed = "; ".join(f"{r.cell} {r.difference:+.2f}" for r in first.itertuples())
     seeds = max(one.training_seeds for one in compared)
     trained = f"{seeds} training seeds." if seeds > 1 else "One training seed."
     return chart(
@@ -83,7 +83,7 @@ def forest(
         "Left of 0 is better than the cell named above (vs). Paired by image: the same starting "
         "noise; 95 % intervals over images, not over trainings; faint: not distinguishable, by "
         f"Holm over the table. {trained}",
-        f"Change in relative FD, under the classifier's features: {told}.",
+        f"Change in relative FD, under the classifier's features: {listed}.",
     )
 
 
@@ -163,7 +163,7 @@ def cost(results: Results) -> Chart:
         base.mark_line().encode(x=x, y=y, color=colour),
         dots.add_params(switch),
     )
-    told = "; ".join(f"{r.sampler}, {r.evaluations}: {r.value:.2f} %" for r in frame.itertuples())
+    listed = "; ".join(f"{r.sampler}, {r.evaluations}: {r.value:.2f} %" for r in frame.itertuples())
     return chart(
         drawn.properties(height=340),
         "cost",
@@ -171,7 +171,7 @@ def cost(results: Results) -> Chart:
         "Lower left is better; bars are 95 % intervals. Grey: what real test digits score at the "
         "same n, no bound. Choose a sampler in the legend to single it out; a point leads to its "
         "cell.",
-        f"Relative FD against network evaluations per image. {told}.",
+        f"Relative FD against network evaluations per image. {listed}.",
     )
 
 
@@ -253,11 +253,11 @@ def _panel(results: Results, name: str, rows: list[dict[str, Any]]) -> Chart:
     )
     band = real_band(100 * real.mean, 100 * real.low, 100 * real.high, "real digits")
     drawn = alt.layer(band, whiskers(base, x, "value", alt.value(colour)), line, dots)
-    told = "; ".join(f"s = {row['s']:g}: {row['value']:.2f} %" for row in rows)
+    listed = "; ".join(f"s = {row['s']:g}: {row['value']:.2f} %" for row in rows)
     return chart(
         drawn.properties(height=220),
         f"guidance-{slug(name)}",
         title,
         f"{caption} Grey: real digits.",
-        f"{title} against the guidance scale. {told}.",
+        f"{title} against the guidance scale. {listed}.",
     )

@@ -39,7 +39,7 @@ MEDIA_TYPES = {"png": "image/png", "gif": "image/gif"}
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the report, and what is told to those who cannot see it."""
+    """A picture of the report, and what is read to those who cannot see it."""
 
     name: str
     """The file's name without suffix, a stable word."""

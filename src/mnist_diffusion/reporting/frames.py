@@ -20,7 +20,7 @@ DIGITS = [str(digit) for digit in range(10)]
 
 RUN_COLUMNS = [*Run.model_fields]
 CELL_COLUMNS = [
-    *("cell", *Sampling.model_fields),
+    *("cell", "run", "sampler", "steps", "eta", "guidance"),
     *("spacing", "first_step_signal", "bound", "guidance_interval", "guidance_rescale"),
     *("departures", "network_evaluations", "n", "fd", "relative_fd_floor_percent"),
     *("relative_fd_percent", "relative_fd_low", "relative_fd_high", "relative_fd_interval"),

@@ -39,7 +39,7 @@ TRAINING_CHOICES = {
 
 
 def condition(cell: CellResult) -> str:
-    """What a cell is told of the digit, and how strongly."""
+    """What a cell is asked for, and how strongly."""
     if cell.run.settings.conditioning == "uncond":
         return "unconditional"
     return f"class-conditional, s = {cell.settings.guidance:g}"

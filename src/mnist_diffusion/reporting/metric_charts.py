@@ -91,14 +91,14 @@ def _corrupted(corruption: str, own: pd.DataFrame, looks: dict[str, Any]) -> Cha
         )
     )
     worst = own[own["severity"] == own["severity"].max()]
-    told = "; ".join(f"{row.metric} {row.relative_to_floor:.3g}" for row in worst.itertuples())
+    listed = "; ".join(f"{row.metric} {row.relative_to_floor:.3g}" for row in worst.itertuples())
     return chart(
         encoded.add_params(switch).properties(height=200),
         f"corruption-{slug(corruption)}",
         corruption.capitalize(),
         "",
         "By how many widths of the real-vs-real baseline each metric is worse as digits are "
-        f"corrupted, {corruption}. At the end: {told}.",
+        f"corrupted, {corruption}. At the end: {listed}.",
     )
 
 

@@ -118,10 +118,10 @@ def _extent(cells: Cells) -> str:
 def ablations_note(results: Results) -> str:
     """What to keep in mind when reading the runs against one another."""
     runs = [cell.run for cell in results.chosen("ablations")]
-    said = [f"Each run differs from {runs[0].name} in what is said to be changed."]
+    notes = [f"Each run differs from {runs[0].name} in what is said to be changed."]
     if len({run.settings.seed for run in runs}) == 1:
-        said.append("It is one training seed: small differences settle nothing.")
-    return " ".join(said)
+        notes.append("It is one training seed: small differences settle nothing.")
+    return " ".join(notes)
 
 
 def samplers_note(results: Results) -> str:

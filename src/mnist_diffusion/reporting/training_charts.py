@@ -51,7 +51,7 @@ def schedule_levels(results: Results) -> list[Chart]:
             for row in table.itertuples()
         ]
     frame, x = tidy(rows), alt.X("t:Q", title="timestep t")
-    told = "; ".join(runs)
+    listed = "; ".join(runs)
     return [
         chart(
             run_lines(frame, x, alt.Y(f"{key}:Q", title=title), points=False).properties(
@@ -60,7 +60,7 @@ def schedule_levels(results: Results) -> list[Chart]:
             name,
             heading,
             caption,
-            f"{heading} over timesteps for the schedules {told}: all fall from signal to noise.",
+            f"{heading} over timesteps for the schedules {listed}: all fall from signal to noise.",
         )
         for key, title, name, heading, caption in (
             ("signal", "ᾱ(t)", "signal", "Signal left", "The share of the digit's variance left."),
@@ -162,7 +162,7 @@ def _fd_curve(results: Results, table: str, runs: list[RunResult]) -> Chart:
         along="against == 'seconds' ? datum.seconds : datum['thousand images']"
     ).transform_filter("isValid(datum.along)")
     drawn = alt.layer(real_band(floor, floor, floor), lines).add_params(against)
-    told = "; ".join(f"{p.run} ends at {100 * p.points[-1].relative_fd:.1f} %" for p in found)
+    listed = "; ".join(f"{p.run} ends at {100 * p.points[-1].relative_fd:.1f} %" for p in found)
     one = found[0]
     return chart(
         drawn.properties(height=320),
@@ -171,7 +171,7 @@ def _fd_curve(results: Results, table: str, runs: list[RunResult]) -> Chart:
         f"Averaged weights along training, each point {one.count:,} images drawn in {one.steps} "
         f"steps of {SAMPLERS[one.sampler]}, unguided, from the same noise: good for comparing with "
         "one another, not with the tables. No interval.",
-        f"Relative FD along training. {told}.",
+        f"Relative FD along training. {listed}.",
     )
 
 

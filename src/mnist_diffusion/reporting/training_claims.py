@@ -242,7 +242,7 @@ def schedules_differ(results: Results) -> ClaimOutcome:
     any_clear = any(one.classifier.verdict == "better" for own in seen.values() for one in own)
     verdict = by_share(clear, len(groups)) if any_clear else Verdict.UNTESTED
     verdict = Verdict.DEPENDS if verdict is Verdict.FAILS else verdict
-    told = "; ".join(f"{name}: {_winner(groups[name], own)}" for name, own in seen.items())
+    listed = "; ".join(f"{name}: {_winner(groups[name], own)}" for name, own in seen.items())
     data = [
         datum
         for name, own in seen.items()
@@ -251,7 +251,7 @@ def schedules_differ(results: Results) -> ClaimOutcome:
             *(one for contrast in own for one in contrast.data()),
         )
     ]
-    return ClaimOutcome(verdict, f"{told}. One training seed a row.", data)
+    return ClaimOutcome(verdict, f"{listed}. One training seed a row.", data)
 
 
 def comparable(cells: Cells) -> Cells:
