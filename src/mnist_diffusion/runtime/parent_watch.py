@@ -45,15 +45,11 @@ def _up_to_dvc() -> list[psutil.Process]:
     ancestors = []
     for ancestor in psutil.Process().parents():
         ancestors.append(ancestor)
-        if _mark(ancestor) != os.environ[MARK]:
-            break
+        with suppress(psutil.Error, OSError):
+            if ancestor.environ().get(MARK) == os.environ[MARK]:
+                continue
+        break
     return ancestors
-
-
-def _mark(process: psutil.Process) -> str | None:
-    with suppress(psutil.Error, OSError):
-        return process.environ().get(MARK)
-    return None
 
 
 def _when_one_ends(processes: Sequence[psutil.Process], act: Callable[[], None]) -> None:
