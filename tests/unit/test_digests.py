@@ -1,3 +1,4 @@
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,20 @@ def test_environment_is_the_same_twice_and_all_text():
     assert all(isinstance(value, str) for value in first.values())
     assert environment.environment().items() < first.items()
     assert first["torch"] == torch.__version__
+
+
+def test_a_repository_of_another_user_has_a_commit(tmp_path, monkeypatch):
+    """A container's mount: git itself refuses to tell there."""
+    monkeypatch.chdir(tmp_path)
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.invalid")
+    for command in (["init"], [*identity, "commit", "--allow-empty", "-m", "as it is"]):
+        subprocess.run(["git", *command], check=True, capture_output=True)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True).returncode != 0
+    found = environment.git_commit()
+    assert len(found["git_commit"]) == 40 and found["git_dirty"] is False
+
+
+def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert environment.git_commit() == {"git_commit": None, "git_dirty": None}
