@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from clones import Clone
-from tamperings import CELL, TAMPERINGS, copy_of
+from tamperings import CELL, TAMPERINGS, copy_of, edit_yaml, put, set_key
 
-from mnist_diffusion.audit.findings import Severity
+from mnist_diffusion.audit.output import Severity
 
 pytestmark = pytest.mark.faults
 
@@ -50,6 +50,20 @@ def test_nothing_is_written_by_an_audit(ran: Clone) -> None:
     before = seen()
     ran.run("mnist-diffusion", "audit", "--all", "--regenerate", "2")
     assert seen() == before
+
+
+def test_a_parameter_changed_and_changed_back_is_proven(ran: Clone, tmp_path: Path) -> None:
+    """DVC brings the set back from its cache, beside the sidecar of the run between."""
+    clone, sample = ran.copy(tmp_path / "repository"), ("dvc", "repro", "-s", f"sample@{CELL}")
+    params = clone.folder / "params.yaml"
+    whole = params.read_bytes()
+    edit_yaml(params, set_key(f"cells/{CELL}/steps", 2))
+    clone.run(*sample)
+    put(params, whole)
+    assert "is cached - skipping run" in clone.run(*sample)
+    told = json.loads(clone.run("mnist-diffusion", "audit", CELL, "--json"))
+    assert told["verdict"] == "proven"
+    assert any("took this one from its cache" in f["text"] for f in told["cells"][CELL]["findings"])
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)

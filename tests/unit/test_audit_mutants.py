@@ -5,21 +5,10 @@ import json
 import pytest
 from tamperings import CELL, MANIFEST, METRICS, RUN, TAMPERINGS, TSTR
 
-from mnist_diffusion.audit import (
-    chain,
-    claims,
-    contents,
-    details,
-    locks,
-    manifests,
-    redrawing,
-    scores,
-    tables,
-    tracked,
-)
-from mnist_diffusion.audit.auditor import Auditor
-from mnist_diffusion.audit.evidence import Evidence
-from mnist_diffusion.audit.findings import Severity
+from mnist_diffusion.audit import chain, dvc, replay, verify
+from mnist_diffusion.audit.chain import Evidence
+from mnist_diffusion.audit.output import Severity
+from mnist_diffusion.audit.verify import Auditor
 
 pytestmark = pytest.mark.faults
 
@@ -29,20 +18,17 @@ def nothing(*_, **__):
 
 
 MUTANTS = {
-    "no look at manifests": (manifests, "check", f"{MANIFEST}, schema"),
-    "no look at each image": (contents, "check_images", "one pixel"),
-    "no look at labels": (contents, "_labels", "an image relabelled"),
-    "no walk along the chain": (chain, "check", f"{METRICS}, made_from/classifier"),
-    "no look at details": (details, "check", f"{MANIFEST}, training/parameters"),
-    "no look into DVC's cache": (locks, "_cached", "DVC's cached images, made read-only again"),
-    "no look at params.yaml": (locks, "check_recorded", "a parameter in params.yaml"),
-    "no look at dvc.lock": (locks, "check", "the MD5 of a dependency in dvc.lock"),
-    "no look at dvc.yaml": (locks, "check_declared", "another command in dvc.yaml"),
-    "no look at the scores": (scores, "check", f"{METRICS}, fd"),
-    "no look at the tables": (tables, "check", "a number of a table"),
-    "no look at the report": (claims, "check", "a page of the report"),
-    "no look at what claims rest on": (claims, "check_link", f"{TSTR}, made_from/sample@{RUN}"),
-    "no look at MLflow": (tracked, "contradictions", "a metric in MLflow"),
+    "no look at manifests": (verify, "check_manifest", f"{MANIFEST}, schema"),
+    "no look at each image": (verify, "check_each_image", "one pixel"),
+    "no look at files": (verify, "check_files", "the digest of a file in the manifest"),
+    "no walk along the chain": (chain, "check_links", f"{METRICS}, made_from/classifier"),
+    "no look at what others rest on": (chain, "check_links", f"{TSTR}, made_from/sample@{RUN}"),
+    "no look at parameters": (chain, "check_parameters", f"{MANIFEST}, parameters/cell/guidance"),
+    "no look at paths that DVC has": (dvc, "_paths", "a page of the report"),
+    "no look at dvc.lock": (dvc, "_paths", "the MD5 of a dependency in dvc.lock"),
+    "no look at params.yaml": (dvc, "_params", "a parameter of the run in params.yaml"),
+    "no look at dvc.yaml": (dvc, "check", "another command in dvc.yaml"),
+    "no look at MLflow": (verify, "check_tracked", "a metric in MLflow"),
 }
 
 
@@ -61,36 +47,52 @@ def test_a_check_that_is_left_out_is_missed(published_copy, monkeypatch, mutant)
     assert not is_named(tampering, published_copy)
 
 
-@pytest.mark.parametrize("tampering", ["a weight, by one bit", "a pixel of the prepared digits"])
-def test_digests_that_are_believed_are_missed(published_copy, monkeypatch, tampering):
+def test_a_cache_that_is_believed_is_missed(published_copy, monkeypatch):
+    whole = dvc.ask
+
+    def trusting():
+        answer = whole()
+        for state in answer.stages.values():
+            state.broken.clear()
+        return answer
+
+    monkeypatch.setattr(dvc, "ask", trusting)
+    assert not is_named("DVC's cached images, made read-only again", published_copy)
+
+
+def test_digests_that_are_believed_are_missed(published_copy, monkeypatch):
     """The mutant that hashes nothing anew, and takes what is recorded for what is there."""
     recorded = {}
     for manifest in published_copy.glob("**/manifest.json"):
-        content = json.loads(manifest.read_text())
-        recorded |= content["files"]
+        recorded |= json.loads(manifest.read_text())["files"]
     whole = Evidence.__init__
 
     def trusting(self):
         whole(self)
-        hashed, listed = self.content, self.md5
-        locked = {
-            entry["path"]: entry["md5"]
-            for stage in self.lock.values()
-            for entry in [*stage.get("deps", []), *stage.get("outs", [])]
-        }
+        hashed = self.content
         self.content = lambda path: recorded.get(path.as_posix()) or hashed(path)
-        self.md5 = lambda path: locked.get(path.as_posix()) or listed(path)
 
     monkeypatch.setattr(Evidence, "__init__", trusting)
-    assert not is_named(tampering, published_copy)
+    assert not is_named("a weight, by one bit", published_copy)
 
 
 def test_images_that_are_not_compared_are_missed(published_copy, monkeypatch):
     def failures():
-        findings = Auditor(redrawing.Choice(20)).audit(CELL).findings
+        findings = Auditor(20).audit(CELL).findings
         return [f for f in findings if (f.check, f.severity) == ("redrawn", Severity.FAILED)]
 
     TAMPERINGS["one pixel, and the manifest made to fit"][0](published_copy)
     assert failures()
-    monkeypatch.setattr(redrawing, "compared", nothing)
+    monkeypatch.setattr(replay, "compared", nothing)
+    assert not failures()
+
+
+def test_a_stage_that_is_not_compared_is_missed(published_copy, monkeypatch):
+    def failures():
+        findings = Auditor(deep=True).audit(CELL).findings
+        return [f for f in findings if (f.check, f.severity) == ("deep", Severity.FAILED)]
+
+    TAMPERINGS[f"{METRICS}, confidence"][0](published_copy)
+    assert [f.item for f in failures()] == [f"{METRICS}: confidence"]
+    monkeypatch.setattr(replay, "_contents", lambda _: {})
     assert not failures()

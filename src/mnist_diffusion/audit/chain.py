@@ -1,35 +1,39 @@
-"""What a cell rests on: its set, the run, the judge, the reference and the prepared digits."""
+"""What a cell rests on, down to MNIST's own files: each link, its parameters, source and commit."""
 
 from __future__ import annotations
 
+import importlib
+import io
+import json
 import re
-from collections.abc import Callable, Mapping
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar, TypeVarTuple
 
-from mnist_diffusion.audit.evidence import Evidence
-from mnist_diffusion.audit.findings import Findings, failed, unverified
+from mnist_diffusion.audit import dvc
+from mnist_diffusion.audit.output import Findings, failed, note, some, unverified
 from mnist_diffusion.dataset import mnist
-from mnist_diffusion.files import paths
-from mnist_diffusion.pipeline import MANIFEST, STAGES
+from mnist_diffusion.files import jsonfile, paths
+from mnist_diffusion.files.yamlfile import read_yaml
+from mnist_diffusion.pipeline import STAGES
+from mnist_diffusion.provenance.digests import content_digest
+from mnist_diffusion.provenance.source import OWN_ROOT, stage_code
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.settings import Settings, parse_settings
 
-NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-FOLDERS: dict[str, Callable[[str], Path]] = {
-    "prepare": lambda _: paths.PREPARED,
-    "classifier": lambda _: paths.CLASSIFIER,
-    "autoencoder": lambda _: paths.AUTOENCODER,
-    "reference": lambda _: paths.REFERENCE,
-    "train": paths.model,
-    "sample": paths.samples,
-}
-REPORTS = {
-    "classifier": paths.CLASSIFIER_REPORT,
-    "autoencoder": paths.AUTOENCODER_REPORT,
-    "reference": paths.REFERENCE_REPORT,
-}
-"""What a stage publishes beside its folder."""
+COMMIT = re.compile("[0-9a-f]{7,64}")
+SHOWN = 10
+"""Digits of a commit that people read."""
+NOTHING = "nothing"
+"""What stands for a key that is not there."""
+
+Asked = TypeVarTuple("Asked")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -41,111 +45,248 @@ class Member:
 
     @property
     def address(self) -> str:
-        return f"{self.stage}@{self.name}" if self.name else self.stage
+        return STAGES[self.stage].address(self.name)
 
     @property
-    def folder(self) -> Path:
-        """Where it publishes; KeyError for a stage that has no folder of its own."""
-        return FOLDERS[self.stage](self.name or "")
+    def folder(self) -> Path | None:
+        """Where it publishes files that a manifest names; None if it has no folder of its own."""
+        place = STAGES[self.stage].folder
+        return place(self.name or "") if place else None
 
     @property
-    def manifest(self) -> Path:
-        """The file that says what it published; KeyError for a stage that has none."""
-        return STAGES[self.stage].published(self.name)
+    def artifact(self) -> Path:
+        """The file that says what it made; KeyError for a stage that has none."""
+        if path := STAGES[self.stage].published(self.name):
+            return path
+        raise KeyError(self.address)
 
     @property
-    def timing(self) -> Path:
-        """Its sidecar, which knows the commit."""
-        return paths.timing(self.stage, self.name)
+    def is_there(self) -> bool:
+        """Whether it has such a file, and has written it."""
+        path = STAGES[self.stage].published(self.name)
+        return bool(path and path.is_file())
 
 
-def named(address: str) -> Member:
-    """By an address, as DVC has it."""
-    stage, _, name = address.partition("@")
-    return Member(stage, name or None)
-
-
-FETCH = Member("fetch")
-"""It has no manifest: its files are known to everyone."""
 REPORT = Member("report")
 """It tells of all cells, and nothing rests on it."""
 
 
+Past = tuple[dict[str, Any], dict[str, dict[str, str]]]
+"""Of a commit: params.yaml, and by stage what decides its result."""
+
+
+def once(work: Callable[[*Asked], Answer]) -> Callable[[*Asked], Answer]:
+    """The same function, which does its work once for equal arguments, and fails once."""
+    done: dict[Any, tuple[Any, Exception | None]] = {}
+
+    def remembered(*given: *Asked) -> Answer:
+        if given not in done:
+            try:
+                done[given] = work(*given), None
+            except Exception as error:
+                done[given] = None, error
+        value, trouble = done[given]
+        if trouble:
+            raise trouble
+        answer: Answer = value
+        return answer
+
+    return remembered
+
+
+class Evidence:
+    """What the checks read. Each file is hashed once, however many cells rest on it."""
+
+    def __init__(self) -> None:
+        self.dvc = once(dvc.ask)
+        self.content = once(lambda path: content_digest(self.plain(path)))
+        """Content digest of a file."""
+        self.json = once(self._json)
+        self.settings = once(lambda: parse_settings(read_yaml(paths.PARAMS), str(paths.PARAMS)))
+        self.code = once(lambda stage: stage_code(stage, OWN_ROOT))
+        """What decides a stage's result, of the source in this folder."""
+        self.past = once(_past)
+
+    def plain(self, path: Path) -> Path:
+        """The path, if it is a plain file, or DVC's own link into its cache; else ValueError."""
+        linked = any(part.is_symlink() for part in (path, *path.parents))
+        if linked and not path.resolve().is_relative_to(self.dvc().cache.resolve()):
+            raise ValueError(f"{path} is a symbolic link out of what was published")
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{path} is no plain file")
+        return path
+
+    def _json(self, path: Path) -> Any:
+        return json.loads(self.plain(path).read_text(encoding="utf-8"))
+
+
 def members(evidence: Evidence, cell: str) -> list[Member]:
-    """The chain of a cell, from its set down to the raw digits, and its judgement.
-
-    Its shape is known beforehand: a manifest that leaves out a link does not shorten it.
-    """
-    sample = Member("sample", cell)
-    run = run_of(evidence, cell)
-    trained = [Member("train", run)] if run else []
-    judged = [Member("classifier"), Member("autoencoder"), Member("reference")]
-    return [sample, *trained, *judged, Member("prepare"), FETCH, Member("evaluate", cell)]
+    """The chain of a cell, from the raw digits to its judgement, as dvc.yaml has it."""
+    own = {f"sample@{cell}", f"evaluate@{cell}"}
+    return _in_order(own | _upstream(evidence.dvc(), own))
 
 
-def run_of(evidence: Evidence, cell: str) -> str | None:
-    """The run behind a cell, as its manifest has it, or else params.yaml."""
-    for told in (_told_by_manifest, _told_by_params):
-        with suppress(Exception):  # the check of that file tells why
-            run = told(evidence, cell)
-            if isinstance(run, str) and NAME.fullmatch(run):
-                return run
-    return None
+def others(evidence: Evidence) -> list[Member]:
+    """The stages that no cell rests on: what is shown beside the cells, and the report."""
+    every = evidence.dvc().stages
+    cells = {address for address in every if STAGES[_member(address).stage].per == "cell"}
+    source = {name for name, state in every.items() if all(map(dvc.is_source, state.outs))}
+    rest = {*every} - cells - source - _upstream(evidence.dvc(), cells)
+    return _in_order(rest | {REPORT.address})
 
 
-def _told_by_manifest(evidence: Evidence, cell: str) -> Any:
-    return evidence.json(Member("sample", cell).manifest)["parameters"]["cell"]["run"]
+def _upstream(answer: dvc.Answer, addresses: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(addresses)
+    while waiting:
+        made = {maker for _, makers in answer.makers(waiting.pop()) for maker in makers} - found
+        waiting += made
+        found |= made
+    return found
 
 
-def _told_by_params(evidence: Evidence, cell: str) -> Any:
-    return evidence.params["cells"][cell]["run"]
+def _in_order(addresses: Iterable[str]) -> list[Member]:
+    order = list(STAGES)
+    return sorted(map(_member, addresses), key=lambda m: (order.index(m.stage), m.address))
 
 
-def check(evidence: Evidence, member: Member) -> Findings:
-    """What it says it was made from is what is here."""
-    content = evidence.json(member.manifest)
-    said, due = content["made_from"], _made_from(member, content)
-    for source in sorted(due - set(said)):
-        yield failed(f"{member.manifest}: made_from", f"does not name {source}")
-    for source in sorted(set(said) - due):
-        yield failed(f"{member.manifest}: made_from.{source}", "has no part in this stage")
-    for source in sorted(due & set(said)):
-        if member.stage == "prepare":
-            yield from _raw(evidence, Path(source), said[source])
+def _member(address: str) -> Member:
+    stage, _, name = address.partition("@")
+    return Member(stage, name or None)
+
+
+def check_links(evidence: Evidence, member: Member) -> Findings:
+    """What it says it was made from is all that DVC gives it, and is here."""
+    said: dict[str, str] = evidence.json(member.artifact)["made_from"]
+    inputs = dict(evidence.dvc().makers(member.address))
+    due = {dep: {m for m in made if _member(m).folder} or {dep} for dep, made in inputs.items()}
+    for links in due.values():
+        if not links & {*said}:
+            text = f"does not name {' or '.join(sorted(links))}"
+            yield failed(f"{member.artifact}: made_from", text)
+    for source in sorted(said):
+        if any(source in links for links in due.values()):
+            yield from _link(evidence, member, source, said[source])
         else:
-            yield from check_link(evidence, member, source, said[source])
+            yield failed(f"{member.artifact}: made_from.{source}", "has no part in this stage")
 
 
-def _made_from(member: Member, content: Mapping[str, Any]) -> set[str]:
-    """The links that a stage has."""
-    if member.stage == "sample":
-        return {f"train@{content['parameters']['run']}"}
-    raw = {(paths.RAW / name).as_posix() for name in mnist.SHA256}
-    return {
-        "prepare": raw,
-        "classifier": {"prepare"},
-        "train": {"prepare"},
-        "autoencoder": {"prepare"},
-        "reference": {"prepare", "classifier", "autoencoder"},
-        "evaluate": {f"sample@{member.name}", "prepare", "classifier", "autoencoder", "reference"},
-    }[member.stage]
-
-
-def check_link(evidence: Evidence, member: Member, source: str, said: str) -> Findings:
-    """What a stage was made from, by its address or, where it has no manifest, its path."""
-    manifest = Path(source) if "/" in source else named(source).manifest
-    if not manifest.is_file():
-        yield unverified(manifest, f"not there, so that {member.address} hangs in the air")
-    elif (here := evidence.content(manifest)) != said:
-        text = f"is not the one that {member.address} was made from"
-        yield failed(manifest, text, said, here)
-
-
-def _raw(evidence: Evidence, path: Path, said: str) -> Findings:
-    known = mnist.SHA256[path.name]
+def _link(evidence: Evidence, member: Member, source: str, said: str) -> Findings:
+    """One link, by its address or, where it has no manifest, its path."""
+    path = Path(source) if "/" in source else _member(source).artifact
+    known = mnist.SHA256.get(path.name, "") if path.parent == paths.RAW else said
     if said != known:
-        yield failed(f"{paths.PREPARED / MANIFEST}: {path}", "not MNIST's file", known, said)
-    if not path.exists():
-        yield unverified(path, "not there; `dvc repro fetch` brings it")
+        yield failed(f"{member.artifact}: made_from.{path}", "not MNIST's file", known, said)
+    if not path.is_file():
+        text = f"not there, and {member.address} was made from it; `dvc repro` brings it back"
+        yield unverified(path, text)
     elif (here := evidence.content(path)) != known:
-        yield failed(path, "not MNIST's file", known, here)
+        yield failed(path, f"not the one that {member.address} was made from", known, here)
+
+
+def check_parameters(evidence: Evidence, member: Member) -> Findings:
+    """The parameters are those of params.yaml."""
+    yield from _parameters(evidence, member, evidence.settings(), str(paths.PARAMS))
+
+
+def check_source(evidence: Evidence, member: Member) -> Findings:
+    """The source that made it is this folder's, or here it could not be made again."""
+    path = paths.code(member.stage) if member == REPORT else member.artifact
+    content = evidence.json(path)
+    said = content if member == REPORT else content["code"]["files"]
+    other = [name for name, _, _ in differences(evidence.code(member.stage), said)]
+    if other:
+        yield unverified(f"{path}: code", f"made by other source than is here: {some(other)}")
+
+
+def check_commit(evidence: Evidence, member: Member) -> Findings:
+    """The commit of its sidecar has the parameters and the source that made it."""
+    timing = paths.timing(member.stage, member.name)
+    if not timing.is_file():
+        yield unverified(timing, "not there, so that the commit is unknown")
+        return
+    sidecar = evidence.json(timing)
+    digest = None if member == REPORT else evidence.content(member.artifact)
+    commit = str(sidecar.get("git_commit") or "")
+    if sidecar.get("manifest_sha256") != digest:
+        text = f"of another run of {member.address}; DVC took this one from its cache"
+        yield note(timing, f"{text}, so that the commit is unknown")
+    elif not commit:
+        yield unverified(f"{timing}: git_commit", "made outside of git")
+    elif sidecar.get("git_dirty") is not False:
+        text = f"made with changes not in commit {commit[:SHOWN]}, which says nothing then"
+        yield note(f"{timing}: git_dirty", text)
+    elif digest and (past := evidence.past(commit)):
+        yield from _as_committed(evidence, member, past, commit[:SHOWN])
+    elif digest:
+        text = f"no commit {commit[:SHOWN]} with a {paths.PARAMS} here; fetch it"
+        yield unverified(f"{timing}: git_commit", text)
+
+
+def untimed(evidence: Evidence) -> list[str]:
+    """The stages whose sidecar is of another run than what is here."""
+    found = []
+    for member in _in_order(evidence.dvc().stages):
+        timing = paths.timing(member.stage, member.name)
+        if member.is_there and timing.is_file():
+            said = evidence.json(timing)["manifest_sha256"]
+            found += [member.address] if said != evidence.content(member.artifact) else []
+    return found
+
+
+def _as_committed(evidence: Evidence, member: Member, past: Past, commit: str) -> Findings:
+    where = f"{paths.PARAMS} at {commit}"
+    try:
+        settings = parse_settings(past[0], where)
+    except UserError as error:
+        yield unverified(where, f"this version cannot read it: {error}")
+        return
+    yield from _parameters(evidence, member, settings, where)
+    said = evidence.json(member.artifact)["code"]["files"]
+    other = [name for name, _, _ in differences(past[1].get(member.stage, {}), said)]
+    if other:
+        text = f"not the source of commit {commit}: {some(other)}"
+        yield failed(f"{member.artifact}: code", text)
+
+
+def _parameters(evidence: Evidence, member: Member, settings: Settings, where: str) -> Findings:
+    """Held against settings; a report names a few of its parameters, among its results."""
+    content = evidence.json(member.artifact)
+    module = importlib.import_module(f"mnist_diffusion.stages.{member.stage}")
+    chosen = module.parameters(settings, *filter(None, [member.name]))
+    due = {"parameters": json.loads(jsonfile.to_text(chosen))}
+    if "parameters" not in content:
+        plain = {k: v for k, v in due["parameters"].items() if not isinstance(v, dict | list)}
+        due = {key: value for key, value in plain.items() if key in content}
+    for key, expected, found in differences(due, {key: content[key] for key in due}):
+        yield failed(f"{member.artifact}: {key}", f"not {where}", expected, found)
+
+
+def differences(
+    expected: Mapping[str, Any], found: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    """The innermost dotted keys in which two mappings differ, with both values."""
+    for key in dict.fromkeys([*expected, *found]):
+        mine, theirs = expected.get(key, NOTHING), found.get(key, NOTHING)
+        if isinstance(mine, dict) and isinstance(theirs, dict):
+            yield from ((f"{key}.{k}", one, other) for k, one, other in differences(mine, theirs))
+        elif mine != theirs or isinstance(mine, bool) != isinstance(theirs, bool):
+            yield key, mine, theirs
+
+
+def _past(commit: str) -> Past | None:
+    """Parameters and source at a commit; None if there is no such commit, or no git."""
+    command = ["git", "archive", "--format=tar", commit, "--", str(OWN_ROOT), str(paths.PARAMS)]
+    try:
+        if not COMMIT.fullmatch(commit):
+            return None
+        done = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    with TemporaryDirectory() as name, tarfile.open(fileobj=io.BytesIO(done.stdout)) as files:
+        files.extractall(name, filter="data")
+        root, code = Path(name), {}
+        for stage in STAGES:
+            with suppress(ModuleNotFoundError):  # it had another name then
+                code[stage] = stage_code(stage, root / OWN_ROOT)
+        return read_yaml(root / paths.PARAMS), code

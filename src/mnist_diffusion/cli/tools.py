@@ -102,7 +102,7 @@ def audit(
     seed: Annotated[int | None, typer.Option(help="Which images --regenerate draws.")] = None,
 ) -> None:
     """Prove what made the sample sets: exit 0 proven, 1 failed, 2 cannot verify."""
-    from mnist_diffusion.audit.command import audit as prove
+    from mnist_diffusion.audit.verify import audit as prove
 
     raise typer.Exit(prove(cells or (), every or not cells, as_json, regenerate, deep, seed))
 
@@ -110,7 +110,7 @@ def audit(
 @app.command(rich_help_panel=PANEL)
 def show(cell: OneCell) -> None:
     """Tell on one screen what made a cell and how it scored."""
-    from mnist_diffusion.audit.portrait import show as tell
+    from mnist_diffusion.audit.show import show as tell
 
     raise typer.Exit(tell(cell))
 
@@ -120,7 +120,7 @@ def diff(
     one: OneCell, other: Annotated[str, typer.Argument(help="The cell to compare it with.")]
 ) -> None:
     """Tell which parameters and scores differ between two cells."""
-    from mnist_diffusion.audit.portrait import diff as compare
+    from mnist_diffusion.audit.show import diff as compare
 
     raise typer.Exit(compare(one, other))
 

@@ -1,0 +1,190 @@
+"""What an audit finds, and how it is told: to people as a table and lines, to scripts as JSON."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mnist_diffusion.runtime.errors import UserError
+
+LONGEST = 90
+NAMED = 10
+"""How many places of one kind are named before the rest is counted."""
+VERDICTS = ("proven", "failed", "unverified")
+"""By exit code."""
+STYLES = {"proven": "green", "failed": "bold red", "unverified": "yellow", "note": "cyan"}
+DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
+"""People compare the first digits; scripts have all of them, in the JSON."""
+
+
+class Severity(StrEnum):
+    """How bad a finding is; a note leaves a proof standing."""
+
+    FAILED = "failed"
+    UNVERIFIED = "unverified"
+    NOTE = "note"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    severity: Severity
+    item: str
+    """A file or a key."""
+    text: str
+    """What is wrong with it, in plain words."""
+    expected: str | None = None
+    found: str | None = None
+    check: str = ""
+    address: str = ""
+    """The stage whose check found it."""
+
+
+Findings = Iterator[Finding]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An audited cell, or the report: all that was found, and what each check looked at."""
+
+    cell: str
+    findings: list[Finding] = field(default_factory=list)
+    checks: Counter[str] = field(default_factory=Counter)
+    """How many stages each check was made for."""
+
+    @property
+    def code(self) -> int:
+        """The exit code: 0 proven, 1 failed, 2 cannot verify."""
+        found = {finding.severity for finding in self.findings}
+        return 1 if Severity.FAILED in found else 2 if Severity.UNVERIFIED in found else 0
+
+    @property
+    def verdict(self) -> str:
+        return VERDICTS[self.code]
+
+
+def failed(item: object, text: str, expected: object = None, found: object = None) -> Finding:
+    """Something is wrong."""
+    return Finding(Severity.FAILED, str(item), text, _shown(expected), _shown(found))
+
+
+def unverified(item: object, text: str, expected: object = None, found: object = None) -> Finding:
+    """Something cannot be looked at, so that nothing is known about it."""
+    return Finding(Severity.UNVERIFIED, str(item), text, _shown(expected), _shown(found))
+
+
+def note(item: object, text: str) -> Finding:
+    """Something worth knowing."""
+    return Finding(Severity.NOTE, str(item), text)
+
+
+def gather(address: str, check: str, item: object, findings: Callable[[], Findings]) -> Findings:
+    """What a check finds. A file that makes it stumble, however, is a finding about that file."""
+    try:
+        for finding in findings():
+            own = finding.address or address, finding.check or check
+            yield replace(finding, address=own[0], check=own[1])
+    except Exception as error:
+        causes = (error, error.__context__)
+        lacking = [cause for cause in causes if isinstance(cause, FileNotFoundError)]
+        if lacking:  # whether it ought to be there is for DVC to say
+            name = lacking[0].filename or item
+            finding = unverified(name, "not there, so not everything can be checked")
+        else:
+            finding = failed(item, f"cannot be checked: {in_words(error)}")
+        yield replace(finding, address=address, check=check)
+
+
+def in_words(error: Exception) -> str:
+    """An error in one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, UserError):  # it names the file, and what to do, by itself
+        return text
+    return _short(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def some(places: Iterable[object]) -> str:
+    """The first few of a list, and how many more there are."""
+    every = [str(place) for place in places]
+    more = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
+    return ", ".join(every[:NAMED]) + more
+
+
+def together(checked: Iterable[Checked]) -> Checked:
+    """All of them as one: one that failed outweighs all others."""
+    return Checked("all", [finding for one in checked for finding in one.findings])
+
+
+def as_json(checked: Sequence[Checked], report: Checked) -> dict[str, Any]:
+    """Everything, in a form that does not change with the terminal."""
+    return {
+        "verdict": together([*checked, report]).verdict,
+        "cells": {one.cell: _one_as_json(one) for one in checked},
+        "report": _one_as_json(report),
+    }
+
+
+def print_audit(checked: Sequence[Checked], report: Checked, console: Console) -> None:
+    """A table of cells, and below it what was found, the worst first, each once."""
+    everything = [*checked, report]
+    console.print(_table(everything))
+    for severity in Severity:
+        items: dict[str, dict[str, None]] = {}
+        for finding in (f for one in everything for f in one.findings if f.severity == severity):
+            items.setdefault(_text(finding), {})[finding.item] = None
+        for text, places in items.items():
+            line = f"[{STYLES[severity]}]{severity}[/] {escape(f'{some(places)}: {text}')}"
+            console.print(line, soft_wrap=True)
+    made = dict.fromkeys(name for one in everything for name in one.checks)
+    more = "" if {"redrawn", "deep"} & {*made} else "; --regenerate 3 draws images again, too"
+    console.print(f"checked: {', '.join(made)}{more}", soft_wrap=True)
+    verdicts = [one.verdict for one in checked]
+    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in VERDICTS if v in verdicts)
+    beside = f"; report {report.verdict}" if report.code else ""
+    number = "1 cell" if len(checked) == 1 else f"{len(checked)} cells"
+    console.print(f"{number}: {counts}{beside}", soft_wrap=True)
+
+
+def _one_as_json(one: Checked) -> dict[str, Any]:
+    findings = [asdict(finding) for finding in one.findings]
+    return {"verdict": one.verdict, "checks": one.checks, "findings": findings}
+
+
+def _text(finding: Finding) -> str:
+    values = (("; expected", finding.expected), (", found", finding.found))
+    shown = [f"{word} {value}" for word, value in values if value is not None]
+    return DIGEST.sub(r"\1…", finding.text + "".join(shown))
+
+
+def _table(checked: Sequence[Checked]) -> Table:
+    """A row a cell, with the checks that keep it from being proven, if any do."""
+    by = [
+        ", ".join(dict.fromkeys(f.check for f in one.findings if f.severity == one.verdict))
+        for one in checked
+    ]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("cell", no_wrap=True, min_width=max(len(one.cell) for one in checked))
+    table.add_column("verdict")
+    if any(by):
+        table.add_column("by")
+    for one, checks in zip(checked, by, strict=True):
+        verdict = f"[{STYLES[one.verdict]}]{one.verdict}[/]"
+        table.add_row(one.cell, verdict, *([checks] if any(by) else []))
+    return table
+
+
+def _shown(value: object) -> str | None:
+    return None if value is None else _short(str(value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,0 +1,143 @@
+"""Work done once more: images drawn again, and whole stages run again where they change nothing."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import chdir, contextmanager
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mnist_diffusion.audit.chain import REPORT, Evidence, Member, differences, untimed
+from mnist_diffusion.audit.output import NAMED, Findings, failed, note, some, unverified
+from mnist_diffusion.dataset.pixels import to_uint8
+from mnist_diffusion.files import paths
+from mnist_diffusion.provenance.digests import content_digest
+from mnist_diffusion.provenance.environment import environment
+from mnist_diffusion.provenance.source import OWN_ROOT
+from mnist_diffusion.runtime.compute import configure
+from mnist_diffusion.sampling.denoiser import load_denoiser
+from mnist_diffusion.sampling.draw import labels_for, redraw
+from mnist_diffusion.settings import Compute, ResolvedCell, SharedSampling, load_settings
+
+READ_BY_STAGES = (paths.PARAMS, Path("requirements.lock"), Path("data"), Path("models"))
+
+
+def check_images(
+    evidence: Evidence, member: Member, count: int, seed: int | None = None
+) -> Findings:
+    """A few random images, drawn from the weights as the manifest says, and not params.yaml."""
+    folder, manifest = member.artifact.parent, evidence.json(member.artifact)
+    device, foreign = surroundings(manifest["environment"])
+    cell = ResolvedCell.model_validate(manifest["parameters"]["cell"])
+    sample = SharedSampling.model_validate(manifest["parameters"]["sample"])
+    indices = chosen(count, cell.count, evidence.content(member.artifact) if seed is None else seed)
+    drawn = redraw(load_denoiser(paths.model(cell.run), device), cell, sample, indices)
+    images, labels = (
+        np.load(evidence.plain(folder / f"{name}.npy"), allow_pickle=False)
+        for name in ("images", "labels")
+    )
+    yield from compared(folder / "images.npy", indices, to_uint8(drawn), images[indices], foreign)
+    for k in np.flatnonzero(labels != labels_for(cell.count, cell.guidance)).tolist()[:NAMED]:
+        yield failed(f"{folder / 'labels.npy'}: label {k}", "not the digit asked for there")
+
+
+def chosen(count: int, of: int, seed: str | int) -> list[int]:
+    """Which images: random, the same for the same seed, such as the digest of their manifest."""
+    return sorted(Random(seed).sample(range(of), min(count, of)))
+
+
+def surroundings(recorded: Mapping[str, str]) -> tuple[torch.device, list[str]]:
+    """The device, and in what the environment differs from what is recorded."""
+    wanted: Literal["cpu", "auto"] = "cpu" if recorded["device"] == "cpu" else "auto"
+    device = configure(Compute(device=wanted, instructions="native"))  # the audit has limited them
+    here = environment(device)
+    return device, sorted({key for key, _, _ in differences(here, recorded)})
+
+
+def compared(
+    path: Path,
+    indices: list[int],
+    drawn: NDArray[np.uint8],
+    stored: NDArray[np.uint8],
+    foreign: list[str],
+) -> Findings:
+    """Bit equality, where the environment promises it; else how far apart the pixels are."""
+    apart = np.abs(drawn.astype(np.int16) - stored.astype(np.int16)).reshape(len(drawn), -1)
+    largest = dict(zip(indices, apart.max(axis=1, initial=0).tolist(), strict=True))
+    which = f"images {some(indices)}" if len(indices) <= NAMED else f"{len(indices)} images"
+    if foreign:
+        pixels = f"largest pixel difference {max(largest.values(), default=0)} of 255"
+        text = f"consistent, not proven: drawn on another {some(foreign)}; {pixels}, {which}"
+        yield unverified(path, text)
+    elif any(largest.values()):
+        for index in (k for k, most in largest.items() if most):
+            text = f"not what its weights draw, by {largest[index]} of 255 at a pixel"
+            yield failed(f"{path}: image {index}", text)
+    else:
+        yield note(path, f"drawn again, bit for bit the same: {which}")
+
+
+def check_again(evidence: Evidence, member: Member, recorded: Path) -> Findings:
+    """All that a stage leaves, when it runs again on what is here; `recorded` has its environment.
+
+    Nothing is written but to a scratch folder, in which all that is not the stage's own is linked.
+    """
+    _, foreign = surroundings(evidence.json(recorded)["environment"])
+    outs = [Path(out) for out in evidence.dvc().stages[member.address].outs]
+    module = importlib.import_module(f"mnist_diffusion.stages.{member.stage}")
+    before = _contents(outs)
+    with scratch(outs):
+        module.run(load_settings(), *filter(None, [member.name]))
+        found = list(differences(_contents(outs), before))
+    tell, why = (unverified, f" on another {some(foreign)}") if foreign else (failed, "")
+    if member == REPORT and (other := untimed(evidence)):
+        tell, why = (
+            unverified,
+            f", whose seconds were of other runs of {some(other)}; render it anew",
+        )
+    for item, expected, here in found:
+        yield tell(item, f"not what {member.address} makes{why}", expected, here)
+    if not found:
+        text = f"made again by {member.address}, the same to the last bit"
+        yield note(some(outs), text)
+
+
+@contextmanager
+def scratch(outs: Iterable[Path]) -> Iterator[None]:
+    """A folder that looks like this one, less some outs, as the current folder."""
+    here = Path.cwd()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / OWN_ROOT).symlink_to(here / OWN_ROOT)
+        for path in _files([*READ_BY_STAGES, paths.REPORTS, paths.code("").parent]):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            if not any(path.is_relative_to(out) for out in outs):
+                (folder / path).symlink_to(here / path)
+        with chdir(folder):
+            yield
+
+
+def _files(places: Iterable[Path]) -> list[Path]:
+    """All files among and within some paths."""
+    found = (path for place in places for path in (place, *place.rglob("*")))
+    return sorted(path for path in found if path.is_file())
+
+
+def _contents(outs: Iterable[Path]) -> dict[str, Any]:
+    """The digest of each file, by its path; of a JSON object, each value by path and key."""
+    found: dict[str, Any] = {}
+    for path in _files(outs):
+        content = json.loads(path.read_text(encoding="utf-8")) if path.suffix == ".json" else None
+        if isinstance(content, dict):
+            found |= {f"{path}: {key}": value for key, value in content.items()}
+        else:
+            found[str(path)] = content_digest(path)
+    return found

@@ -1,0 +1,131 @@
+"""A cell in one screen, and two cells side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mnist_diffusion.audit.chain import NOTHING, Member, differences
+from mnist_diffusion.audit.output import in_words
+from mnist_diffusion.audit.verify import chosen_cells
+from mnist_diffusion.evaluation.metrics import METRICS, values
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
+from mnist_diffusion.provenance.digests import json_digest
+from mnist_diffusion.provenance.schemas.artifact import load
+from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics
+from mnist_diffusion.provenance.schemas.manifest import Manifest
+from mnist_diffusion.runtime.errors import UserError
+
+SHOWN = 12
+"""Digits of a digest that people read."""
+UNKNOWN = "unknown"
+
+
+def show(cell: str) -> int:
+    """Print what a cell was made from, when, by which code, and how it scored; UserError if not."""
+    [cell] = chosen_cells([cell], all_=False)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for key, value in _facts(cell, _manifest(cell)).items():
+        table.add_row(f"[bold]{key}[/]", escape(value))
+    Console(highlight=False).print(table)
+    return 0
+
+
+def diff(one: str, other: str) -> int:
+    """Print the parameters and scores in which two cells differ; UserError if one is not there."""
+    for cell in (one, other):
+        chosen_cells([cell], all_=False)
+    table = Table("", one, other, box=None, pad_edge=False)
+    for key, *both in differences(_made_and_scored(one), _made_and_scored(other)):
+        table.add_row(key, *("n/a" if value is NOTHING else escape(str(value)) for value in both))
+    if not table.row_count:
+        table.add_row("nothing differs", "", "")
+    Console(highlight=False).print(table)
+    return 0
+
+
+def _facts(cell: str, content: Mapping[str, Any]) -> dict[str, str]:
+    code, parameters = content["code"], content["parameters"]
+    training = parameters["training"]
+    digests = {**content["inputs"], **content["outputs"]}
+    timing = paths.timing("sample", cell)
+    made = read_json(timing) if timing.is_file() else {}
+    try:
+        scores = _listed(_scores(cell, intervals=True)) or UNKNOWN
+    except UserError as error:
+        scores = str(error)
+    return {
+        "cell": f"{cell}, in {paths.samples(cell)}",
+        "scores": scores,
+        "drawn with": _listed({**parameters["cell"], **parameters["sample"]}),
+        "trained with": _listed({**training["run"], **training["recipe"]}),
+        "network calls": f"{content['network_evaluations']} for each image",
+        **{key.removesuffix("_sha256"): digest[:SHOWN] for key, digest in digests.items()},
+        "when": f"{made.get('finished', UNKNOWN)}, in {made.get('seconds', UNKNOWN)} s",
+        "commit": (made.get("git_commit") or UNKNOWN) + ", changed" * bool(made.get("git_dirty")),
+        "source": f"{code['sha256'][:SHOWN]}, {len(code['files'])} files",
+        "made on": _listed(content["environment"]),
+        "MLflow": _where(cell, digests["images_sha256"]),
+    }
+
+
+def _manifest(cell: str) -> dict[str, Any]:
+    """The cell's manifest; UserError if it is not one."""
+    path = Member("sample", cell).artifact
+    content: dict[str, Any] = read_json(path)
+    try:
+        Manifest.model_validate(content)
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        text = f"{path}: {key}: not a manifest of this version; run `dvc repro`"
+        raise UserError(text) from None
+    return content
+
+
+def _made_and_scored(cell: str) -> dict[str, Any]:
+    content = _manifest(cell)
+    code, environment = content["code"]["sha256"][:SHOWN], content["environment"]
+    return {**content["parameters"], **_scores(cell), "source": code, "made on": environment}
+
+
+def _scores(cell: str, intervals: bool = False) -> dict[str, str]:
+    """What the networks say of these images, if anything; UserError if it is of others."""
+    path = paths.metrics(cell)
+    if not path.is_file():
+        return {}
+    judgement = load(path, CellMetrics)
+    if judgement.made_from.get(f"sample@{cell}") != json_digest(_manifest(cell)):
+        raise UserError(f"{path}: of other images than are here; run `dvc repro`")
+    shown = {}
+    for name, value in values(judgement).items():
+        metric = METRICS[name]
+        ends = [
+            metric.shown(end)
+            for end in judgement.intervals.get(name) or ()
+            if intervals and metric.summary
+        ]
+        unit = " %" if metric.percent else ""
+        shown[name] = metric.shown(value) + unit + (f" ({' to '.join(ends)})" if ends else "")
+    return shown
+
+
+def _where(cell: str, images: str) -> str:
+    from mnist_diffusion.tracking.lookup import latest
+
+    try:
+        seen = latest(cell, images)
+    except Exception as error:
+        return f"cannot be asked: {in_words(error)}"
+    if seen is None:
+        return "no run of these images; run `mnist-diffusion track --sync`"
+    return f"experiment {seen.experiment_name} ({seen.experiment}), run {seen.run}"
+
+
+def _listed(chosen: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in chosen.items())

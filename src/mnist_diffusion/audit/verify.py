@@ -1,0 +1,269 @@
+"""`mnist-diffusion audit`: which cells, all checks of each, and how the answer is given."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+from rich.console import Console
+
+from mnist_diffusion.audit import chain, dvc
+from mnist_diffusion.audit.chain import REPORT, Evidence, Member
+from mnist_diffusion.audit.output import (
+    NAMED,
+    Checked,
+    Finding,
+    Findings,
+    as_json,
+    failed,
+    gather,
+    in_words,
+    note,
+    print_audit,
+    together,
+)
+from mnist_diffusion.files import jsonfile, paths
+from mnist_diffusion.files.yamlfile import read_yaml
+from mnist_diffusion.pipeline import STAGES
+from mnist_diffusion.provenance.digests import image_digests
+from mnist_diffusion.provenance.schemas.manifest import Manifest
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.instructions import limit_instructions
+from mnist_diffusion.settings.messages import suggest
+
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+DIGESTS = "digests.txt"
+STORE = "MLflow"
+TRACKED = {"train": "weights_sha256", "evaluate": "samples_sha256"}
+"""The stages whose runs in MLflow are looked at, each with the tag that says of what it tells."""
+
+Check = Callable[[Evidence, Member], Findings]
+Step = tuple[str, object, Check]
+"""A check's name, what to name if it stumbles, and the check."""
+
+
+def audit(
+    cells: Sequence[str] = (),
+    all_: bool = False,
+    json_: bool = False,
+    regenerate: int = 0,
+    deep: bool = False,
+    seed: int | None = None,
+) -> int:
+    """Audit some cells, or all; 0 proven, 1 failed, 2 cannot verify. UserError for no such cell."""
+    _limit_instructions()
+    auditor = Auditor(regenerate, seed, deep, all_)
+    checked = [auditor.audit(cell) for cell in chosen_cells(cells, all_)]
+    report = auditor.report()
+    if json_:
+        sys.stdout.write(jsonfile.to_text(as_json(checked, report)))
+    else:
+        print_audit(checked, report, Console(highlight=False))
+    return together([*checked, report]).code
+
+
+def chosen_cells(cells: Sequence[str], all_: bool) -> list[str]:
+    """The cells asked for, each once; UserError if that is none, or one that is nowhere."""
+    if all_ == bool(cells):
+        raise UserError("audit: give the names of cells, or --all")
+    for cell in cells:
+        if not NAME.fullmatch(cell) or not paths.samples(cell).exists():
+            known = _declared()
+            if cell not in known:
+                raise UserError(f"{cell!r}: is not in {paths.PARAMS}; {suggest(cell, known)}")
+    return _declared() if all_ else list(dict.fromkeys(cells))
+
+
+def _declared() -> list[str]:
+    """The cells of params.yaml, whatever else is wrong with it."""
+    cells = read_yaml(paths.PARAMS).get("cells")
+    names = [str(name) for name in cells] if isinstance(cells, dict) else []
+    if not names or not all(NAME.fullmatch(name) for name in names):
+        raise UserError(f"{paths.PARAMS}: cells: no section of named cells; restore it from git")
+    return names
+
+
+def _limit_instructions() -> None:
+    """As params.yaml has it, whatever else is wrong with it; else as a stage that cannot say."""
+    compute = read_yaml(paths.PARAMS).get("compute")
+    wanted = compute.get("instructions") if isinstance(compute, dict) else None
+    limit_instructions("native" if wanted == "native" else "avx2")
+
+
+@dataclass
+class Auditor:
+    """Audits cells of the repository that is the current folder; what they share, once."""
+
+    regenerate: int = 0
+    """Images of each cell to draw again."""
+    seed: int | None = None
+    """Which; without it, they follow from the cell's manifest."""
+    deep: bool = False
+    """Run again what drew and judged each cell."""
+    whole: bool = False
+    """Render the report again; if deep, run again what is shown beside the cells, too."""
+    _evidence: Evidence = field(default_factory=Evidence)
+    _done: dict[Member, list[tuple[str, list[Finding]]]] = field(default_factory=dict)
+
+    def audit(self, cell: str) -> Checked:
+        """Everything about one cell; whatever lies on the disk, this returns."""
+        return self._checked(cell, partial(chain.members, cell=cell))
+
+    def report(self) -> Checked:
+        """What is shown beside the cells; nothing rests on it."""
+        return self._checked(REPORT.address, chain.others)
+
+    def _checked(self, title: str, find: Callable[[Evidence], list[Member]]) -> Checked:
+        """All checks of some members; where DVC cannot answer, nothing else is opened."""
+        checked = Checked(title)
+
+        def look() -> Findings:
+            for member in find(self._evidence):
+                if member not in self._done:
+                    self._done[member] = list(self._take(member))
+                for name, findings in self._done[member]:
+                    checked.checks[name] += 1
+                    yield from findings
+
+        checked.findings.extend(gather(title, "dvc", dvc.LOCK, look))
+        return checked
+
+    def _take(self, member: Member) -> Iterator[tuple[str, list[Finding]]]:
+        for name, item, check in self._steps(member):
+            work = partial(check, self._evidence, member)
+            yield name, [*gather(member.address, name, item, work)]
+
+    def _steps(self, member: Member) -> Iterator[Step]:
+        """The checks of a member; without the file that says what it made, DVC's alone."""
+        yield "dvc", dvc.LOCK, check_dvc
+        if member == REPORT:
+            if self.whole or self.deep:
+                yield "rendered", paths.REPORTS, _again(paths.COMPARISONS)
+            yield "source", paths.REPORTS, chain.check_source
+            yield "commit", paths.REPORTS, chain.check_commit
+        if not member.is_there:
+            return
+        path = member.artifact
+        if member.folder:
+            yield "manifest", path, check_manifest
+            yield "files", path, check_files
+            if (member.folder / DIGESTS).exists():
+                yield "images", member.folder, check_each_image
+        yield "chain", path, chain.check_links
+        yield "params", path, chain.check_parameters
+        yield "source", path, chain.check_source
+        yield "commit", path, chain.check_commit
+        yield from self._slow_steps(member, path)
+
+    def _slow_steps(self, member: Member, path: Path) -> Iterator[Step]:
+        """What asks MLflow, or does work again; networks are not trained again."""
+        of_a_cell = STAGES[member.stage].per == "cell"
+        if member.stage in TRACKED:
+            yield "mlflow", STORE, check_tracked
+        if self.regenerate and of_a_cell and member.folder:
+            from mnist_diffusion.audit.replay import check_images
+
+            yield "redrawn", path, partial(check_images, count=self.regenerate, seed=self.seed)
+        if self.deep and (of_a_cell or (self.whole and not member.folder)):
+            yield "deep", path, _again(path)
+
+
+def check_dvc(evidence: Evidence, member: Member) -> Findings:
+    """DVC finds it as it recorded it."""
+    yield from dvc.check(evidence.dvc(), member.address)
+
+
+def check_manifest(evidence: Evidence, member: Member) -> Findings:
+    """The manifest is of the known shape, and this stage's."""
+    path, content = member.artifact, evidence.json(member.artifact)
+    try:
+        Manifest.model_validate(content)
+    except ValidationError as error:
+        for one in error.errors():
+            key = ".".join(str(part) for part in one["loc"])
+            yield failed(f"{path}: {key}", one["msg"], found=one["input"])
+    for key, due in (("stage", member.stage), ("name", member.name)):
+        if content.get(key) != due:
+            yield failed(f"{path}: {key}", "is another's", due, content.get(key))
+
+
+def check_files(evidence: Evidence, member: Member) -> Findings:
+    """Every file that the manifest names is here, and of that content; DVC tells of others."""
+    for name, digest in sorted(evidence.json(member.artifact)["files"].items()):
+        if _is_own(member, name):
+            check = partial(_check_file, evidence, Path(name), digest)
+            yield from gather(member.address, "files", name, check)
+        else:
+            yield failed(f"{member.artifact}: files.{name}", f"no file of {member.address}")
+
+
+def _check_file(evidence: Evidence, path: Path, digest: str) -> Findings:
+    if (here := evidence.content(path)) != digest:
+        yield failed(path, "not what was published", digest, here)
+
+
+def _is_own(member: Member, name: str) -> bool:
+    """Whether a path is plain, and one of those that the stage writes."""
+    report = STAGES[member.stage].report
+    inside = name == os.path.normpath(name) and Path(name).is_relative_to(member.folder or "")
+    return "\0" not in name and (inside or bool(report and Path(name) == report("")))
+
+
+def check_each_image(evidence: Evidence, member: Member) -> Findings:
+    """Each image, with its place and its label, is the one that was published there."""
+    folder = member.artifact.parent
+    images, labels = (
+        np.load(evidence.plain(folder / name), allow_pickle=False)
+        for name in ("images.npy", "labels.npy")
+    )
+    published = evidence.plain(folder / DIGESTS).read_text(encoding="ascii").splitlines()
+    if not len(images) == len(labels) == len(published):
+        counts = f"{len(images)} images, {len(labels)} labels"
+        yield failed(folder / "images.npy", "another number", len(published), counts)
+        return
+    here = image_digests(images, labels)
+    wrong = [k for k, digest in enumerate(published) if digest != here[k]]
+    for k in wrong[:NAMED]:
+        item = f"{folder / 'images.npy'}: image {k}"
+        yield failed(item, "not what was published there", published[k], here[k])
+    if wrong[NAMED:]:
+        rest = f"{len(wrong) - NAMED} more images are not what was published there"
+        yield failed(folder / "images.npy", rest)
+
+
+def check_tracked(evidence: Evidence, member: Member) -> Findings:
+    """Its run in MLflow, which may be missing, and may not contradict the files."""
+    from mnist_diffusion.tracking import entry, lookup, records
+    from mnist_diffusion.tracking.agreement import contradictions
+
+    sync = "run `mnist-diffusion track --sync`"
+    latest = lookup.latest_training if member.stage == "train" else lookup.latest
+    try:
+        record = records.record_of(member.stage, member.name)
+        due = entry.make_entry(
+            member.stage, member.name, record, scale=None, seconds=None, end_ms=0, commit={}
+        ).said
+        seen = latest(str(member.name), due.tags[TRACKED[member.stage]])
+    except Exception as error:
+        yield note(STORE, f"cannot be asked: {in_words(error)}")
+        return
+    if seen is None:
+        yield note(STORE, f"has no finished run of {member.address}, as it is here; {sync}")
+        return
+    for kind, key, expected, found in contradictions(due, seen.said):
+        item = f"{STORE}: run {seen.run[:8]}, {kind} {key}"
+        yield failed(item, f"contradicts the files of {member.address}; {sync}", expected, found)
+
+
+def _again(recorded: Path) -> Check:
+    """The replay of a stage, whose environment `recorded` tells."""
+    from mnist_diffusion.audit.replay import check_again
+
+    return partial(check_again, recorded=recorded)
