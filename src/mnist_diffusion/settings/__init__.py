@@ -1,7 +1,7 @@
 """The settings in params.yaml: read, checked and frozen before anything starts.
 
 There are no defaults here: every number of a run stands in params.yaml, where DVC tracks it. That
-is why the pipeline need not depend on these files.
+is why the pipeline need not depend on these files, but for `resolve`.
 """
 
 from mnist_diffusion.settings.judging import Autoencoder, Classifier, Evaluate, Table

@@ -17,31 +17,31 @@ from mnist_diffusion.settings.section import (
 )
 
 
-class Classifier(Section):
-    """The judge: its accuracy on real digits bounds what it can say about drawn ones."""
+class Supervised(Section):
+    """How a network is trained that knows its target."""
 
     epochs: Positive
     batch_size: Positive
     learning_rate: Rate
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    label_smoothing: Fraction
-    augmentation: Fraction
-    """Largest random shift, scaling and shear, as a fraction of the image."""
     seed: NonNegative
 
 
-class Autoencoder(Section):
+class Classifier(Supervised):
+    """The judge: its accuracy on real digits bounds what it can say about drawn ones."""
+
+    label_smoothing: Fraction
+    augmentation: Fraction
+    """Largest random shift, scaling and shear, as a fraction of the image."""
+
+
+class Autoencoder(Supervised):
     """The second network: its features bear out, or do not, what the judge's features say."""
 
-    epochs: Positive
-    batch_size: Positive
-    learning_rate: Rate
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     mask: Annotated[int, Field(ge=0, lt=28)]
     """Side of the hidden square, in pixels."""
     noise: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     """Standard deviation of the noise on pixels in [-1, 1]."""
-    seed: NonNegative
 
 
 class Reference(Section):

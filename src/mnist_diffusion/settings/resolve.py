@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mnist_diffusion.settings.sampling import Cell, Choices, Sample, Sampling
 from mnist_diffusion.settings.section import Section
-from mnist_diffusion.settings.training import Networks, Recipe, Run, Train
+from mnist_diffusion.settings.training import Networks, Recipe, Run, Train, TrainShared
 
 Numbers = dict[str, int | float | bool]
 
@@ -23,13 +23,9 @@ class ResolvedNetwork(Section):
     sizes: dict[str, int | list[int]]
 
 
-class ResolvedTrain(Section):
+class ResolvedTrain(TrainShared):
     """What all runs share, with the parameters of what this one chose."""
 
-    timesteps: int
-    label_dropout: float
-    log_every: int
-    snapshots: int
     weighting: Numbers
     timestep_sampling: Numbers
 
@@ -67,10 +63,7 @@ def resolve_run(run: Run, train: Train, networks: Networks) -> ResolvedRun:
         recipe=train.recipes[run.recipe],
         network=ResolvedNetwork(name=run.network, sizes=sizes),
         train=ResolvedTrain(
-            timesteps=train.timesteps,
-            label_dropout=train.label_dropout,
-            log_every=train.log_every,
-            snapshots=train.snapshots,
+            **train.model_dump(include=set(TrainShared.model_fields)),
             weighting=weightings[run.weighting],
             timestep_sampling=samplings[run.timestep_sampling],
         ),

@@ -11,7 +11,6 @@ do, and null takes out what stands there; `keep` names those that stay as they a
 from __future__ import annotations
 
 import io
-import re
 import subprocess
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -28,12 +27,9 @@ from mnist_diffusion.settings.whole import parse_settings
 
 COMMITTED = "laptop"
 """The scale of params.yaml as committed: it has no file of its own."""
-COMMENT = re.compile(r"^(?:#.*\n)+")
 KEEP = "keep"
 ENTRIES = {"runs": "run", "cells": "cell"}
 """Sections of named entries, and the part of `defaults` that new ones start from."""
-SECTION = re.compile(r"^(?:#.*\n)*^([A-Za-z_][\w-]*):", re.MULTILINE)
-"""A key at the left margin, with the comment that stands right above it."""
 
 
 def scale_names() -> list[str]:
@@ -65,71 +61,56 @@ def apply_scale(name: str, force: bool) -> None:
 def scaled(base: str, scale: str, source: str) -> str:
     """The text of `base`, a params.yaml, with what `scale` says; UserError if it is not valid.
 
-    Sections that the scale does not touch stay as they are, comments and all.
+    Comments and layout stay, but for those of entries that go; the header is the scale's.
     """
     if parse_yaml(base, str(paths.PARAMS)).get("scale") != COMMITTED:
         raise UserError(f"{paths.PARAMS}: holds another scale already; bring {COMMITTED} back")
     parse_yaml(scale, source)
-    differences = _round_trip().load(scale)
+    yaml = _round_trip()
+    document, differences = yaml.load(base), yaml.load(scale)
+    document.ca.comment = differences.ca.comment
     keep = differences.pop(KEEP, {})
-    document = _round_trip().load(_with_stubs(base, differences))
-    for section, names in keep.items():
-        if section not in ENTRIES:
-            raise UserError(f"{source}: {KEEP}.{section}: unknown key; {suggest(section, ENTRIES)}")
-        named = dict.fromkeys([*names, *differences.get(section, {})])
-        document[section] = _kept(document[section], named, f"{source}: {KEEP}.{section}")
+    _require(keep, ENTRIES, f"{source}: {KEEP}")
+    entries = {section: differences.pop(section, {}) for section in ENTRIES}
     _merge(document, differences)
-    text = _overlaid(base, scale, _dumped(document), {*differences, *keep})
-    parse_settings(parse_yaml(text, source), source)
-    return text
+    for section, different in entries.items():
+        _require(keep.get(section, ()), document[section], f"{source}: {KEEP}.{section}")
+        for name in {*document[section]} - {*keep.get(section, document[section]), *different}:
+            del document[section][name]
+        _merge_entries(document[section], different, document["defaults"][ENTRIES[section]])
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    parse_settings(parse_yaml(stream.getvalue(), source), source)
+    return stream.getvalue()
 
 
-def _with_stubs(base: str, differences: Mapping[str, Any]) -> str:
-    """The text of `base` with the entries that are new to it, each as it starts."""
-    there, (header, sections) = parse_yaml(base, str(paths.PARAMS)), _split(base)
-    for section, default in ENTRIES.items():
-        for name in differences.get(section, {}):
-            if name not in there[section]:
-                sections[section] += f"\n  {name}: {{<<: *{default}}}"
-    return header + "\n\n".join(sections.values()) + "\n"
-
-
-def _kept(section: CommentedMap, names: Iterable[str], key: str) -> CommentedMap:
-    """These entries alone, without the comments between them."""
+def _require(names: Iterable[str], there: Collection[str], key: str) -> None:
     for name in names:
-        if name not in section:
-            raise UserError(f"{key}: there is no {name!r}; {suggest(name, section)}")
-    return CommentedMap((name, section[name]) for name in names)
+        if name not in there:
+            raise UserError(f"{key}: there is no {name!r}; {suggest(name, there)}")
 
 
-def _merge(place: CommentedMap, differences: Mapping[str, Any], in_entries: bool = False) -> None:
+def _merge(place: CommentedMap, differences: Mapping[str, Any]) -> None:
     for key, different in differences.items():
-        if different is None and in_entries:
-            place.pop(key, None)
-        elif isinstance(different, Mapping) and isinstance(place.get(key), Mapping):
-            _merge(place[key], different, in_entries or key in ENTRIES)
+        if isinstance(different, Mapping) and isinstance(place.get(key), Mapping):
+            _merge(place[key], different)
         else:
             place[key] = different
 
 
-def _overlaid(base: str, scale: str, merged: str, changed: Collection[str]) -> str:
-    """The text of `base` under the header of the scale; sections that changed as merged."""
-    sections, new = _split(base)[1], _split(merged)[1]
-    for name in changed:
-        comment = COMMENT.match(sections.get(name, ""))
-        sections[name] = (comment[0] if comment else "") + COMMENT.sub("", new[name], count=1)
-    return _split(scale)[0] + "\n\n".join(sections.values()) + "\n"
-
-
-def _split(text: str) -> tuple[str, dict[str, str]]:
-    """What stands above the first section, and each section's text, comment and all, by key."""
-    starts = list(SECTION.finditer(text))
-    ends = [match.start() for match in starts[1:]] + [len(text)]
-    sections = {
-        match[1]: text[match.start() : end].rstrip()
-        for match, end in zip(starts, ends, strict=True)
-    }
-    return text[: starts[0].start()] if starts else text, sections
+def _merge_entries(
+    entries: CommentedMap, differences: Mapping[str, Any], default: Mapping[str, Any]
+) -> None:
+    """What is new starts from the default; null takes out an entry, or a key of one."""
+    for name, different in differences.items():
+        if name not in entries:
+            entries[name] = CommentedMap(default)
+            entries[name].fa.set_flow_style()
+        _merge(entries[name], different or {})
+        for key in [key for key, value in (different or {}).items() if value is None]:
+            del entries[name][key]
+        if different is None:
+            del entries[name]
 
 
 def _round_trip() -> YAML:
@@ -140,12 +121,6 @@ def _round_trip() -> YAML:
         type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
     )
     return yaml
-
-
-def _dumped(document: CommentedMap) -> str:
-    stream = io.StringIO()
-    _round_trip().dump(document, stream)
-    return stream.getvalue()
 
 
 def _committed() -> str | None:

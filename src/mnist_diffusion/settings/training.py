@@ -138,8 +138,8 @@ class TimestepSamplings(Section):
     importance: Importance
 
 
-class Train(Section):
-    """What all runs share."""
+class TrainShared(Section):
+    """What no run chooses."""
 
     timesteps: Annotated[int, Field(gt=20)]
     """T: with 20 or fewer the last beta of the linear schedule, 20 / T, would reach 1."""
@@ -147,6 +147,11 @@ class Train(Section):
     log_every: Positive
     snapshots: Positive
     """How often the averaged weights are kept along the way, the last time at its end."""
+
+
+class Train(TrainShared):
+    """What all runs share, and what they choose from."""
+
     weightings: Weightings
     timestep_samplings: TimestepSamplings
     recipes: dict[Name, Recipe]
