@@ -90,11 +90,13 @@ def test_zero_terminal_snr_reaches_the_samples(clone: Clone, ran: list[str]) -> 
 
 def test_the_report_is_there_and_whole(clone: Clone, ran: list[str]) -> None:
     page = (clone.folder / "reports/index.html").read_text(encoding="utf-8")
-    text = (clone.folder / "reports/README.md").read_text(encoding="utf-8")
+    readme = (clone.folder / "reports/README.md").read_text(encoding="utf-8")
+    table = (clone.folder / "reports/tables/cells.csv").read_text(encoding="utf-8")
     params = YAML(typ="safe").load(clone.folder / "params.yaml")
     for cell in params["cells"]:
         assert cell in page
-        assert cell in text
+        assert cell in table
+    assert params["report"]["headline"] in readme
 
 
 def test_every_stage_is_a_run_in_mlflow(clone: Clone, ran: list[str]) -> None:

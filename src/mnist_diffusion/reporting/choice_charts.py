@@ -12,16 +12,15 @@ from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.provenance.schemas.artifact import Spread
 from mnist_diffusion.provenance.schemas.cell_reports import PairedComparison
 from mnist_diffusion.reporting.charts import (
-    AMBER,
     BLUE,
     GREEN,
     INK,
     ORANGE,
     PINK,
-    SKY,
     Chart,
     chart,
     fading,
+    in_turn,
     legend_switch,
     log_axis,
     log_scale,
@@ -40,15 +39,7 @@ COLOURS = scale_of({"classifier": INK, "autoencoder": ORANGE})
 SHAPES = scale_of({"classifier": "circle", "autoencoder": "diamond"})
 ROW_HEIGHT = 20
 TICKS = [-100, -50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50, 100, 200]
-SAMPLER_COLOURS = {
-    "ddpm": GREEN,
-    "ddpm-large": AMBER,
-    "ddim": BLUE,
-    "dpm-solver-1": INK,
-    "dpm-solver-2": ORANGE,
-    "dpm-solver-3": PINK,
-    "heun": SKY,
-}
+SAMPLER_COLOURS = in_turn(SAMPLERS)
 
 
 def forests(results: Results) -> dict[str, list[Chart]]:

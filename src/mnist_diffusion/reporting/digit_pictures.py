@@ -34,7 +34,6 @@ MARGIN = 28
 FRAMES = 21
 NOISING_FRAMES = 11
 FRAME_MILLISECONDS, LAST_FRAME_MILLISECONDS = 120, 2200
-MEDIA_TYPES = {"png": "image/png", "gif": "image/gif"}
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,12 @@ class Picture:
     def data_uri(self) -> str:
         """So that the page carries it."""
         encoded = base64.b64encode(self.content).decode()
-        return f"data:{MEDIA_TYPES[self.suffix]};base64,{encoded}"
+        return f"data:image/{self.suffix};base64,{encoded}"
 
 
 def all_pictures(results: Results) -> dict[str, Picture]:
     """Pictures by name; the same bytes for the same results."""
+    first = "The first of each class in MNIST's test set."
     drawn = [
         hero(results),
         noising(results),
@@ -72,7 +72,7 @@ def all_pictures(results: Results) -> dict[str, Picture]:
         guidance_strip(results),
         sampler_strip(results),
         best_and_worst(results),
-        real_samples(results),
+        digit_samples("real", "Real digits", first, results.real_images, results.real_labels),
         *(cell_samples(cell) for cell in results.cells.values()),
     ]
     return {picture.name: picture for picture in drawn if picture}
@@ -91,12 +91,6 @@ def digit_samples(name: str, title: str, caption: str, images: Images, labels: L
     what = "one column per digit from 0 to 9" if labels[0] >= 0 else "no digit was asked for"
     alt = f"Grid of {DIGITS} by 5 digits, {title}: {what}."
     return still(f"samples-{name}", title, caption, alt, sheet(by_class(images, labels, 5), 2))
-
-
-def real_samples(results: Results) -> Picture:
-    """What the models should draw like."""
-    caption = "The first of each class in MNIST's test set."
-    return digit_samples("real", "Real digits", caption, results.real_images, results.real_labels)
 
 
 def cell_samples(cell: CellResult) -> Picture:

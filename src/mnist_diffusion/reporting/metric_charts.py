@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -164,28 +163,14 @@ def reliability_diagram(results: Results) -> Chart:
     )
 
 
-@dataclass(frozen=True)
-class DetectionGrid:
-    """Corruptions across, metrics down; each square in a word."""
-
-    corruptions: list[str]
-    rows: dict[str, list[str]]
-    """By metric: detects, blind (it must and does not) or not its job; flattered or not."""
-
-
-def detection_grid(results: Results) -> DetectionGrid:
-    """Which metric detects which corruption."""
-    found = {(one.metric, one.corruption): one for one in results.calibration.verdicts}
-    corruptions = list(dict.fromkeys(corruption for _, corruption in found))
-    rows = {
-        metric_title(metric): [_word(found.get((metric, corruption))) for corruption in corruptions]
-        for metric in dict.fromkeys(metric for metric, _ in found)
-    }
-    return DetectionGrid(corruptions, rows)
+def detection_grid(results: Results) -> dict[str, dict[str, str]]:
+    """Which metric detects which corruption, in a word: detects, blind (it must, and does not)."""
+    grid: dict[str, dict[str, str]] = {}
+    for one in results.calibration.verdicts:
+        grid.setdefault(metric_title(one.metric), {})[one.corruption] = _word(one)
+    return grid
 
 
-def _word(found: Detection | None) -> str:
-    if found is None:
-        return "not tried"
+def _word(found: Detection) -> str:
     word = "detects" if found.sees else "blind" if found.blind else "no, nor must it"
     return f"{word}, flattered" if found.flattered else word

@@ -161,10 +161,5 @@ def _fill(template: str, content: Mapping[str, Any], escape: bool) -> bytes:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"zip": partial(zip, strict=True), "bar": _no_bars}
+    environment.filters["zip"] = partial(zip, strict=True)
     return environment.get_template(template).render(content).encode()
-
-
-def _no_bars(text: str) -> str:
-    """For a cell of a pipe table."""
-    return text.replace("|", "\\|")

@@ -152,7 +152,7 @@ class TrtrReport(Sourced):
     training_seeds: int
 
 
-class TstrReport(Sourced):
+class TstrReport(Sourced, TransferAccuracy):
     """reports/tstr/<cell>.json: trained on a cell's digits."""
 
     cell: str
@@ -162,9 +162,6 @@ class TstrReport(Sourced):
     level: float
     epochs: int
     training_seeds: int
-    accuracy: float
-    accuracy_per_class: PerDigit
-    interval: Ends
     real_accuracy: float
     """The same recipe on as many real training digits."""
     real_interval: Ends

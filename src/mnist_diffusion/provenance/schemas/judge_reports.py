@@ -55,43 +55,33 @@ class RealBaseline(Strict, extra="allow"):
     fd_per_class: dict[str, Spread | None]
 
 
-class AutoencoderStatistics(Strict):
-    """The training digits under the autoencoder."""
-
-    n: int
-    features: int
-    trace: float
-    reference_sha256: Digest
-    autoencoder_sha256: Digest
-
-
-class RealMemorisation(Strict):
-    """Distances of the real test digits to the nearest training digit."""
-
-    median_distance: float
-
-
-class RealPixels(Strict):
-    """Ink of the real test digits."""
-
-    saturated: float
-    mass: float
-
-
-class ReferenceReport(Strict):
-    """reports/reference.json: statistics of the training digits, and what test digits score."""
+class TrainingStatistics(Strict):
+    """The training digits under one network."""
 
     n: int
     features: int
     trace: float
     """Total variance of the features: the unit of the relative distance."""
     reference_sha256: Digest
+
+
+class AutoencoderStatistics(TrainingStatistics):
+    """The training digits under the autoencoder."""
+
+    autoencoder_sha256: Digest
+
+
+class ReferenceReport(TrainingStatistics):
+    """reports/reference.json: statistics of the training digits, and what test digits score."""
+
     n_per_class: dict[str, int]
     n_test: int
     classifier_sha256: Digest
     second: AutoencoderStatistics
-    memorisation: RealMemorisation
-    pixels: RealPixels
+    memorisation: dict[str, float]
+    """Distances of the real test digits to the nearest training digit, by statistic."""
+    pixels: dict[str, float]
+    """Ink of the real test digits."""
     floors: dict[str, RealBaseline]
     """By n, written out: "2000"."""
 
