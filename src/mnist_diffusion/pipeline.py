@@ -19,6 +19,16 @@ MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What a stage that has ended says of its work; all else stands in what it published."""
+
+    images: int | None = None
+    """How many it worked through, those of earlier attempts included; None: it has no rate."""
+    earlier_seconds: float = 0.0
+    """What earlier attempts of a resumed run took."""
+
+
+@dataclass(frozen=True)
 class Stage:
     """A stage of dvc.yaml."""
 

@@ -37,7 +37,6 @@ UNTRACKED = frozenset(
         "runtime.parent_watch",
         "runtime.progress_bar",
         "runtime.resumption",
-        "stages.outcome",
         # they tell of a result
         "provenance.lineage",
         "provenance.schemas",

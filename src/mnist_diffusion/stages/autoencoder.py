@@ -12,6 +12,7 @@ from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.autoencoder import FEATURES
+from mnist_diffusion.pipeline import Outcome
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.lineage import publish_folder, snapshot_inputs
 from mnist_diffusion.provenance.schemas.artifact import dump
@@ -20,7 +21,6 @@ from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.seeds import generator
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.outcome import Outcome
 from mnist_diffusion.training.supervised import corrupt, reconstruction, train_epochs
 
 HISTORY = paths.AUTOENCODER / "history.csv"

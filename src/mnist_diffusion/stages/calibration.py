@@ -14,13 +14,13 @@ from mnist_diffusion.evaluation.metrics import CALIBRATED
 from mnist_diffusion.evaluation.reference import ORDER, compared, load_real
 from mnist_diffusion.evaluation.scores import spread, summary
 from mnist_diffusion.files import paths
+from mnist_diffusion.pipeline import Outcome
 from mnist_diffusion.provenance.lineage import publish_report, snapshot_inputs
 from mnist_diffusion.provenance.schemas.judge_reports import CalibrationReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.seeds import derive_seed
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.outcome import Outcome
 
 
 def run(settings: Settings) -> Outcome:

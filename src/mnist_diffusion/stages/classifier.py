@@ -12,6 +12,7 @@ from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, re
 from mnist_diffusion.evaluation.features import Classification, classify
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.pipeline import Outcome
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.lineage import publish_folder, snapshot_inputs
 from mnist_diffusion.provenance.schemas.artifact import dump
@@ -19,7 +20,6 @@ from mnist_diffusion.provenance.schemas.judge_reports import ClassifierReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.outcome import Outcome
 from mnist_diffusion.training.supervised import classification, train_epochs
 
 HISTORY = paths.CLASSIFIER / "history.csv"

@@ -2,10 +2,9 @@
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
-from mnist_diffusion.pipeline import STAGES
+from mnist_diffusion.pipeline import STAGES, Outcome
 from mnist_diffusion.provenance.source import stage_code
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.outcome import Outcome
 
 
 def run(settings: Settings) -> Outcome:

@@ -16,12 +16,12 @@ from mnist_diffusion.evaluation.pixel_scores import (
 )
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
+from mnist_diffusion.pipeline import Outcome
 from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.provenance.lineage import publish_report, snapshot_inputs
 from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.settings import Evaluate, Settings
-from mnist_diffusion.stages.outcome import Outcome
 
 ASKED = ("accuracy", "accuracy_per_class", "confusion", "calibration_error", "fd_per_class")
 """What there is only where digits were asked for."""

@@ -18,6 +18,7 @@ from mnist_diffusion.evaluation.reference import load_statistics
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.pipeline import Outcome
 from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.provenance.lineage import publish_report, read_manifest, snapshot_inputs
 from mnist_diffusion.provenance.schemas.cell_reports import FdCurveReport
@@ -26,7 +27,6 @@ from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.sampling.denoiser import load_denoiser
 from mnist_diffusion.sampling.draw import draw
 from mnist_diffusion.settings import Choices, ResolvedCell, Settings
-from mnist_diffusion.stages.outcome import Outcome
 
 KEPT = 20
 """Images of each snapshot that stay, two of each digit."""

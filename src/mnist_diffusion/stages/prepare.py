@@ -6,10 +6,10 @@ from mnist_diffusion.dataset import mnist
 from mnist_diffusion.dataset.splits import SPLITS, save_split, split_digits, summarise
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
+from mnist_diffusion.pipeline import Outcome
 from mnist_diffusion.provenance.lineage import publish_folder, snapshot_inputs
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.outcome import Outcome
 
 SUMMARY = paths.PREPARED / "summary.json"
 

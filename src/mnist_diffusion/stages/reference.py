@@ -14,6 +14,7 @@ from mnist_diffusion.evaluation.features import Extractors, JudgedSet
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics
 from mnist_diffusion.evaluation.pixel_scores import nearest_distances, pixel_statistics
 from mnist_diffusion.files import paths
+from mnist_diffusion.pipeline import Outcome
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.lineage import publish_folder, snapshot_inputs
 from mnist_diffusion.provenance.schemas.artifact import dump
@@ -22,7 +23,6 @@ from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.outcome import Outcome
 
 INPUTS = [paths.PREPARED, paths.CLASSIFIER, paths.AUTOENCODER]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json, write_json
-from mnist_diffusion.pipeline import STAGES
+from mnist_diffusion.pipeline import STAGES, Outcome
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.provenance.environment import git_commit
 from mnist_diffusion.provenance.source import require_recorded
@@ -19,7 +19,6 @@ from mnist_diffusion.runtime.locks import exclusive_lock
 from mnist_diffusion.runtime.parent_watch import exit_with_parent
 from mnist_diffusion.runtime.threads import worker_count
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.stages.outcome import Outcome
 
 
 def run_stage(stage: str, name: str | None = None) -> None:

@@ -12,7 +12,7 @@ from mnist_diffusion.diffusion.spacings import levels
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.pipeline import MANIFEST
+from mnist_diffusion.pipeline import MANIFEST, Outcome
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest, image_digests
 from mnist_diffusion.provenance.lineage import publish_folder, snapshot_inputs
 from mnist_diffusion.provenance.schedule_card import schedule_card
@@ -24,7 +24,6 @@ from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser, load_denoiser
 from mnist_diffusion.sampling.draw import MicroBatch, draw, labels_for, trajectory_steps
 from mnist_diffusion.settings import ResolvedCell, Settings, SharedSampling
-from mnist_diffusion.stages.outcome import Outcome
 
 DIGESTS = "digests.txt"
 

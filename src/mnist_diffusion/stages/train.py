@@ -16,6 +16,7 @@ from mnist_diffusion.diffusion.schedules import CLEAN, SCHEDULES, Schedule, zero
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.pipeline import Outcome
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest
 from mnist_diffusion.provenance.lineage import publish_folder, snapshot_inputs
 from mnist_diffusion.provenance.schedule_card import schedule_card
@@ -25,7 +26,6 @@ from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.runtime.seeds import derive_seed, generator, seeded
 from mnist_diffusion.settings import ResolvedRun, Settings
-from mnist_diffusion.stages.outcome import Outcome
 from mnist_diffusion.training import run_state
 from mnist_diffusion.training.denoising import Denoising
 from mnist_diffusion.training.loop import build_optimizers, fit

@@ -13,12 +13,12 @@ from mnist_diffusion.evaluation.accuracy import agreement
 from mnist_diffusion.evaluation.bootstrap import proportion_interval
 from mnist_diffusion.evaluation.features import classify
 from mnist_diffusion.files import paths
+from mnist_diffusion.pipeline import Outcome
 from mnist_diffusion.provenance.lineage import publish_report, snapshot_inputs
 from mnist_diffusion.provenance.schemas.cell_reports import TrtrReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Classifier, Settings
-from mnist_diffusion.stages.outcome import Outcome
 from mnist_diffusion.training.supervised import trained_classifier
 
 

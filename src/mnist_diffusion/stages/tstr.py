@@ -6,13 +6,13 @@ from mnist_diffusion.dataset.mnist import Digits
 from mnist_diffusion.evaluation.features import load_cell
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
+from mnist_diffusion.pipeline import Outcome
 from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.provenance.lineage import publish_report, snapshot_inputs
 from mnist_diffusion.provenance.schemas.cell_reports import TstrReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings
-from mnist_diffusion.stages.outcome import Outcome
 from mnist_diffusion.stages.trtr import recipe, tested
 
 
