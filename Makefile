@@ -35,11 +35,7 @@ ui: $(SETUP)  ## Open MLflow on the runs there are
 	@$(BIN)/mnist-diffusion ui
 
 serve: $(SETUP)  ## Answer digits with pictures on 127.0.0.1: make serve [RUN=cosine-class] [PORT=5001]
-	@PATH="$(CURDIR)/$(BIN):$$PATH"; export MLFLOW_DISABLE_TELEMETRY=true; \
-		export MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"; \
-		mnist-diffusion track --sync; mlflow models serve --env-manager local \
-		--port $(or $(PORT),5001) \
-		--model-uri "models:/mnist-diffusion@$(if $(RUN),run-$(RUN),best)"
+	@$(BIN)/mnist-diffusion serve $(if $(RUN),--run "$(RUN)") $(if $(PORT),--port "$(PORT)")
 
 scale: $(SETUP)  ## Put another scale into params.yaml: make scale SCALE=gpu [FORCE=1]
 	@test -n "$(SCALE)" || \

@@ -17,10 +17,11 @@ COUNT = 20
 RUN_ALL = """
 from mnist_diffusion.distribution.parallel import plan
 from mnist_diffusion.stages.runner import run_stage
-from mnist_diffusion.tracking.published import complete_mlflow
+from mnist_diffusion.settings import load_settings
+from mnist_diffusion.tracking.sync import sync
 for address in plan():
     run_stage(*address.split("@"))
-complete_mlflow()
+sync(load_settings())
 """
 
 

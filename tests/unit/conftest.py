@@ -39,8 +39,8 @@ def fresh_repository(tmp_path, monkeypatch):
     folder = tmp_path / "a clone"
     folder.mkdir()
     monkeypatch.setenv("DVC_ROOT", str(folder))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "DVC_EXP_NAME"):
+        monkeypatch.delenv(name, raising=False)
     return folder
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_diffusion.generation.drawing import parts
-from mnist_diffusion.generation.request import MICRO_BATCH, request
+from mnist_diffusion.generation.drawing import MICRO_BATCH, parts, request
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import load_settings
 

@@ -52,7 +52,7 @@ def test_the_reference_has_a_floor_for_every_n(here: Path) -> None:
         spreads += [spread for spread in floor["fd_per_class"].values() if spread]
         assert all(one["low"] <= one["mean"] <= one["high"] for one in spreads)
     logged = record_of("reference").metrics
-    assert logged[f"floor_kid_n{COUNT}"] == report["floors"][str(COUNT)]["kid"]["mean"]
+    assert logged[f"floors_{COUNT}_kid_mean"] == report["floors"][str(COUNT)]["kid"]["mean"]
 
 
 def test_the_features_of_the_reference_have_its_statistics(here: Path) -> None:
@@ -110,7 +110,7 @@ def test_the_best_and_worst_images_are_told_apart(here: Path) -> None:
 def test_mlflow_is_told_plain_numbers(here: Path, cell: str) -> None:
     logged = record_of("evaluate", cell).metrics
     assert LIKENESS | {"second_relative_fd", "relative_fd_low", "relative_fd_high"} < set(logged)
-    assert {"memorisation_share_closer", "pixels_saturated_real"} < set(logged)
+    assert {"share_closer", "saturated_floor"} < set(logged)
     assert all(isinstance(value, int | float) for value in logged.values())
     assert "autoencoder_sha256" in record_of("evaluate", cell).tags
 

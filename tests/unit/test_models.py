@@ -11,20 +11,20 @@ import urllib.error
 import urllib.request
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
+from ruamel.yaml import YAML
 from tracked import assert_one_warning, closed_port
 
 from mnist_diffusion.files.jsonfile import read_json, write_json
+from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.generation import drawing
-from mnist_diffusion.generation.request import request
-from mnist_diffusion.serving import registration
+from mnist_diffusion.generation.drawing import request
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.tracking import published as results
-from mnist_diffusion.tracking import store
-from mnist_diffusion.tracking.models import MODEL
+from mnist_diffusion.tracking import models, store, sync
 
 RUN, UNLABELLED = "cosine-class", "linear-uncond"
 CELL, HEADLINE = "cosine-class", "cosine-class-g2"
@@ -44,8 +44,12 @@ def unregistered(published, repository, monkeypatch):
 
 @pytest.fixture
 def registered(unregistered):
-    assert results.complete_mlflow().failed == 0
+    assert complete().failed == 0
     return unregistered
+
+
+def complete():
+    return sync.sync(load_settings())
 
 
 def client():
@@ -53,12 +57,12 @@ def client():
 
 
 def versions():
-    found = client().search_model_versions(f"name = '{MODEL}'")
-    return {one.tags["run"]: one for one in found}
+    found = client().search_model_versions(f"name = '{models.name()}'")
+    return {one.tags["run"]: one for one in sorted(found, key=lambda one: int(one.version))}
 
 
 def aliases():
-    return client().get_registered_model(MODEL).aliases
+    return client().get_registered_model(models.name()).aliases
 
 
 def judge(cell, **scores):
@@ -88,7 +92,7 @@ def test_each_run_is_registered_once_with_its_weights(registered):
         assert client().get_run(one.run_id).data.tags["run"] == run
     numbers = {f"run-{run}": one.version for run, one in found.items()}
     assert aliases() == numbers  # after three steps none is good enough to be best
-    assert results.complete_mlflow().failed == 0
+    assert complete().failed == 0
     assert versions() == found
 
 
@@ -96,28 +100,42 @@ def test_the_best_follows_the_rule(registered):
     judge(CELL, accuracy=0.99, relative_fd=0.2)
     judge(HEADLINE, accuracy=0.97, relative_fd=0.1)
     judge(UNLABELLED, accuracy=None, relative_fd=0.01)
-    assert registration.best(load_settings()) == (RUN, CELL)
-    assert registration.register_models(load_settings()).failed == 0
+    assert models.best_cell(load_settings()) == (RUN, CELL)
+    assert complete().failed == 0
     assert aliases()["best"] == versions()[RUN].version
     judge(HEADLINE, accuracy=0.98)
-    assert registration.best(load_settings()) == (RUN, HEADLINE)
+    assert models.best_cell(load_settings()) == (RUN, HEADLINE)
     judge(CELL, accuracy=0.5)
     judge(HEADLINE, accuracy=0.5)
-    registration.register_models(load_settings())
+    complete()
     assert "best" not in aliases()
 
 
-def test_a_model_holds_no_pickle_and_all_the_code_that_it_needs(registered):
-    folder = Path(versions()[RUN].source)
+def test_a_model_holds_no_pickle_and_no_source_but_the_script(registered):
+    folder = Path(unquote(urlsplit(versions()[RUN].source).path))
     files = [path for path in folder.rglob("*") if path.is_file()]
-    assert folder / "data/denoiser/weights.safetensors" in files
+    assert folder / "artifacts/weights.safetensors" in files
+    assert [file.name for file in files if file.suffix == ".py"] == ["serve.py"]
     assert not [file for file in files if file.suffix in (".pkl", ".pickle", ".pt", ".bin")]
     assert not [file for file in files if file.read_bytes().startswith(PICKLES)]
-    elsewhere = "from mnist_diffusion import serving; print(serving.__file__)"
-    clean = {"PYTHONPATH": str(folder / "code"), "PATH": os.environ["PATH"]}
-    command = [sys.executable, "-c", elsewhere]
-    done = subprocess.run(command, env=clean, cwd="/", capture_output=True, text=True)
-    assert done.stdout.strip() == str(folder / "code/mnist_diffusion/serving/__init__.py")
+
+
+def test_what_would_be_answered_otherwise_is_another_version(registered, monkeypatch):
+    """Fault: `generate` took a new headline, and the served model the old one."""
+    before = versions()
+    content = read_yaml(Path("params.yaml"))
+    content["report"]["headline"] = CELL
+    YAML(typ="safe").dump(content, Path("params.yaml"))
+    assert complete().failed == 0
+    after = versions()
+    assert {run: one.version != before[run].version for run, one in after.items()} == {
+        RUN: True,
+        UNLABELLED: False,  # guidance is nothing to it
+    }
+    assert aliases()[f"run-{RUN}"] == after[RUN].version
+    monkeypatch.setattr(models, "source_digest", lambda *_: "other code")
+    assert complete().failed == 0
+    assert versions()[RUN].version not in (before[RUN].version, after[RUN].version)
 
 
 def test_pyfunc_draws_what_generate_draws(registered, monkeypatch):
@@ -128,7 +146,7 @@ def test_pyfunc_draws_what_generate_draws(registered, monkeypatch):
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.tracking_uri())
     mlflow.set_tracking_uri(store.tracking_uri())
-    model = mlflow.pyfunc.load_model(f"models:/{MODEL}@run-{RUN}")
+    model = mlflow.pyfunc.load_model(f"models:/{models.name()}@run-{RUN}")
     wishes = pd.DataFrame([{"digit": 7, "count": 2, "steps": 2}, {"digit": 3, "seed": 4}])
     rows = model.predict(wishes).to_dict("records")
     assert [(row["request"], row["digit"], row["image"]) for row in rows] == [
@@ -151,7 +169,7 @@ def test_pyfunc_draws_what_generate_draws(registered, monkeypatch):
 def test_weights_that_are_not_the_manifests_are_not_registered(unregistered, capfd):
     other = unregistered / f"models/{UNLABELLED}/weights.safetensors"
     shutil.copy(other, unregistered / f"models/{RUN}/weights.safetensors")
-    assert results.complete_mlflow().failed == 1
+    assert complete().failed == 1
     assert_one_warning(capfd, f"{RUN}: is not registered in MLflow")
     assert set(versions()) == {UNLABELLED}
 
@@ -162,7 +180,7 @@ def test_a_served_model_answers_a_post_with_a_digit(registered):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "MLFLOW_TRACKING_URI": store.tracking_uri(), "PATH": path}
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
-    command += ["--model-uri", f"models:/{MODEL}@run-{RUN}", "--port", str(port)]
+    command += ["--model-uri", f"models:/{models.name()}@run-{RUN}", "--port", str(port)]
     server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     try:
         wait_for(server, port)

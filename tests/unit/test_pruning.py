@@ -27,7 +27,8 @@ DECLARED = [
     "reports/index.html",
     ".work/resume/train@cosine-class/state",
     ".work/locks/sample@cosine-class-g2",
-    ".work/tracking/1-train@gone/record.json",
+    ".work/clone",
+    "data/snapshots/cosine-class.npy",
     "dvc.lock",
 ]
 STRAYS = [
@@ -35,6 +36,7 @@ STRAYS = [
     "models/cosine-class-g2/a-cell-is-no-run",
     "data/samples/gone/deep/images.npy",
     "data/samples/classifier/images.npy",
+    "data/snapshots/gone.npy",
     "reports/metrics/gone.json",
     "reports/timings/train@gone.json",
     "reports/timings/train@cosine-class-g2.json",
@@ -47,6 +49,7 @@ SHOWN = [
     "data/samples/classifier",
     "data/samples/gone",
     "reports/metrics/gone.json",
+    "data/snapshots/gone.npy",
     "reports/timings/train@cosine-class-g2.json",
     "reports/timings/train@gone.json",
     ".work/resume/train@gone",
@@ -78,14 +81,14 @@ def test_what_nothing_declares_is_shown_with_its_size_and_stays(capsys):
     *lines, last = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == SHOWN
     assert {" ".join(line.split()[1:]) for line in lines} == {"1.5 kB"}
-    assert last == "9 in all, 13.5 kB; run again with --yes to remove them"
+    assert last == "10 in all, 15.0 kB; run again with --yes to remove them"
     assert files() == before
 
 
 def test_with_yes_it_goes_and_all_else_stays(capsys):
     before = files()
     prune(yes=True)
-    assert capsys.readouterr().out.splitlines()[-1] == "removed 9, 13.5 kB"
+    assert capsys.readouterr().out.splitlines()[-1] == "removed 10, 15.0 kB"
     assert before - files() == set(STRAYS)
     assert files() <= before
     assert not any(Path(shown).exists() for shown in SHOWN)

@@ -1,20 +1,19 @@
-"""From published files to MLflow, by the stages' own records."""
+"""From published files to MLflow."""
 
 import json
 from pathlib import Path
 
 import fake_results
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 from tracked import assert_one_warning, logged
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
-from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.tracking import published as results
-from mnist_diffusion.tracking import store
+from mnist_diffusion.tracking import store, sync
 from mnist_diffusion.tracking.sync import Counts
 
 REPOSITORY = Path(__file__).parents[2]
@@ -44,16 +43,6 @@ def published(repository, monkeypatch):
     fake_results._write_cell(repository, CELL, settings)
     model, images = paths.model(RUN) / "manifest.json", paths.samples(CELL) / "manifest.json"
     (paths.model(RUN) / "history.csv").write_text(HISTORY)
-    code = {"sha256": "cd" * 32}
-    schedule = read(images)["schedule"]
-    fake_results.change(
-        model,
-        code=code,
-        schedule=schedule,
-        final_loss=0.4,
-        inputs={},
-    )
-    fake_results.change(images, code=code)
     fake_results.change(
         paths.metrics(CELL), made_from={f"sample@{CELL}": json_digest(read(images))}
     )
@@ -63,14 +52,18 @@ def published(repository, monkeypatch):
     return repository
 
 
+def complete():
+    return sync.sync(load_settings())
+
+
 def only(experiment):
     client, [run] = logged(experiment)
     return client, run
 
 
 def test_what_is_published_is_logged_once_and_what_is_not_is_no_failure(published, capfd):
-    assert results.complete_mlflow() == Counts(logged=3)
-    assert results.complete_mlflow() == Counts(already=3)
+    assert complete() == Counts(logged=3)
+    assert complete() == Counts(already=3)
     assert capfd.readouterr().err == ""
     client, run = only(store.TRAINING)
     known = {"learning_rate": "0.003", "network_channels": "24, 48", "timesteps": "1000"}
@@ -78,68 +71,56 @@ def test_what_is_published_is_logged_once_and_what_is_not_is_no_failure(publishe
     norms = client.get_metric_history(run.info.run_id, "gradient_norm")
     assert sorted((m.step, m.value) for m in norms) == [(20, 1.25), (40, 2.0)]
     client, run = only(store.CELLS)
-    assert run.data.params["sampler"] == "dpm-solver-2"
+    cell = load_settings().cell(CELL)
+    wanted = {"sampler": cell.sampler, "steps": cell.steps, "run": RUN, "schedule": "linear"}
+    assert {key: str(value) for key, value in wanted.items()}.items() <= run.data.params.items()
     assert run.data.metrics["relative_fd"] == read(paths.metrics(CELL))["relative_fd"]
     assert run.data.metrics["seconds"] == 8
     assert run.info.end_time == 1793534400_000
     assert {"git_commit": "ab" * 20, "git_dirty": "false"}.items() <= run.data.tags.items()
     names = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert names == {f"{CELL}.png", f"{CELL}.json"}
+    assert names == {f"{CELL}.json", "images"}
+    [thumbnail] = (published / "mlartifacts").rglob("digits+*.png")
+    assert Image.open(thumbnail).size == (560, 448)
 
 
 def test_a_sidecar_of_another_time_says_nothing(published):
     write_sidecar("train", RUN, paths.metrics(CELL))
     paths.timing("sample", CELL).write_text("{")
     paths.timing("evaluate", CELL).unlink()
-    assert results.complete_mlflow() == Counts(logged=3)
-    for experiment in store.EXPERIMENTS:
+    assert complete() == Counts(logged=3)
+    for experiment in (store.CELLS, store.TRAINING, store.PIPELINE):
         _, run = only(experiment)
         assert "seconds" not in run.data.metrics and "git_commit" not in run.data.tags
 
 
 def test_images_that_were_drawn_again_are_not_logged_with_the_old_score(published):
     fake_results.change(paths.samples(CELL) / "manifest.json", network_evaluations=99)
-    assert results.complete_mlflow() == Counts(logged=2)
+    assert complete() == Counts(logged=2)
     assert logged(store.CELLS)[1] == []
 
 
 def test_a_fresh_clone_has_metrics_and_no_images_and_that_is_no_failure(published, capfd):
     (paths.samples(CELL) / "manifest.json").unlink()
-    assert results.complete_mlflow() == Counts(logged=1)
+    assert complete() == Counts(logged=1)
     assert capfd.readouterr().err == ""
 
 
 def test_what_cannot_be_read_is_told_in_one_line_and_the_rest_is_logged(published, capfd):
     (paths.model(RUN) / "manifest.json").write_text('{"schema": 1}')
     (paths.samples(CELL) / "manifest.json").write_text("{")
-    assert results.complete_mlflow() == Counts(failed=3)
-    told = f"train@{RUN}: cannot be read (KeyError: 'parameters') (and 2 more); "
+    assert complete() == Counts(failed=3)
+    told = f"train@{RUN}: cannot be read (KeyError: 'schedule') (and 2 more); "
     assert_one_warning(capfd, told)
 
 
 def test_a_cell_that_was_taken_out_leaves_no_ghost(published):
-    results.complete_mlflow()
+    complete()
     content = fake_results.small_content()
     content["cells"] = {name: cell for name, cell in content["cells"].items() if name != CELL}
     content["tables"]["schedules"]["cells"].remove(CELL)
     YAML(typ="safe").dump(fake_results.fitted(content), published / "params.yaml")
-    assert results.complete_mlflow() == Counts(already=1)
-    latest = {name: only(name)[1].data.tags["latest"] for name in store.EXPERIMENTS}
+    assert complete() == Counts(already=1)
+    kinds = (store.CELLS, store.TRAINING, store.PIPELINE)
+    latest = {name: only(name)[1].data.tags["latest"] for name in kinds}
     assert latest == {store.TRAINING: "true", store.CELLS: "false", store.PIPELINE: "false"}
-
-
-def test_what_is_declared_is_the_pipeline():
-    """Stages, and the names they are for, as dvc.yaml and params.yaml have them."""
-    settings = load_settings(REPOSITORY / "params.yaml")
-    content = settings.model_dump()
-    wanted = set()
-    for stage, described in read_yaml(REPOSITORY / "dvc.yaml")["stages"].items():
-        names = [None]
-        if "foreach" in described:
-            names = content
-            for key in described["foreach"].strip("${}").split("."):
-                names = names[key]
-        wanted |= {(stage, name) for name in names}
-    stages = list(results.declared(settings))
-    assert len(stages) == len(set(stages))
-    assert set(stages) == wanted

@@ -1,20 +1,26 @@
+"""One run in MLflow: what it holds, where it lies, and what happens where MLflow cannot be had."""
+
 import math
 import subprocess
 import sys
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from tracked import RECORD, assert_one_warning, closed_port, log, logged
+from PIL import Image
+from tracked import COMMIT, RECORD, assert_one_warning, closed_port, log, logged, timing
 
-from mnist_diffusion.tracking import flushing, runs, store
-from mnist_diffusion.tracking.records import Record
+from mnist_diffusion.tracking import store, sync
+from mnist_diffusion.tracking.records import as_text, legal_name
 
-KEPT = "runs are kept in .work/tracking and will be logged at the next flush"
+INCOMPLETE = "MLflow is not complete, the files are fine; run `mnist-diffusion track --sync`"
+ODD_NAMES = ("feature%2Fx", "100%", "a?b#c", "кириллица", "it's [1];+&")
+"""Folders that an address would escape, or take for something else."""
 
 
 def test_a_cell_reads_back_with_what_made_it_and_how_it_scored(repository, capfd):
-    log("evaluate", "cosine-class", RECORD, 10.0, "smoke")
+    log(replace(RECORD, name="cosine-class"))
     assert capfd.readouterr().err == ""
     _, [run] = logged(store.CELLS)
     assert run.info.run_name == "cosine-class"
@@ -39,15 +45,24 @@ def test_a_cell_reads_back_with_what_made_it_and_how_it_scored(repository, capfd
         "scale": "smoke",
         "samples_sha256": "ab" * 32,
         "latest": "true",
+        "git_commit": COMMIT,
+        "git_dirty": "false",
     }
     assert wanted.items() <= run.data.tags.items()
+    assert "dvc_experiment" not in run.data.tags
     assert (repository / "mlflow.db").is_file()
+
+
+def test_a_run_of_a_dvc_experiment_says_so(repository):
+    log(replace(RECORD, timing=timing(dvc_experiment="bold-move")))
+    _, [run] = logged(store.CELLS)
+    assert run.data.tags["dvc_experiment"] == "bold-move"
 
 
 def test_history_keeps_every_value_at_its_step(repository):
     points = [("loss", 1 / step, step) for step in range(1, 2302)]
     points.append(("gradient_norm", math.nan, 5))
-    log("train", "cosine-class", Record(history=points), 1.0)
+    log(replace(RECORD, stage="train", name="cosine-class", history=points))
     client, [run] = logged(store.TRAINING)
     history = client.get_metric_history(run.info.run_id, "loss")
     assert sorted((m.step, m.value) for m in history) == [(s, 1 / s) for s in range(1, 2302)]
@@ -58,7 +73,8 @@ def test_history_keeps_every_value_at_its_step(repository):
 
 def test_long_and_many_parameters_are_kept(repository, capfd):
     params = {f"p{k}": k for k in range(250)} | {"long": "x" * 20_000}
-    log("prepare", None, Record(params=params, tags={"long": "y" * 20_000}), 1.0)
+    tags = {"long": "y" * 20_000}
+    log(replace(RECORD, stage="prepare", name=None, params=params, tags=tags))
     assert capfd.readouterr().err == ""
     _, [run] = logged(store.PIPELINE)
     assert run.info.run_name == "prepare"
@@ -67,34 +83,48 @@ def test_long_and_many_parameters_are_kept(repository, capfd):
     assert set(run.data.tags["long"]) == {"y"}
 
 
-def test_artifacts_are_copied_under_the_repository(repository, tmp_path):
-    (tmp_path / "grid.png").write_bytes(b"picture")
-    log("sample", "cosine-class", Record(artifacts=[tmp_path / "grid.png"]), 1.0)
-    client, [run] = logged(store.PIPELINE)
-    assert run.info.run_name == "sample@cosine-class"
-    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["grid.png"]
-    copies = list((repository / "mlartifacts").rglob("grid.png"))
-    assert [copy.read_bytes() for copy in copies] == [b"picture"]
+@pytest.mark.parametrize("name", ["a clone", *ODD_NAMES])
+def test_files_and_pictures_lie_in_the_repository_whatever_its_name(
+    name, repository, tmp_path, monkeypatch, capfd
+):
+    """Fault: of `feature%2Fx` SQLAlchemy made `feature/x`, and nothing was logged for ever."""
+    folder = tmp_path / name
+    if folder != repository:
+        repository.rename(folder)
+    monkeypatch.setenv("DVC_ROOT", str(folder))
+    (tmp_path / "scores.json").write_bytes(b"{}")
+    digits = Image.fromarray(np.arange(100, dtype=np.uint8).reshape(10, 10))
+    pictures = [(0, digits), (7, digits)]
+    log(replace(RECORD, files=[tmp_path / "scores.json"], pictures=lambda: pictures))
+    assert capfd.readouterr().err == ""
+    client, [run] = logged(store.CELLS)
+    files = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert files == {"scores.json", "images"}
+    kept = [path for path in folder.rglob("*.png") if "digits+step+" in path.name]
+    assert {path.name.split("+")[2] for path in kept} == {"0", "7"}
+    assert np.array_equal(np.asarray(Image.open(kept[0])), np.asarray(digits))
+    assert {path.name for path in tmp_path.iterdir()} == {name, "scores.json"}
 
 
 def test_only_the_newest_run_of_a_stage_is_latest(repository):
     for name, fd in (("a", 1.0), ("a", 2.0), ("b", 1.0)):
-        log("evaluate", name, replace(RECORD, metrics={"fd": fd}), 1.0)
+        log(replace(RECORD, name=name, metrics={"fd": fd}))
     _, found = logged(store.CELLS)
     latest = sorted((run.info.run_name, run.data.tags.get("latest")) for run in found)
     assert latest == [("a", "false"), ("a", "true"), ("b", "true")]
 
 
-def test_the_same_result_again_is_the_same_run(repository):
-    log("evaluate", "a", RECORD, 1.0)
-    log("evaluate", "a", RECORD, 2.0, "smoke")
+def test_the_same_result_of_another_time_is_the_same_run(repository):
+    log(RECORD)
+    log(replace(RECORD, timing=timing(2.0), scale="laptop"))
     _, [run] = logged(store.CELLS)
-    assert (run.data.metrics["seconds"], run.data.tags["latest"]) == (1.0, "true")
+    assert (run.data.metrics["seconds"], run.data.tags["latest"]) == (10.0, "true")
 
 
 OPEN = """
-from mnist_diffusion.tracking import store
-store.open_experiment(store.CELLS)
+from mnist_diffusion.tracking import store, sync
+with store.exclusive(300):
+    store.open_store()
 """
 
 
@@ -105,74 +135,90 @@ def test_processes_that_meet_a_fresh_database_all_open_it(fresh_repository):
     assert logged(store.CELLS)[1] == []
 
 
-def test_a_dead_server_costs_one_line_and_seconds(repository, monkeypatch, capfd):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port()}")
+def test_a_dead_server_costs_one_line_and_seconds_and_no_password(repository, monkeypatch, capfd):
+    server = f"http://me:secret@127.0.0.1:{closed_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     start = time.monotonic()
-    log("evaluate", "a", RECORD, 1.0)
+    assert log(RECORD).failed == 1
     assert time.monotonic() - start < 30
-    assert_one_warning(capfd, KEPT)
+    assert "secret" not in store.in_short(OSError(f"{server}: refused"))
+    assert_one_warning(capfd, INCOMPLETE)
 
 
 @pytest.mark.parametrize("uri", ["nonsense://", "sqlite:////proc/none/mlflow.db", "mlruns"])
 def test_a_store_that_cannot_be_opened_costs_one_line(repository, monkeypatch, capfd, uri):
     monkeypatch.chdir(repository)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    log("evaluate", "a", RECORD, 1.0)
-    assert_one_warning(capfd, KEPT)
+    log(RECORD)
+    assert_one_warning(capfd, INCOMPLETE)
 
 
 def test_a_corrupt_database_costs_one_line(repository, capfd):
     (repository / "mlflow.db").write_bytes(b"not a database" * 100)
-    log("evaluate", "a", RECORD, 1.0)
-    assert_one_warning(capfd, KEPT)
+    log(RECORD)
+    assert_one_warning(capfd, INCOMPLETE)
+
+
+def test_the_folder_of_a_store_that_is_named_is_made(repository, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/new/x.db")
+    log(RECORD)
+    assert capfd.readouterr().err == ""
+    assert (tmp_path / "new/x.db").is_file()
 
 
 def test_a_store_that_never_answers_is_given_up(repository, monkeypatch, capfd):
-    monkeypatch.setattr(flushing, "LIMIT_SECONDS", 0.2)
-    monkeypatch.setattr(runs, "open_experiment", lambda _: time.sleep(5))
+    monkeypatch.setattr(store, "LIMIT_SECONDS", 0.2)
+    monkeypatch.setattr(sync, "SECONDS_EACH", 0.0)
+    monkeypatch.setattr(store, "open_store", lambda: time.sleep(5))
     start = time.monotonic()
-    log("evaluate", "a", RECORD, 1.0)
+    log(RECORD)
     assert time.monotonic() - start < 3
-    assert_one_warning(capfd, KEPT)
+    assert_one_warning(capfd, INCOMPLETE)
 
 
 def test_an_experiment_that_was_deleted_by_hand_comes_back(repository, capfd):
     client, experiment_id = store.open_experiment(store.CELLS)
     client.delete_experiment(experiment_id)
-    log("evaluate", "a", RECORD, 1.0)
+    log(RECORD)
     assert capfd.readouterr().err == ""
     assert len(logged(store.CELLS)[1]) == 1
 
 
 def test_the_store_of_a_dvc_experiment_is_that_of_the_repository(repository, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert store.tracking_uri() == f"sqlite:///{repository}/mlflow.db"
+    assert store.database_file(store.tracking_uri()) == repository / "mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere")
     assert store.tracking_uri() == "http://elsewhere"
 
 
-def git(*arguments):
-    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+def test_a_folder_of_a_larger_git_repository_has_its_own_store(tmp_path, monkeypatch):
+    """Fault: git's root by hand, DVC's under DVC: two stores."""
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    project = tmp_path / "project"
+    (project / "src").mkdir(parents=True)
+    (project / "params.yaml").write_text("a: 1\n")
+    for folder in (project, project / "src"):
+        monkeypatch.chdir(folder)
+        assert store.root() == project
 
 
-def test_a_run_tells_its_commit_and_whether_the_source_was_changed(repository, monkeypatch):
-    monkeypatch.chdir(repository)
-    (repository / "params.yaml").write_text("a: 1\n")
-    git("init", "-q")
-    git("add", "params.yaml")
-    git("commit", "-q", "-m", "first")
-    log("evaluate", "clean", RECORD, 1.0)  # leaves mlflow.db behind, which is no dirt
-    log("evaluate", "same", RECORD, 1.0)
-    (repository / "params.yaml").write_text("a: 2\n")
-    monkeypatch.setenv("DVC_EXP_NAME", "bold-move")
-    log("evaluate", "dirty", RECORD, 1.0)
-    tags = {run.info.run_name: run.data.tags for run in logged(store.CELLS)[1]}
-    assert {name: tag["git_dirty"] for name, tag in tags.items()} == {
-        "clean": "false",
-        "same": "false",
-        "dirty": "true",
-    }
-    assert {tag["git_commit"] for tag in tags.values()} == {git("rev-parse", "HEAD")}
-    assert tags["dirty"]["dvc_experiment"] == "bold-move"
-    assert "dvc_experiment" not in tags["clean"]
+@pytest.mark.parametrize(
+    ("name", "legal"),
+    [
+        ("loss", "loss"),
+        ("accuracy@3", "accuracy_3"),
+        ("a/b.c-d e", "a/b.c-d e"),
+        ("/a//b/../c/", "a/b/c"),
+        ("..", "_"),
+        ("x" * 300, "x" * 250),
+    ],
+)
+def test_names_become_legal(name, legal):
+    assert legal_name(name) == legal
+
+
+def test_values_are_written_as_in_yaml():
+    assert [as_text(v) for v in (None, True, False, 1, 0, 1.0, "a")] == [
+        "null", "true", "false", "1", "0", "1.0", "a",
+    ]  # fmt: skip

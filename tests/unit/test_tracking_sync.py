@@ -2,29 +2,34 @@
 
 import logging
 import math
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
-from tracked import RECORD, assert_one_warning, closed_port, log, logged
+from tracked import RECORD, assert_one_warning, closed_port, logged, timing
 
-from mnist_diffusion.tracking import flush, flushing, note, spool, store, sync
+from mnist_diffusion.tracking import runs, store, sync
 from mnist_diffusion.tracking.records import Record
-from mnist_diffusion.tracking.sync import Counts, Result
+from mnist_diffusion.tracking.sync import Counts, log_all
 
 HISTORY = [("loss", value, step) for step, value in enumerate([3.0, 0.1, math.nan])]
-TRAINED = Record({"lr": 3e-4}, {"final_loss": 0.1}, {"weights_sha256": "cd" * 32}, HISTORY)
-OTHER = replace(RECORD, metrics={"relative_fd": 0.5})
 FINISHED = datetime(2026, 11, 1, 12, tzinfo=UTC)
-
-CELL = Result("evaluate", "a", RECORD, 10.0, "smoke", FINISHED, {"git_commit": "ab" * 20}, 50.0)
+CELL = RECORD
+OTHER = replace(CELL, metrics={"relative_fd": 0.5})
+BARE = replace(CELL, timing=None, scale=None)
+WEIGHTS = {"weights_sha256": "cd" * 32}
+TRAINED = Record({"lr": 3e-4}, {"final_loss": 0.1}, WEIGHTS, HISTORY, stage="train", name="a")
 ALL = [
-    Result("prepare", None, RECORD),
-    Result("train", "a", TRAINED, 60.0),
-    Result("sample", "a", RECORD),
+    replace(BARE, stage="prepare", name=None),
+    replace(TRAINED, timing=timing(60.0)),
+    replace(BARE, stage="sample"),
     CELL,
 ]
 
@@ -49,9 +54,9 @@ def is_latest(run):
 def test_an_empty_store_is_made_complete_and_then_left_alone(level, fresh_repository, capfd):
     """Without a word of MLflow's, which has the level INFO where it is imported before us."""
     logging.getLogger("mlflow").setLevel(level)
-    assert sync.sync(ALL) == Counts(logged=4)
+    assert log_all(ALL) == Counts(logged=4)
     first = everything()
-    assert sync.sync(ALL) == Counts(already=4)
+    assert log_all(ALL) == Counts(already=4)
     assert repr(everything()) == repr(first)
     assert {run.info.run_name for run in first} == {"prepare", "a", "sample@a"}
     assert all(run.info.status == "FINISHED" and is_latest(run) for run in first)
@@ -59,14 +64,14 @@ def test_an_empty_store_is_made_complete_and_then_left_alone(level, fresh_reposi
 
 
 def test_histories_are_there_to_the_last_bit(repository):
-    sync.sync(ALL)
+    log_all(ALL)
     client, [run] = logged(store.TRAINING)
     history = client.get_metric_history(run.info.run_id, "loss")
     assert repr(sorted((m.step, m.value) for m in history)) == "[(0, 3.0), (1, 0.1), (2, nan)]"
 
 
 def test_a_run_tells_of_the_time_it_was_made_and_not_of_the_time_it_was_logged(repository):
-    sync.sync([CELL])
+    log_all([CELL])
     [run] = runs_of(store.CELLS)
     assert run.info.end_time == FINISHED.timestamp() * 1000
     assert run.info.end_time - run.info.start_time == 10_000
@@ -76,7 +81,7 @@ def test_a_run_tells_of_the_time_it_was_made_and_not_of_the_time_it_was_logged(r
 
 
 def test_what_nobody_knows_is_not_said(repository):
-    sync.sync([Result("evaluate", "a", RECORD)])
+    log_all([BARE])
     [run] = runs_of(store.CELLS)
     assert not {"seconds", "images_per_second"} & set(run.data.metrics)
     assert not {"git_commit", "git_dirty"} & set(run.data.tags)
@@ -85,40 +90,19 @@ def test_what_nobody_knows_is_not_said(repository):
 def test_files_are_kept_and_a_missing_one_is_no_matter(repository, tmp_path, capfd):
     (tmp_path / "grid.png").write_bytes(b"picture")
     files = [tmp_path / "grid.png", tmp_path / "gone.png"]
-    assert sync.sync([replace(CELL, record=replace(RECORD, artifacts=files))]) == Counts(logged=1)
+    assert log_all([replace(CELL, files=files)]) == Counts(logged=1)
     client, [run] = logged(store.CELLS)
     assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["grid.png"]
     assert capfd.readouterr().err == ""
 
 
-def test_what_a_stage_logged_itself_is_there(repository):
-    log("evaluate", "a", RECORD, 3.0, "laptop")
-    assert sync.sync([CELL]) == Counts(already=1)
-    assert len(runs_of(store.CELLS)) == 1
-
-
-def test_what_a_stage_logs_later_is_there(repository):
-    sync.sync([CELL])
-    log("evaluate", "a", RECORD, 3.0, "laptop")
-    assert spool.waiting() == []
-    assert len(runs_of(store.CELLS)) == 1
-
-
-def test_what_waits_goes_first_for_it_is_older(repository):
-    note("evaluate", "a", OTHER, 1.0)
-    note("evaluate", "b", RECORD, 1.0)
-    assert sync.sync([CELL, replace(CELL, name="b")]) == Counts(logged=1, already=1)
-    assert len(runs_of(store.CELLS)) == 3
-    assert sorted(metrics["relative_fd"] for metrics in shown().values()) == [0.012, 0.012]
-
-
 def test_a_result_that_comes_back_is_the_latest_again(repository):
     """A parameter changed and changed back: DVC restores the outs, and no stage runs."""
-    sync.sync([CELL])
+    log_all([CELL])
     first = shown()
-    sync.sync([replace(CELL, record=OTHER)])
+    log_all([OTHER])
     assert shown().keys().isdisjoint(first)
-    assert sync.sync([CELL]) == Counts(already=1)
+    assert log_all([CELL]) == Counts(already=1)
     assert shown() == first
     assert len(runs_of(store.CELLS)) == 2
 
@@ -134,32 +118,32 @@ def test_a_result_that_comes_back_is_the_latest_again(repository):
     ids=lambda change: next(iter(change)),
 )
 def test_another_content_is_another_run(repository, change):
-    sync.sync([CELL])
-    assert sync.sync([replace(CELL, record=replace(RECORD, **change))]) == Counts(logged=1)
+    log_all([CELL])
+    assert log_all([replace(CELL, **change)]) == Counts(logged=1)
     assert len(runs_of(store.CELLS)) == 2 and len(shown()) == 1
 
 
 def test_the_same_content_of_another_name_is_another_run(repository):
-    assert sync.sync([CELL, replace(CELL, name="b")]) == Counts(logged=2)
+    assert log_all([CELL, replace(CELL, name="b")]) == Counts(logged=2)
     assert len(shown()) == 2
 
 
 def test_a_run_that_was_deleted_by_hand_is_made_anew(repository):
-    sync.sync(ALL)
+    log_all(ALL)
     client, [run] = logged(store.CELLS)
     client.delete_run(run.info.run_id)
-    assert sync.sync(ALL) == Counts(logged=1, already=3)
+    assert log_all(ALL) == Counts(logged=1, already=3)
     [anew] = runs_of(store.CELLS)
     assert anew.info.run_id != run.info.run_id
-    assert sync.sync(ALL) == Counts(already=4)
+    assert log_all(ALL) == Counts(already=4)
 
 
 def test_a_run_of_which_the_tags_were_changed_by_hand_is_mended(repository):
-    sync.sync(ALL)
+    log_all(ALL)
     client, [run] = logged(store.CELLS)
     client.set_tag(run.info.run_id, "latest", "false")
     client.update_run(run.info.run_id, name="my favourite")
-    assert sync.sync(ALL) == Counts(already=4)
+    assert log_all(ALL) == Counts(already=4)
     [run] = runs_of(store.CELLS)
     assert is_latest(run)
 
@@ -175,12 +159,12 @@ FALSEHOODS = {
 
 @pytest.mark.parametrize("statement", FALSEHOODS.values(), ids=FALSEHOODS)
 def test_a_run_that_says_something_else_than_its_files_is_made_anew(repository, statement):
-    sync.sync(ALL)
+    log_all(ALL)
     with sqlite3.connect(repository / "mlflow.db") as database:
         assert database.execute(statement).rowcount
-    told = sync.sync(ALL)
+    told = log_all(ALL)
     assert told.logged and told.logged + told.already == len(ALL)
-    assert sync.sync(ALL) == Counts(already=4)
+    assert log_all(ALL) == Counts(already=4)
     [trained] = runs_of(store.TRAINING)
     assert trained.data.params == {"lr": "0.0003"}
     assert trained.data.metrics["final_loss"] == 0.1
@@ -189,27 +173,27 @@ def test_a_run_that_says_something_else_than_its_files_is_made_anew(repository, 
 
 
 def test_a_deleted_experiment_comes_back_whole(repository):
-    sync.sync(ALL)
+    log_all(ALL)
     for name in store.EXPERIMENTS:
         client, experiment = store.open_experiment(name)
         client.delete_experiment(experiment)
-    sync.sync(ALL)
-    assert sync.sync(ALL) == Counts(already=4)
+    log_all(ALL)
+    assert log_all(ALL) == Counts(already=4)
     assert len(everything()) == 4
 
 
 def test_a_deleted_database_comes_back_whole(repository, empty_store):
-    sync.sync(ALL)
+    log_all(ALL)
     (repository / "mlflow.db").write_bytes(empty_store.read_bytes())
-    assert sync.sync(ALL) == Counts(logged=4)
+    assert log_all(ALL) == Counts(logged=4)
     assert len(everything()) == 4
 
 
 def test_half_a_run_is_made_anew(repository):
-    sync.sync([CELL])
+    log_all([CELL])
     client, [run] = logged(store.CELLS)
     client.set_terminated(run.info.run_id, "FAILED")
-    assert sync.sync([CELL]) == Counts(logged=1)
+    assert log_all([CELL]) == Counts(logged=1)
     [anew] = runs_of(store.CELLS)
     assert anew.info.status == "FINISHED" and is_latest(anew)
 
@@ -218,86 +202,94 @@ def test_halves_of_runs_that_nobody_will_finish_are_deleted(repository):
     client, experiment = store.open_experiment(store.CELLS)
     half = client.create_run(experiment, tags={"content": "of a result that is gone"})
     mine = client.create_run(experiment)
-    sync.sync([])
+    log_all([])
     assert [run.info.run_id for run in runs_of(store.CELLS)] == [mine.info.run_id]
     assert client.get_run(half.info.run_id).info.lifecycle_stage == "deleted"
 
 
 def test_runs_from_before_contents_were_digested_give_way(repository):
-    sync.sync([CELL])
+    log_all([CELL])
     client, [run] = logged(store.CELLS)
     client.delete_tag(run.info.run_id, "content")
-    assert sync.sync([CELL]) == Counts(logged=1)
+    assert log_all([CELL]) == Counts(logged=1)
     assert len(shown()) == 1 and len(runs_of(store.CELLS)) == 2
 
 
 def test_what_is_declared_no_more_leaves_no_ghost(repository):
-    sync.sync([*ALL, replace(CELL, name="b"), Result("sample", "b", RECORD)])
+    log_all([*ALL, replace(CELL, name="b"), replace(BARE, stage="sample", name="b")])
     client, experiment = store.open_experiment(store.CELLS)
     mine = client.create_run(experiment, tags={"latest": "true"}).info.run_id
     declared = {"prepare", "train@a", "sample@a", "evaluate@a"}
-    assert sync.sync(ALL, declared) == Counts(already=4)
+    assert log_all(ALL, declared) == Counts(already=4)
     ghosts = {r.info.run_name for r in everything() if r.data.tags["latest"] == "false"}
     assert ghosts == {"b", "sample@b"}
     assert client.get_run(mine).data.tags["latest"] == "true"  # none of ours
-    sync.sync([replace(CELL, name="b")], {*declared, "evaluate@b", "sample@b"})
+    log_all([replace(CELL, name="b")], {*declared, "evaluate@b", "sample@b"})
     assert len(shown()) == 3  # declared again
 
 
 def test_what_is_declared_and_not_made_yet_keeps_its_last_run(repository):
-    sync.sync(ALL)
-    sync.sync([], {"prepare", "train@a", "sample@a", "evaluate@a"})
+    log_all(ALL)
+    log_all([], {"prepare", "train@a", "sample@a", "evaluate@a"})
     assert all(map(is_latest, everything()))
 
 
-def test_a_refused_result_is_told_and_the_others_go_on(repository, capfd):
-    clash = Result("evaluate", "clash", Record(params={"a@": 1, "a_": 2}))
-    assert sync.sync([clash, CELL]) == Counts(logged=1, failed=1)
+def test_a_refused_result_is_told_and_the_others_go_on(repository, monkeypatch, capfd):
+    from mlflow.exceptions import MlflowException
+
+    real = runs._write_numbers
+
+    def refuse(opened, run, record, end):
+        if record.name == "clash":
+            raise MlflowException.invalid_parameter_value("no such number")
+        real(opened, run, record, end)
+
+    monkeypatch.setattr(runs, "_write_numbers", refuse)
+    clash = replace(CELL, name="clash")
+    assert log_all([clash, CELL]) == Counts(logged=1, failed=1)
     assert_one_warning(capfd, "evaluate@clash: MLflow refuses it, its files are fine: ")
     assert len(shown()) == 1
 
 
 def test_a_dead_server_fails_all_in_one_line(repository, monkeypatch, capfd):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port()}")
-    note("evaluate", "a", RECORD, 1.0)
-    assert sync.sync(ALL, {"prepare"}) == Counts(failed=4)
+    assert log_all(ALL, {"prepare"}) == Counts(failed=4)
     assert_one_warning(capfd, "MLflow is not complete, the files are fine; run `mnist-diffusion")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert sync.sync(ALL) == Counts(logged=3, already=1)
+    assert log_all(ALL) == Counts(logged=4)
     assert len(everything()) == 4
 
 
 def test_a_store_that_dies_meanwhile_fails_the_rest(repository, monkeypatch, capfd):
-    sync.sync(ALL[:1])
-    real, calls = sync.runs.log, []
+    log_all(ALL[:1])
+    real, calls = runs.log, []
 
-    def die(entry, files):
-        calls.append(entry.address)
+    def die(opened, record):
+        calls.append(record.address)
         if len(calls) == 2:
             raise OSError("disk full")
-        return real(entry, files)
+        return real(opened, record)
 
-    monkeypatch.setattr(sync.runs, "log", die)
-    assert sync.sync(ALL) == Counts(logged=1, already=1, failed=2)
+    monkeypatch.setattr(runs, "log", die)
+    assert log_all(ALL) == Counts(logged=1, already=1, failed=2)
     assert_one_warning(capfd, "MLflow is not complete")
-    monkeypatch.setattr(sync.runs, "log", real)
-    assert sync.sync(ALL) == Counts(logged=2, already=2)
+    monkeypatch.setattr(runs, "log", real)
+    assert log_all(ALL) == Counts(logged=2, already=2)
 
 
 def test_a_process_that_logs_for_ever_is_not_waited_for(repository, monkeypatch, capfd):
-    monkeypatch.setattr(sync, "PATIENCE_SECONDS", 0.2)
-    spool.folder().mkdir(parents=True)
-    with flushing.alone() as is_alone:
-        assert is_alone
-        assert sync.sync(ALL) == Counts(failed=4)
-    assert_one_warning(capfd, "MLflow is not complete")
-    assert sync.sync([CELL]) == Counts(logged=1)
+    with store.exclusive(0):
+        assert log_all(ALL, patience=0.2) == Counts(failed=4)
+        assert_one_warning(capfd, "MLflow is not complete")
+        assert log_all(ALL, patience=0) == Counts()  # that process is at it
+    assert capfd.readouterr().err == ""
+    assert log_all([CELL]) == Counts(logged=1)
 
 
 TWICE = """
 from mnist_diffusion.tracking.records import Record
-from mnist_diffusion.tracking import sync
-print(sync.sync([sync.Result("evaluate", str(k), Record()) for k in range(6)]).logged)
+from mnist_diffusion.tracking.sync import log_all
+print(log_all([Record(stage="evaluate", name=str(k)) for k in range(6)]).logged)
 """
 
 
@@ -309,17 +301,101 @@ def test_two_at_once_log_each_result_once(repository):
     assert len(runs_of(store.CELLS)) == 6
 
 
-def test_a_stage_that_ends_meanwhile_is_the_latest(repository, monkeypatch):
-    real = sync.runs.log
+ELSEWHERE = "warning: mlflow.db: is of "
 
-    def and_a_stage_ends(entry, files):
-        if not spool.waiting() and entry.metrics["relative_fd"] != 0.5:
-            note("evaluate", "a", OTHER, 1.0)
-            flush()  # is turned away
-        return real(entry, files)
 
-    monkeypatch.setattr(sync.runs, "log", and_a_stage_ends)
-    assert sync.sync([CELL]) == Counts(logged=1)
-    [metrics] = shown().values()
-    assert metrics["relative_fd"] == 0.5
-    assert spool.waiting() == []
+def test_a_repository_that_was_moved_has_its_view_made_anew(repository, tmp_path, monkeypatch):
+    """Fault: MLflow wrote into the old place, and could not find what had lain there."""
+    (tmp_path / "scores.json").write_bytes(b"{}")
+    here = replace(CELL, files=[tmp_path / "scores.json"])
+    log_all([here])
+    moved = tmp_path / "moved"
+    repository.rename(moved)
+    monkeypatch.setenv("DVC_ROOT", str(moved))
+    command = [sys.executable, "-c", MOVED.format(file=str(tmp_path / "scores.json"))]
+    told = [subprocess.run(command, capture_output=True, text=True) for _ in range(2)]
+    assert [one.stdout[:9] for one in told] == ["1 logged,", "0 logged,"]
+    assert told[0].stderr.startswith(ELSEWHERE) and told[0].stderr.count("\n") == 1
+    assert told[1].stderr == ""
+    assert told[0].stderr.startswith(ELSEWHERE), told[0].stderr
+    assert len(list((moved / "mlartifacts").rglob("scores.json"))) == 1
+    assert (moved / ".work/mlflow-of-another-place/mlflow.db").is_file()
+    assert not repository.exists()
+
+
+MOVED = """
+from pathlib import Path
+from mnist_diffusion.tracking.records import Record
+from mnist_diffusion.tracking.sync import log_all
+print(log_all([Record(stage="evaluate", name="a", files=[Path({file!r})])]))
+"""
+
+
+@pytest.fixture
+def clones(repository, tmp_path, monkeypatch):
+    """Two repositories and one store, as at a team's server; a function that goes to one."""
+    shared = tmp_path / "shared.db"
+    shutil.copy(repository / "mlflow.db", shared)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{shared}")
+
+    def go(name):
+        monkeypatch.setenv("DVC_ROOT", str(tmp_path / name))
+
+    return go
+
+
+def test_a_clone_takes_nothing_from_the_views_of_another(clones):
+    """Fault: what B's params.yaml does not declare, A lost from every view."""
+    clones("a")
+    log_all([CELL, replace(CELL, name="b")], {"evaluate@a", "evaluate@b"})
+    before = repr(runs_of(store.CELLS))
+    clones("b")
+    assert log_all([OTHER], {"evaluate@a"}) == Counts(logged=1)
+    assert len(runs_of(store.CELLS)) == 1
+    clones("a")
+    assert repr(runs_of(store.CELLS)) == before
+    assert len(shown()) == 2
+
+
+def test_clones_may_choose_to_share(clones, monkeypatch):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "team")
+    clones("a")
+    log_all([CELL], {"evaluate@a"})
+    clones("b")
+    assert log_all([CELL, replace(CELL, name="b")], {"evaluate@b"}) == Counts(logged=1, already=1)
+    assert len(shown()) == 2
+
+
+def test_the_differences_of_a_run_to_its_files_are_named(repository, monkeypatch):
+    records = {"train": TRAINED, "evaluate": CELL}
+    monkeypatch.setattr(sync, "record_of", lambda stage, _: records[stage])
+    assert sync.mlflow_differences("train", "a") is None
+    log_all([TRAINED, CELL])
+    assert [sync.mlflow_differences(stage, "a")[1] for stage in records] == [[], []]
+    with sqlite3.connect(repository / "mlflow.db") as database:
+        for statement in FALSEHOODS.values():
+            database.execute(statement)
+    run, found = sync.mlflow_differences("evaluate", "a")
+    assert found == [("metric", "relative_fd", 0.012, 0.001)]
+    assert run == runs_of(store.CELLS)[0].info.run_id
+    assert sync.mlflow_differences("train", "a") is None  # of these weights
+
+
+@pytest.mark.parametrize(
+    ("stage", "age", "patience"),
+    [("prepare", None, 0), ("prepare", 299, None), ("prepare", 301, 0), ("report", 0, 60)],
+)
+def test_a_stage_syncs_now_and_then_and_the_last_does(
+    repository, monkeypatch, stage, age, patience
+):
+    did = []
+    monkeypatch.setattr(sync, "load_settings", SimpleNamespace)
+    monkeypatch.setattr(sync, "sync", lambda _, patience: did.append(patience))
+    stamp = repository / ".work/synced"
+    if age is not None:
+        stamp.parent.mkdir()
+        stamp.touch()
+        os.utime(stamp, (time.time() - age,) * 2)
+    sync.keep_up(stage)
+    assert did == ([] if patience is None else [patience])
+    assert time.time() - stamp.stat().st_mtime < (10 if did else 400)

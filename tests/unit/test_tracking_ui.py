@@ -8,22 +8,22 @@ import pytest
 from tracked import RECORD, closed_port, log, logged
 
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.tracking import note, store, ui, views
+from mnist_diffusion.tracking import store, ui, views
 
-SERVE = "import sys; from mnist_diffusion.tracking.ui import serve; serve(int(sys.argv[1]))"
+SERVE = "import sys; from mnist_diffusion.tracking import ui; ui.show_pages(int(sys.argv[1]))"
 
 
 @pytest.fixture
 def pages(repository):
-    """The server at work, a run having waited: its port and the lines it printed."""
-    note("evaluate", "waiting", RECORD, 1.0)
+    """The server at work: its port and the lines it printed."""
+    log(RECORD)
     port = closed_port()
     command = [sys.executable, "-c", SERVE, str(port)]
     process = subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     yield port, [process.stdout.readline() for _ in range(len(views.VIEWS) + 2)]
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert process.wait(timeout=60) == -signal.SIGTERM
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
@@ -32,7 +32,7 @@ def test_a_server_takes_runs_and_shows_a_view_of_them(pages, tmp_path, monkeypat
     port, lines = pages
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     (tmp_path / "grid.png").write_bytes(b"picture")
-    log("evaluate", "a", replace(RECORD, artifacts=[tmp_path / "grid.png"]), 1.0)
+    log("evaluate", "a", replace(RECORD, files=[tmp_path / "grid.png"]), 1.0)
     assert capfd.readouterr().err == ""
     client, [run, waited] = logged(store.CELLS)
     assert waited.info.run_name == "waiting"
@@ -50,10 +50,10 @@ def test_a_taken_port_is_refused(repository):
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"^port {port}: .*; choose another$"):
-            ui.serve(port)
+            ui.show_pages(port)
 
 
 def test_a_dead_server_is_refused_by_the_pages(repository, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port()}")
     with pytest.raises(UserError, match="MLFLOW_TRACKING_URI"):
-        ui.serve()
+        ui.show_pages()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tracked import RECORD, log, logged
 
-from mnist_diffusion.tracking import store, tables, views
+from mnist_diffusion.tracking import store, sync, views
 
 SERVER = "http://127.0.0.1:5000"
 TABLES = {"schedules": ["a", "b"], "guidance": ["b"], "samplers": []}
@@ -15,19 +15,17 @@ TABLES = {"schedules": ["a", "b"], "guidance": ["b"], "samplers": []}
 
 @pytest.fixture
 def experiments(repository):
-    found = {}
-    for name in store.EXPERIMENTS:
-        client, found[name] = store.open_experiment(name)
-        views.publish_views(client, found[name], name)
-    return found
+    opened = store.open_store()
+    views.publish_views(opened)
+    return opened
 
 
 def cell(name, sampler="ddim"):
-    return replace(RECORD, params=RECORD.params | {"run": name, "sampler": sampler})
+    return replace(RECORD, name=name, params=RECORD.params | {"run": name, "sampler": sampler})
 
 
 def test_every_link_leads_to_a_view_that_is_there(experiments):
-    links = views.links(SERVER, experiments)
+    links = views.links(SERVER, experiments, "mnist-diffusion")
     titles = ["all cells", "schedules", "FD by guidance", "FD by cost", "training curves", "models"]
     assert set(titles) <= set(links)
     for link in list(links.values())[:-1]:
@@ -40,28 +38,28 @@ def test_every_link_leads_to_a_view_that_is_there(experiments):
 
 
 def test_a_view_shows_the_cells_of_its_table(experiments):
-    for name in ("a", "b", "c"):
-        log("evaluate", name, cell(name), 1.0)
-    tables.mark(TABLES)
+    log(*map(cell, ("a", "b", "c")))
+    sync._mark_tables(experiments, TABLES)
     assert shown(experiments, "latest") == {"a", "b", "c"}
     assert shown(experiments, "schedules") == {"a", "b"}
     assert shown(experiments, "guidance") == {"b"}
     assert shown(experiments, "samplers") == set()
-    tables.mark({**TABLES, "schedules": ["c"]})
+    sync._mark_tables(experiments, {**TABLES, "schedules": ["c"]})
     assert shown(experiments, "schedules") == {"c"}
 
 
 def shown(experiments, key):
     client, experiment = store.open_experiment(store.CELLS)
-    tag = client.get_experiment(experiments[store.CELLS]).tags[f"mlflow.sharedViewState.{key}"]
+    tag = client.get_experiment(experiments.experiments[store.CELLS]).tags[
+        f"mlflow.sharedViewState.{key}"
+    ]
     found = client.search_runs([experiment], json.loads(tag)["searchFilter"])
     return {run.data.tags["cell"] for run in found}
 
 
 def test_datasets_are_named_with_the_digest_of_their_pixels(repository):
-    log("train", "a-run", replace(RECORD, tags={"images_sha256": "cd" * 32}), 1.0)
-    log("evaluate", "a", RECORD, 1.0)
-    log("sample", "a", RECORD, 1.0)
+    trained = replace(RECORD, stage="train", name="a-run", tags={"images_sha256": "cd" * 32})
+    log(trained, RECORD, replace(RECORD, stage="sample"))
     datasets = {}
     for name in store.EXPERIMENTS:
         for run in logged(name)[1]:

@@ -2,8 +2,17 @@
 
 import socket
 
-from mnist_diffusion.tracking import flush, note, store
+from mnist_diffusion.provenance.schemas.manifest import Timing
+from mnist_diffusion.tracking import store, sync
 from mnist_diffusion.tracking.records import Record
+
+COMMIT = "ab" * 20
+
+
+def timing(seconds=10.0, **more):
+    known = {"finished": "2026-11-01T12:00:00+00:00", "git_commit": COMMIT, "git_dirty": False}
+    return Timing(seconds=seconds, images_per_second=50.0, **known, **more)
+
 
 RECORD = Record(
     params={
@@ -14,25 +23,28 @@ RECORD = Record(
     },
     metrics={"relative_fd": 0.012, "accuracy_per_class/3": 0.99, "fd@floor": 0.001},
     tags={"samples_sha256": "ab" * 32},
+    stage="evaluate",
+    name="a",
+    timing=timing(),
+    scale="smoke",
 )
 
 
-def log(stage, name, record, seconds, scale=None):
-    """What a long stage does."""
-    note(stage, name, record, seconds, scale)
-    flush()
+def log(*records):
+    """What a sync does with what is published."""
+    return sync.log_all(records)
 
 
-def logged(experiment):
+def logged(kind):
     """All runs of an experiment, newest first, read back through a client of MLflow's own."""
-    client, experiment_id = store.open_experiment(experiment)
+    client, experiment_id = store.open_experiment(kind)
     return client, client.search_runs([experiment_id])
 
 
 def assert_one_warning(capfd, beginning):
     said = capfd.readouterr()
     assert said.out == ""
-    assert said.err.startswith(f"warning: {beginning}")
+    assert said.err.startswith(f"warning: {beginning}"), said.err
     assert said.err.count("\n") == 1
     assert len(said.err) < 400
 

@@ -71,7 +71,7 @@ def _facts(cell: str, content: Mapping[str, Any]) -> dict[str, str]:
         "commit": (made.get("git_commit") or UNKNOWN) + ", changed" * bool(made.get("git_dirty")),
         "source": f"{code['sha256'][:SHOWN]}, {len(code['files'])} files",
         "made on": _listed(content["environment"]),
-        "MLflow": _where(cell, digests["images_sha256"]),
+        "MLflow": _where(cell),
     }
 
 
@@ -115,16 +115,16 @@ def _scores(cell: str, intervals: bool = False) -> dict[str, str]:
     return shown
 
 
-def _where(cell: str, images: str) -> str:
-    from mnist_diffusion.tracking.lookup import latest
+def _where(cell: str) -> str:
+    from mnist_diffusion.tracking.sync import mlflow_differences
 
     try:
-        seen = latest(cell, images)
+        seen = mlflow_differences("evaluate", cell)
     except Exception as error:
         return f"cannot be asked: {in_words(error)}"
     if seen is None:
         return "no run of these images; run `mnist-diffusion track --sync`"
-    return f"experiment {seen.experiment_name} ({seen.experiment}), run {seen.run}"
+    return f"run {seen[0]}"
 
 
 def _listed(chosen: Mapping[str, Any]) -> str:

@@ -41,8 +41,8 @@ from mnist_diffusion.settings.messages import suggest
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 DIGESTS = "digests.txt"
 STORE = "MLflow"
-TRACKED = {"train": "weights_sha256", "evaluate": "samples_sha256"}
-"""The stages whose runs in MLflow are looked at, each with the tag that says of what it tells."""
+TRACKED = ("train", "evaluate")
+"""The stages whose runs in MLflow are looked at."""
 
 Check = Callable[[Evidence, Member], Findings]
 Step = tuple[str, object, Check]
@@ -240,25 +240,19 @@ def check_each_image(evidence: Evidence, member: Member) -> Findings:
 
 def check_tracked(evidence: Evidence, member: Member) -> Findings:
     """Its run in MLflow, which may be missing, and may not contradict the files."""
-    from mnist_diffusion.tracking import entry, lookup, records
-    from mnist_diffusion.tracking.agreement import contradictions
+    from mnist_diffusion.tracking.sync import mlflow_differences
 
     sync = "run `mnist-diffusion track --sync`"
-    latest = lookup.latest_training if member.stage == "train" else lookup.latest
     try:
-        record = records.record_of(member.stage, member.name)
-        due = entry.make_entry(
-            member.stage, member.name, record, scale=None, seconds=None, end_ms=0, commit={}
-        ).said
-        seen = latest(str(member.name), due.tags[TRACKED[member.stage]])
+        seen = mlflow_differences(member.stage, str(member.name))
     except Exception as error:
         yield note(STORE, f"cannot be asked: {in_words(error)}")
         return
     if seen is None:
         yield note(STORE, f"has no finished run of {member.address}, as it is here; {sync}")
         return
-    for kind, key, expected, found in contradictions(due, seen.said):
-        item = f"{STORE}: run {seen.run[:8]}, {kind} {key}"
+    for kind, key, expected, found in seen[1]:
+        item = f"{STORE}: run {seen[0][:8]}, {kind} {key}"
         yield failed(item, f"contradicts the files of {member.address}; {sync}", expected, found)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnist_diffusion.files import paths
-from mnist_diffusion.pipeline import declared
+from mnist_diffusion.pipeline import STAGES, declared
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.locks import LOCKS, discard_lock, exclusive_lock
 from mnist_diffusion.settings import Settings, load_settings
@@ -55,13 +55,10 @@ class Place:
         for path in sorted(there):
             name = path.name.removesuffix(self.suffix)
             hidden = path.name.startswith(".") or not path.name.endswith(self.suffix)
-            foreign = self.folder in FOLDERS_ONLY and path.is_file() and not path.is_symlink()
+            only_folders = self.stage and not self.suffix
+            foreign = only_folders and path.is_file() and not path.is_symlink()
             if not hidden and not foreign and name.casefold() not in known:
                 yield Stray(path, f"{self.stage}@{name}" if self.stage else name)
-
-
-FOLDERS_ONLY = {paths.CLASSIFIER.parent, paths.samples("")}
-"""No stage makes a plain file here."""
 
 
 def prune(yes: bool = False) -> None:
@@ -86,17 +83,16 @@ def prune(yes: bool = False) -> None:
 
 def _places(settings: Settings) -> Iterator[Place]:
     """In the order of the pipeline."""
-    runs, cells = list(settings.runs), list(settings.cells)
-    stages = [stage.address(name) for stage, name in declared(settings)]
-    judges = (paths.CLASSIFIER.name, paths.AUTOENCODER.name)
-    yield Place(paths.CLASSIFIER.parent, [*runs, *judges], "train")
-    yield Place(paths.samples(""), cells, "sample")
-    yield Place(paths.metrics("").parent, cells, "evaluate", ".json")
-    yield Place(paths.fd_curve("").parent, runs, "fd_curve", ".json")
-    yield Place(paths.tstr("").parent, settings.tstr.cells, "tstr", ".json")
-    yield Place(paths.TIMINGS, stages, suffix=".json")
-    yield Place(RESUME, stages)
-    yield Place(LOCKS, stages)
+    singles = [one.folder("") for one in STAGES.values() if one.folder and not one.per]
+    for stage in (one for one in STAGES.values() if one.per):
+        for place in filter(None, (stage.folder, stage.pictures, stage.report)):
+            folder, suffix = place("any").parent, place("any").suffix
+            others = [single.name for single in singles if single.parent == folder]
+            yield Place(folder, [*map(str, stage.names(settings)), *others], stage.name, suffix)
+    addresses = [stage.address(name) for stage, name in declared(settings)]
+    yield Place(paths.TIMINGS, addresses, suffix=".json")
+    yield Place(RESUME, addresses)
+    yield Place(LOCKS, addresses)
 
 
 def _remove_all(found: Iterable[Stray]) -> None:

@@ -9,7 +9,7 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import STAGES, Stage
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.stages.runner import run_stage
-from mnist_diffusion.tracking.published import keep_up
+from mnist_diffusion.tracking.sync import keep_up
 
 app = typer.Typer()
 

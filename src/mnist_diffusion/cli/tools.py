@@ -11,7 +11,6 @@ import typer
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.instructions import without_avx2
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.tracking import flush
 
 if TYPE_CHECKING:
     from mnist_diffusion.diffusion.schedules import Schedule
@@ -164,15 +163,13 @@ def generate(
 
 @app.command(rich_help_panel=PANEL)
 def track(
-    sync: Annotated[bool, typer.Option(help="Make MLflow complete from the files.")] = False,
+    sync: Annotated[bool, typer.Option(help="Make MLflow complete from the files.")] = True,
 ) -> None:
-    """Log the stages that wait for MLflow; with --sync, all that was ever published here."""
-    from mnist_diffusion.tracking.published import complete_mlflow
+    """Make MLflow complete from the files; exit 1 if it lacks something."""
+    from mnist_diffusion.tracking.sync import Counts
+    from mnist_diffusion.tracking.sync import sync as complete
 
-    if not sync:
-        flush()
-        return
-    counts = complete_mlflow()
+    counts = complete(load_settings()) if sync else Counts()
     print(counts)
     raise typer.Exit(1 if counts.failed else 0)
 
@@ -190,7 +187,17 @@ def prune(
 @app.command(rich_help_panel=PANEL)
 def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     """Open MLflow on what is there."""
-    from mnist_diffusion.tracking.published import complete_mlflow
-    from mnist_diffusion.tracking.ui import serve
+    from mnist_diffusion.tracking.ui import show_pages
 
-    serve(port, complete=complete_mlflow)
+    show_pages(port)
+
+
+@app.command(rich_help_panel=PANEL)
+def serve(
+    run: Annotated[str | None, typer.Option(help="An entry of `runs`; none: the best.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 5001,
+) -> None:
+    """Answer requests for digits with pictures, on 127.0.0.1."""
+    from mnist_diffusion.tracking.ui import serve_model
+
+    serve_model(run, port)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.generation import drawing, pictures
-from mnist_diffusion.generation.request import Request, request
+from mnist_diffusion.generation.drawing import Request, request
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.settings import Settings, load_settings

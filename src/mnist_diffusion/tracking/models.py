@@ -1,167 +1,161 @@
-"""Trained runs in MLflow's registry: one version for each run and weights, loadable, no pickle."""
+"""Trained runs in MLflow's registry: one version for each run as it would be served, no pickle.
+
+A version is known by its weights, by what it does where a request says nothing, and by the source
+that draws. What it holds is weights and serve.py; the rest is the package that is installed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+import re
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mnist_diffusion.tracking import runs, spool
-from mnist_diffusion.tracking.flushing import LIMIT_SECONDS, PATIENCE_SECONDS, in_turn, within
-from mnist_diffusion.tracking.store import TRAINING, open_experiment
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
+from mnist_diffusion.generation.drawing import FILES, WISHES
+from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.provenance.digests import content_digest, json_digest
+from mnist_diffusion.provenance.source import SOURCE_ROOT, source_digest, source_files
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.settings import Settings
+from mnist_diffusion.tracking import store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-    from mlflow.entities.model_registry import ModelVersion
-    from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-MODEL = "mnist-diffusion"
 BEST = "best"
 ALIAS_OF_RUN = "run-{}"
 """A run's name alone could be a word that MLflow reserves, such as v1."""
-RUN_TAG, WEIGHTS_TAG = "run", "weights_sha256"
-FOLDER = "model"
-"""Among the artifacts of the run."""
+RUN_TAG, WEIGHTS_TAG, SERVED_TAG = "run", "weights_sha256", "served_sha256"
+ENOUGH = 0.98
+RULE = (
+    "`best` is the run of the cell with the smallest relative FD among cells of class runs whose "
+    f"accuracy is {ENOUGH:.0%} or more"
+)
+SCRIPT = Path(__file__).with_name("serve.py")
+REQUIRED = ("mlflow", "numpy", "pandas", "pillow", "pydantic", "safetensors", "torch")
+OUTPUTS = {"request": "long", "digit": "long", "seed": "long", "image": "long", "png": "string"}
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A trained run that wants to be registered."""
-
-    run: str
-    weights_sha256: str
-    write: Callable[[Path, Path], None]
-    """Puts what the model reads, and the package it runs, into two folders."""
-    example: Mapping[str, float]
-    """A row to ask with."""
+def name() -> str:
+    """Of the registered model."""
+    return re.sub("[/:]", "-", store.project())
 
 
-@dataclass(frozen=True)
-class Package:
-    """What is the same for all versions: how they are loaded, and what goes in and comes out."""
-
-    loader: str
-    """A module with `_load_pyfunc`."""
-    packages: Sequence[str]
-    inputs: Sequence[str]
-    outputs: Mapping[str, str]
-
-
-@dataclass
-class Counts:
-    """How many models MLflow got, had, and did not take."""
-
-    registered: int = 0
-    already: int = 0
-    failed: int = 0
-
-
-def register(
-    candidates: Sequence[Candidate], best: str | None, description: str, package: Package
-) -> Counts:
+def register(client: MlflowClient, trained: Sequence[Run], settings: Settings) -> int:
     """Register what is not there yet, and set the aliases: `run-<run>` for each, `best` for one.
 
-    A version is known by its run and the digest of its weights. Nothing here raises: what fails is
-    one line on stderr, and counts as failed.
+    How many failed, each told in one line on stderr; what is wrong with the store is raised.
     """
-    counts = Counts()
-    try:
-        with in_turn(PATIENCE_SECONDS):
-            if candidates:
-                _register(candidates, best, description, package, counts)
-    except Exception as error:
-        counts.failed = len(candidates) - counts.registered - counts.already
-        spool.warn("models are missing in MLflow, their files are fine", error)
-    return counts
-
-
-def bad_request(message: str) -> MlflowException:
-    """What a model raises for a request that it refuses: the server answers 400 and tells it."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.protos.databricks_pb2 import BAD_REQUEST
-
-    return MlflowException(message, error_code=BAD_REQUEST)
-
-
-def _register(
-    candidates: Sequence[Candidate],
-    best: str | None,
-    description: str,
-    package: Package,
-    counts: Counts,
-) -> None:
-    client, experiment = within(LIMIT_SECONDS, partial(open_experiment, TRAINING))
-    known = within(LIMIT_SECONDS, partial(_versions, client, description))
-    trained = {run.data.tags.get(RUN_TAG): run for run in runs.latest(client, experiment)}
-    aliases = {}
-    for candidate in candidates:
-        found = known.get((candidate.run, candidate.weights_sha256))
+    runs = [run for run in settings.runs if _is_whole(run)]
+    if not runs:
+        return 0
+    known = _versions(client)
+    training = {run.data.tags.get(RUN_TAG): run for run in trained}
+    best, failed = best_cell(settings), 0
+    aliases: dict[str, str] = {}
+    for run in runs:
         try:
-            if found is None:
-                make = partial(_make, client, candidate, trained.get(candidate.run), package)
-                found = within(LIMIT_SECONDS, make)
-                counts.registered += 1
-            else:
-                counts.already += 1
+            defaults = _defaults(settings, run)
+            served = _served(run, defaults)
+            found = known.get(served) or _make(client, run, training.get(run), defaults, served)
         except Exception as error:
-            counts.failed += 1
-            spool.warn(f"{candidate.run}: is not registered in MLflow, its files are fine", error)
+            failed += 1
+            store.warn(f"{run}: is not registered in MLflow, its files are fine", error)
         else:
-            aliases[ALIAS_OF_RUN.format(candidate.run)] = found
-            if candidate.run == best:
+            aliases[ALIAS_OF_RUN.format(run)] = found
+            if best and run == best[0]:
                 aliases[BEST] = found
-    within(LIMIT_SECONDS, partial(_set_aliases, client, aliases))
+    _set_aliases(client, aliases)
+    return failed
 
 
-def _versions(client: MlflowClient, description: str) -> dict[tuple[str, str], str]:
-    """The versions there are, by run and weights; makes the registered model if there is none."""
-    if not client.search_registered_models(f"name = '{MODEL}'"):
-        client.create_registered_model(MODEL)
-    client.update_registered_model(MODEL, description)
-    found: dict[tuple[str, str], str] = {}
+def best_cell(settings: Settings) -> tuple[str, str] | None:
+    """The run and the cell that RULE names; None if no cell is good enough yet."""
+    scores: list[tuple[float, str, str]] = []
+    for cell, said in settings.cells.items():
+        labelled = settings.runs[said.run].conditioning == "class"
+        if labelled and paths.metrics(cell).is_file():
+            judged = read_json(paths.metrics(cell))
+            if judged["accuracy"] is not None and judged["accuracy"] >= ENOUGH:
+                scores.append((judged["relative_fd"], cell, judged["run"]))
+    if not scores:
+        return None
+    _, best, run = min(scores)
+    return run, best
+
+
+def _is_whole(run: str) -> bool:
+    folder = paths.model(run)
+    return all((folder / file).is_file() for file in (*FILES, "manifest.json"))
+
+
+def _defaults(settings: Settings, run: str) -> dict[str, Any]:
+    """The headline cell, of this run, what cells share, and where to compute."""
+    cell = settings.cell(settings.report.headline).model_dump() | {"run": run}
+    if settings.runs[run].conditioning != "class":
+        cell["guidance"] = 0.0
+    sections = {"sample": settings.sample, "compute": settings.compute}
+    return {"cell": cell} | {name: section.model_dump() for name, section in sections.items()}
+
+
+def _weights(run: str) -> str:
+    digest: str = read_json(paths.model(run) / "manifest.json")["outputs"]["weights_sha256"]
+    return digest
+
+
+def _served(run: str, defaults: Mapping[str, Any]) -> str:
+    """A digest of all that decides what is answered."""
+    files = source_files("mnist_diffusion.tracking.serve")
+    code = {str(f.relative_to(SOURCE_ROOT)): source_digest(f.name, f.read_bytes()) for f in files}
+    return json_digest([run, _weights(run), defaults, code])
+
+
+def _versions(client: MlflowClient) -> dict[str, str]:
+    """The versions there are, by what they serve; makes the registered model if there is none."""
+    if not client.search_registered_models(f"name = '{name()}'"):
+        client.create_registered_model(name())
+    client.update_registered_model(name(), RULE)
+    found: dict[str, str] = {}
     page = None
     while page != "":
-        some = client.search_model_versions(f"name = '{MODEL}'", page_token=page)
-        for one in some:
-            if one.status == "READY":
-                key = (one.tags.get(RUN_TAG, ""), one.tags.get(WEIGHTS_TAG, ""))
-                found.setdefault(key, str(one.version))
+        some = client.search_model_versions(f"name = '{name()}'", page_token=page)
+        ready = (one for one in some if one.status == "READY" and SERVED_TAG in one.tags)
+        found = {one.tags[SERVED_TAG]: str(one.version) for one in ready} | found
         page = some.token or ""
     return found
 
 
-def _make(client: MlflowClient, candidate: Candidate, trained: Run | None, package: Package) -> str:
-    """Put the model among the files of its run, and register it there; the version's number."""
-    digest = candidate.weights_sha256
-    if trained is None or trained.data.tags.get(WEIGHTS_TAG) != digest:
+def _make(
+    client: MlflowClient, run: str, trained: Run | None, defaults: dict[str, Any], served: str
+) -> str:
+    """Put the model among the files of its training, and register it; the version's number."""
+    weights = _weights(run)
+    if trained is None or trained.data.tags.get(WEIGHTS_TAG) != weights:
         raise LookupError("its training is not in MLflow")
-    run = trained.info.run_id
+    file = paths.model(run) / checkpoint.WEIGHTS
+    if content_digest(file) != weights:
+        raise UserError(f"{file}: not those that were trained; audit them")
+    folder = f"model-{served[:12]}"
     with TemporaryDirectory() as scratch:
-        data, code = Path(scratch) / "denoiser", Path(scratch) / "code"
-        data.mkdir()
-        candidate.write(data, code)
-        model = Path(scratch) / FOLDER
-        _save(model, data, code, candidate.example, package)
-        client.log_artifacts(run, str(model), FOLDER)
-    made: ModelVersion = client.create_model_version(
-        MODEL,
-        f"{trained.info.artifact_uri}/{FOLDER}",
-        run,
-        tags={RUN_TAG: candidate.run, WEIGHTS_TAG: digest},
-        description=candidate.run,
+        _save(Path(scratch) / folder, run, defaults)
+        client.log_artifacts(trained.info.run_id, f"{scratch}/{folder}", folder)
+    made = client.create_model_version(
+        name(),
+        f"{trained.info.artifact_uri}/{folder}",
+        trained.info.run_id,
+        tags={RUN_TAG: run, WEIGHTS_TAG: weights, SERVED_TAG: served},
+        description=run,
         await_creation_for=30,
     )
     return str(made.version)
 
 
-def _save(
-    target: Path, data: Path, code: Path, example: Mapping[str, float], package: Package
-) -> None:
+def _save(target: Path, run: str, defaults: dict[str, Any]) -> None:
     import mlflow.pyfunc
     import pandas as pd
     from mlflow.models import ModelSignature
@@ -170,24 +164,25 @@ def _save(
 
     # Of whole numbers MLflow would cut 2.5 to 2, and refuse a column with a gap.
     whatever = AnyType()  # type: ignore[no-untyped-call]
-    wishes = [ColSpec(whatever, name, required=False) for name in package.inputs]
-    answers = [ColSpec(kind, name) for name, kind in package.outputs.items()]
+    wishes = [ColSpec(whatever, name, required=False) for name in WISHES]
+    answers = [ColSpec(kind, name) for name, kind in OUTPUTS.items()]
+    example = {"digit": 7} if defaults["cell"]["guidance"] else {"count": 1}
     mlflow.pyfunc.save_model(
         str(target),
-        loader_module=package.loader,
-        data_path=str(data),
-        code_paths=[str(folder) for folder in code.iterdir()],
+        python_model=str(SCRIPT),
+        artifacts={file: (paths.model(run) / file).resolve().as_uri() for file in FILES},
+        model_config=defaults,
         input_example=pd.DataFrame([example]),
         signature=ModelSignature(Schema([*wishes]), Schema([*answers])),
-        pip_requirements=[f"{name}=={version(name)}" for name in ("mlflow", *package.packages)],
+        pip_requirements=[f"{package}=={version(package)}" for package in REQUIRED],
     )
 
 
 def _set_aliases(client: MlflowClient, wanted: Mapping[str, str]) -> None:
     """Only those that stand elsewhere. Without a `best` there is none."""
-    has: dict[str, str] = client.get_registered_model(MODEL).aliases
+    has: dict[str, str] = client.get_registered_model(name()).aliases
     for alias, number in wanted.items():
         if str(has.get(alias)) != number:
-            client.set_registered_model_alias(MODEL, alias, number)
+            client.set_registered_model_alias(name(), alias, number)
     if BEST in has and BEST not in wanted:
-        client.delete_registered_model_alias(MODEL, BEST)
+        client.delete_registered_model_alias(name(), BEST)

@@ -1,48 +1,50 @@
-"""MLflow made complete from the files: for a fresh clone, a deleted database, results from a cache.
+"""MLflow made complete from the files: after stages, for a fresh clone, results from a cache.
 
-Done twice, it does nothing the second time: a result is known by the digest of its content, whoever
-logged it and when.
+Four experiments, each of runs that can be compared with one another, all flat:
+- `cells`: evaluate. What made a cell and how it scored, and its digits.
+- `training`: train. One loss curve a run.
+- `snapshots`: fd_curve. FD along training, and digits.
+- `pipeline`: the rest, sample included, so that a cell is one row among the cells.
+
+Done twice, it does nothing the second time.
 """
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mnist_diffusion.tracking import runs, spool
-from mnist_diffusion.tracking.agreement import contradictions, said_by
-from mnist_diffusion.tracking.entry import Entry, UnusableEntryError, address_of, make_entry
-from mnist_diffusion.tracking.flushing import (
-    LIMIT_SECONDS,
-    PATIENCE_SECONDS,
-    in_turn,
-    log_waiting,
-    within,
-)
-from mnist_diffusion.tracking.records import Record
-from mnist_diffusion.tracking.store import EXPERIMENTS, database_file, open_experiment, tracking_uri
+from mnist_diffusion.dataset import mnist
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
+from mnist_diffusion.pipeline import STAGES, Stage, declared
+from mnist_diffusion.provenance.digests import json_digest
+from mnist_diffusion.provenance.schemas import artifact
+from mnist_diffusion.provenance.schemas.manifest import Timing
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.settings import Settings, load_settings
+from mnist_diffusion.tracking import models, runs, store
+from mnist_diffusion.tracking.records import PAGE, Record, name_tag, record_of
+from mnist_diffusion.tracking.store import CELLS, TRAINING, Store
+from mnist_diffusion.tracking.views import tag_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-
-@dataclass(frozen=True)
-class Result:
-    """What a stage has published, and what is known of the time it did."""
-
-    stage: str
-    name: str | None
-    record: Record
-    seconds: float | None = None
-    scale: str | None = None
-    finished: datetime | None = None
-    commit: Mapping[str, str | bool | None] = field(default_factory=dict)
-    """git_commit, git_dirty and dvc_experiment of that time."""
-    images_per_second: float | None = None
+PATIENCE_SECONDS = 60.0
+"""How long whoever must log waits for another process to end its logging."""
+SECONDS_EACH = 10.0
+"""How long a record may take, beyond what opening a store may."""
+PAUSE_SECONDS = 300.0
+"""Opening MLflow costs 4 s: too much for each of many short stages, little now and then, so that
+whoever looks sees the pipeline go on. LAST_STAGE brings the others."""
+LAST_STAGE = "report"
+AGAIN = "the files are fine; run `mnist-diffusion track --sync` when it answers"
 
 
 @dataclass
@@ -57,90 +59,176 @@ class Counts:
         return f"{self.logged} logged, {self.already} already there, {self.failed} failed"
 
 
-def sync(results: Iterable[Result], declared: Collection[str] | None = None) -> Counts:
-    """Log what MLflow lacks of the results, after what waits in the spool, which is older.
+def keep_up(stage: str) -> None:
+    """After a stage: sync if it was the last, or if the last time is long ago."""
+    stamp, last = store.root() / paths.WORK / "synced", stage == LAST_STAGE
+    modified = stamp.stat().st_mtime if stamp.exists() else 0.0
+    if last or time.time() - modified > PAUSE_SECONDS:
+        with suppress(OSError):  # then MLflow cannot be written either, and will say so
+            stamp.parent.mkdir(parents=True, exist_ok=True)
+            stamp.touch()
+        sync(load_settings(), PATIENCE_SECONDS if last else 0)
 
-    A run that says something else than the files it came from is deleted, and made anew.
 
-    Runs of addresses that are not `declared`, such as `sample@removed`, lose the tag `latest`;
-    those that were killed half-way are deleted.
-    Nothing here raises: where the store fails, one line on stderr tells so, and the rest counts as
-    failed.
+def sync(settings: Settings, patience: float = PATIENCE_SECONDS) -> Counts:
+    """Log what MLflow lacks of what is published; what it lacks then is told on stderr.
+
+    A run that says something else than the files it came from is deleted, and made anew. Runs of
+    what is not declared any more lose the tag `latest`; halves of runs are deleted. Nothing here
+    raises: the files are written, and MLflow is only a view of them. Without patience, whoever
+    meets another process at it leaves it to that.
     """
-    wanted = list(results)
-    counts = Counts()
-    try:
-        with in_turn(PATIENCE_SECONDS):
-            log_waiting()
-            _log(wanted, counts)
-            within(LIMIT_SECONDS, partial(_tidy, declared))
-            log_waiting()  # of stages that have ended meanwhile, newer than the results
-    except Exception as error:
-        counts.failed = len(wanted) - counts.logged - counts.already
-        again = "the files are fine; run `mnist-diffusion track --sync` when it answers"
-        spool.warn(f"MLflow is not complete, {again}", error)
+    records, unreadable = published(settings)
+    if unreadable:
+        more = f" (and {len(unreadable) - 1} more)" if unreadable[1:] else ""
+        sys.stderr.write(f"warning: {unreadable[0]}{more}; run `dvc repro`\n")
+    addresses = {stage.address(name) for stage, name in declared(settings)}
+    counts = log_all(records, addresses, patience, partial(_finish, settings))
+    counts.failed += len(unreadable)
     return counts
 
 
-def _log(results: Sequence[Result], counts: Counts) -> None:
-    shown = within(LIMIT_SECONDS, _shown) if results else {}
-    for result in results:
+def log_all(
+    records: Sequence[Record],
+    addresses: Collection[str] | None = None,
+    patience: float = PATIENCE_SECONDS,
+    finish: Callable[[Store], int] = lambda _: 0,
+) -> Counts:
+    """Log records that MLflow lacks, of `addresses` that are declared; `finish` counts failures."""
+    counts = Counts()
+
+    def work() -> None:
+        opened = store.open_store()
+        _log_all(opened, records, counts)
+        if not store.is_shared():
+            _tidy(opened, addresses)
+        counts.failed += finish(opened)
+
+    try:
+        with store.exclusive(patience):
+            store.within(store.LIMIT_SECONDS + SECONDS_EACH * len(records), work)
+    except Exception as error:
+        if patience or not isinstance(error, store.BusyError):
+            counts.failed = len(records) - counts.logged - counts.already
+            store.warn(f"MLflow is not complete, {AGAIN}", error)
+    return counts
+
+
+def _finish(settings: Settings, opened: Store) -> int:
+    """Mark the cells of the report's tables, and register the models."""
+    tables = {name: table.cells for name, table in settings.tables}
+    _mark_tables(opened, tables)
+    return models.register(opened.client, runs.latest(opened, TRAINING), settings)
+
+
+def published(settings: Settings) -> tuple[list[Record], list[str]]:
+    """What is there of the declared, and a line for each that is there and cannot be read."""
+    found, unreadable = [], []
+    for stage, name in declared(settings):
         try:
-            entry = _entry(result)
-            there = shown.get(entry.address, [])
-            if _contents(there) == [entry.content]:
-                if not any(contradictions(entry.said, said_by(there[0]))):
-                    counts.already += 1
-                    continue
-                within(LIMIT_SECONDS, partial(runs.discard, entry, there[0]))
-            files = [file for file in result.record.artifacts if file.is_file()]
-            made = within(LIMIT_SECONDS, partial(runs.log, entry, files))
-        except UnusableEntryError as error:
+            if stage.name != "code" and _is_whole(stage, name):
+                record = record_of(stage.name, name)
+                found.append(replace(record, timing=_timing(stage, name), scale=settings.scale))
+        except Exception as error:
+            cause = " ".join(f"{type(error).__name__}: {error}".split())[:150]
+            unreadable.append(f"{stage.address(name)}: cannot be read ({cause})")
+    return found, unreadable
+
+
+def mlflow_differences(stage: str, name: str) -> tuple[str, list[runs.Difference]] | None:
+    """The run in MLflow of what train or evaluate has published, and where it says otherwise.
+
+    None if MLflow has no such run, or is not there; nothing is made. Other errors are the store's.
+    """
+    database = store.database_file(store.tracking_uri())
+    if database and not (database.is_file() and database.stat().st_size):
+        return None  # a client would make it
+    record = record_of(stage, name)
+    client = store.client()
+    experiment = client.get_experiment_by_name(f"{store.project()}/{runs.EXPERIMENT_OF[stage]}")
+    if experiment is None:
+        return None
+    digest = {"train": "weights_sha256", "evaluate": "samples_sha256"}[stage]
+    tags = {name_tag(stage): name, digest: record.tags[digest]}
+    wanted = " and ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
+    found = client.search_runs(
+        [experiment.experiment_id],
+        f"attributes.status = 'FINISHED' and {wanted}",
+        max_results=1,
+        order_by=["tags.latest DESC", "attributes.end_time DESC"],
+    )
+    return (found[0].info.run_id, list(runs.contradictions(record, found[0]))) if found else None
+
+
+def _is_whole(stage: Stage, name: str | None) -> bool:
+    """Whether it is published; not where a cell was drawn again and not judged yet.
+
+    Its parameters and scores would mix.
+    """
+    if stage.name == "fetch":
+        return all((paths.RAW / file).is_file() for file in mnist.SHA256)
+    made = stage.published(name) or PAGE
+    if stage.name != "evaluate" or not made.is_file():
+        return made.is_file()
+    drawn = STAGES["sample"].published(name)
+    if drawn is None or not drawn.is_file():
+        return False
+    judged = read_json(made)["made_from"][STAGES["sample"].address(name)]
+    return bool(judged == json_digest(read_json(drawn)))
+
+
+def _timing(stage: Stage, name: str | None) -> Timing | None:
+    """The sidecar, if it tells of what is published now and not of another time."""
+    file = stage.published(name)
+    try:
+        timing = artifact.load(paths.timing(stage.name, name), Timing)
+        digest = json_digest(read_json(file)) if file else None
+    except UserError:
+        return None
+    return timing if timing.manifest_sha256 == digest else None
+
+
+def _log_all(opened: Store, records: Iterable[Record], counts: Counts) -> None:
+    from mlflow.exceptions import MlflowException
+
+    shown: dict[str, list[Run]] = {}
+    for kind in store.EXPERIMENTS:
+        for run in runs.latest(opened, kind):
+            shown.setdefault(str(runs.address_of(run)), []).append(run)
+    for record in records:
+        there = shown.get(record.address, [])
+        if len(there) == 1 and runs.is_of(record, there[0]):
+            counts.already += 1
+            continue
+        try:
+            made = runs.log(opened, record)
+        except MlflowException as error:
+            if error.error_code != "INVALID_PARAMETER_VALUE":
+                raise
             counts.failed += 1
-            spool.warn(f"{entry.address}: MLflow refuses it, its files are fine", error)
+            store.warn(f"{record.address}: MLflow refuses it, its files are fine", error)
         else:
             counts.logged += made
             counts.already += not made
 
 
-def _shown() -> dict[str | None, list[Run]]:
-    """The runs that are the latest of each address."""
-    found: dict[str | None, list[Run]] = {}
-    for name in EXPERIMENTS:
-        for run in runs.latest(*open_experiment(name)):
-            found.setdefault(address_of(run.data.tags), []).append(run)
-    return found
-
-
-def _contents(there: Iterable[Run]) -> list[str | None]:
-    """By their tags; None for one that has not ended."""
-    return [
-        run.data.tags.get(runs.CONTENT_TAG) if run.info.status == "FINISHED" else None
-        for run in there
-    ]
-
-
-def _tidy(declared: Collection[str] | None) -> None:
+def _tidy(opened: Store, addresses: Collection[str] | None) -> None:
     """Take `latest` from runs of what params.yaml has no more, and halves of runs away."""
-    for name in EXPERIMENTS:
-        client, experiment = open_experiment(name)
-        for run in runs.latest(client, experiment):
-            address = address_of(run.data.tags)
-            if None not in (declared, address) and address not in (declared or ()):
-                runs.retire(client, run)
-        if database_file(tracking_uri()):  # at a server, somebody else may be writing
-            runs.delete_halves(client, experiment)
+    for kind, experiment in opened.experiments.items():
+        for run in runs.latest(opened, kind) if addresses is not None else ():
+            if runs.address_of(run) not in (None, *(addresses or ())):
+                opened.client.set_tag(run.info.run_id, runs.LATEST, "false")
+        for run in opened.client.search_runs([experiment], "attributes.status != 'FINISHED'"):
+            if runs.CONTENT in run.data.tags:  # those of others' making stay
+                opened.client.delete_run(run.info.run_id)
 
 
-def _entry(result: Result) -> Entry:
-    end = result.finished.timestamp() if result.finished else time.time()
-    return make_entry(
-        result.stage,
-        result.name,
-        result.record,
-        scale=result.scale,
-        seconds=result.seconds,
-        end_ms=round(end * 1000),
-        commit=result.commit,
-        images_per_second=result.images_per_second,
-    )
+def _mark_tables(opened: Store, tables: Mapping[str, Collection[str]]) -> None:
+    """Tags for the report's tables that a cell stands in: MLflow cannot filter by many names."""
+    for run in runs.latest(opened, CELLS):
+        for table, cells in tables.items():
+            tag, wanted = tag_of(table), run.data.tags.get("cell") in cells
+            if wanted and tag not in run.data.tags:
+                opened.client.set_tag(run.info.run_id, tag, "true")
+            if not wanted and tag in run.data.tags:
+                opened.client.delete_tag(run.info.run_id, tag)

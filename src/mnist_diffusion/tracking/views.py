@@ -9,14 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mnist_diffusion.tracking.models import MODEL
-from mnist_diffusion.tracking.store import CELLS, PIPELINE, TRAINING
-from mnist_diffusion.tracking.tables import tag_of
-
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
+from mnist_diffusion.tracking.records import PICTURE
+from mnist_diffusion.tracking.store import CELLS, PIPELINE, SNAPSHOTS, TRAINING, Store
 
 CHOICES = [
     "schedule", "conditioning", "prediction", "weighting", "sampler", "steps", "spacing",
@@ -27,6 +23,7 @@ SCORES = ["relative_fd", "accuracy", "kid", "precision", "recall", "network_eval
 COLUMNS: Mapping[str, Mapping[str, Sequence[str]]] = {
     CELLS: {"metrics": SCORES, "params": CHOICES},
     TRAINING: {"metrics": ["loss", "seconds", "images_per_second"], "params": TRAINED},
+    SNAPSHOTS: {"metrics": ["relative_fd"], "params": ["run", "sampler", "steps", "guidance"]},
     PIPELINE: {"metrics": ["seconds", "images_per_second"], "tags": ["stage", "cell", "scale"]},
 }
 ORDER = {CELLS: "metrics.`relative_fd`"}
@@ -70,6 +67,11 @@ def paths_of(params: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
     return {"type": "PARALLEL", **own}
 
 
+def digits() -> dict[str, Any]:
+    """The digits of each run side by side; the same noise has the same place in all of them."""
+    return {"type": "IMAGE", "imageKeys": [PICTURE]}
+
+
 @dataclass(frozen=True)
 class View:
     """A page of an experiment."""
@@ -94,6 +96,7 @@ VIEWS = (
         "charts",
         charts=[paths_of(CHOICES, BOTH), points(FD, ACCURACY), *map(bars, BOTH)],
     ),
+    View("digits of all cells", CELLS, "digits", charts=[digits()]),
     View("schedules", CELLS, "schedules", "schedules", [*map(bars, BOTH), points(FD, ACCURACY)]),
     View(
         "FD by guidance",
@@ -116,31 +119,54 @@ VIEWS = (
         "curves",
         charts=[curves("loss", "log"), curves("gradient_norm", "log"), bars("seconds")],
     ),
+    View(
+        "FD and digits along training",
+        SNAPSHOTS,
+        "snapshots",
+        charts=[curves("relative_fd", "log"), digits()],
+    ),
     View("all other stages", PIPELINE, "latest"),
 )
 
 
-def publish_views(client: MlflowClient, experiment_id: str, name: str) -> None:
-    """Write an experiment's views into it, over older ones."""
+def tag_of(table: str) -> str:
+    """The tag, true, of the cells of a table of the report."""
+    return f"in_{table}"
+
+
+def publish_views(opened: Store) -> None:
+    """Write the views into their experiments, over older ones.
+
+    `mlflow.sharedViewState` is documented nowhere: another MLflow may want it otherwise, and show
+    its own pages meanwhile.
+    """
+    steps = {SNAPSHOTS: _last_step(opened)}
     for view in VIEWS:
-        if view.experiment == name:
-            tag = f"mlflow.sharedViewState.{view.key}"
-            client.set_experiment_tag(experiment_id, tag, json.dumps(_state(view)))
+        tag = f"mlflow.sharedViewState.{view.key}"
+        state = json.dumps(_state(view, steps.get(view.experiment, 0)))
+        opened.client.set_experiment_tag(opened.experiments[view.experiment], tag, state)
 
 
-def links(server: str, experiments: Mapping[str, str]) -> dict[str, str]:
+def _last_step(opened: Store) -> int:
+    """Of the newest curve: at another step than its own a run shows no digits."""
+    runs = opened.client.search_runs([opened.experiments[SNAPSHOTS]], LATEST, max_results=1)
+    history = [opened.client.get_metric_history(run.info.run_id, "relative_fd") for run in runs]
+    return max((point.step for points in history for point in points), default=0)
+
+
+def links(server: str, opened: Store, model: str) -> dict[str, str]:
     """Addresses of all views, and of the registered models, by what they show."""
-    pages = {view.title: _address(server, experiments[view.experiment], view) for view in VIEWS}
-    return pages | {"models": f"{server}/#/models/{MODEL}?{WORKFLOW}"}
+    pages = {view.title: _address(server, opened, view) for view in VIEWS}
+    return pages | {"models": f"{server}/#/models/{model}?{WORKFLOW}"}
 
 
-def _address(server: str, experiment_id: str, view: View) -> str:
-    page = f"{server}/#/experiments/{experiment_id}/runs?{WORKFLOW}"
+def _address(server: str, opened: Store, view: View) -> str:
+    page = f"{server}/#/experiments/{opened.experiments[view.experiment]}/runs?{WORKFLOW}"
     mode = "&compareRunsMode=CHART" if view.charts else ""
     return f"{page}{mode}&viewStateShareKey={view.key}"
 
 
-def _state(view: View) -> dict[str, Any]:
+def _state(view: View, step: int) -> dict[str, Any]:
     """A page in MLflow's own words: best cell first, else newest run first."""
     chosen = COLUMNS[view.experiment].items()
     only = f" and tags.{tag_of(view.table)} = 'true'" if view.table else ""
@@ -153,18 +179,20 @@ def _state(view: View) -> dict[str, Any]:
         "selectedColumns": [f"{kind}.`{key}`" for kind, keys in chosen for key in keys],
         "runsHiddenMode": "SHOW_ALL",
     }
-    return state | (_section(view.title, view.charts) if view.charts else {})
+    return state | (_section(view.title, view.charts, step) if view.charts else {})
 
 
-def _section(title: str, charts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    shared = {"metricSectionId": SECTION, "deleted": False, "isGenerated": False}
-    shared["runsCountToCompare"] = MOST_RUNS
+def _section(title: str, charts: Sequence[Mapping[str, Any]], step: int) -> dict[str, Any]:
+    shared: dict[str, Any] = {"metricSectionId": SECTION, "deleted": False, "isGenerated": False}
+    shared |= {"runsCountToCompare": MOST_RUNS, "step": step}
     section = {"uuid": SECTION, "name": title, "display": True, "isReordered": False}
-    section |= {"columns": 2, "cardHeight": 400}
+    columns = min(len(charts), 2)
+    section |= {"columns": columns, "cardHeight": 800 // columns}
     return {
         "compareRunSections": [section],
         "isAccordionReordered": True,
         "compareRunCharts": [
-            {**chart, **shared, "uuid": f"{SECTION}-{place}"} for place, chart in enumerate(charts)
+            {**chart, **shared, "step": step, "uuid": f"{SECTION}-{place}"}
+            for place, chart in enumerate(charts)
         ],
     }
