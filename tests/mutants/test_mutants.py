@@ -4,6 +4,7 @@
 to bring its mutant along.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -499,6 +500,7 @@ class Runner:
         self.process = subprocess.Popen(
             [sys.executable, "tests/mutants/runner.py"],
             cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(folder / "src")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
