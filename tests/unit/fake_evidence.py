@@ -163,4 +163,4 @@ def _calibration() -> dict[str, Any]:
     ]
     floor = {metric: {"mean": 0.1, "low": 0.1, "high": 0.1} for metric in METRICS}
     found = {"count": 60, "repeats": 2, "floor": floor}
-    return SOURCED | found | {"against_n": against, "ladder": rungs, "verdicts": verdicts}
+    return SOURCED | found | {"against_n": against, "corruptions": rungs, "verdicts": verdicts}

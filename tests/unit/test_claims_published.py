@@ -63,11 +63,11 @@ def test_tstr_stands_beside_its_ceiling(reports, published):
 def test_calibration_has_every_rung(reports, published):
     chosen = read_yaml(published / "params.yaml")["calibration"]
     report = reports("calibration.json")
-    rungs = {(row["corruption"], row["severity"], row["metric"]) for row in report["ladder"]}
+    rungs = {(row["corruption"], row["severity"], row["metric"]) for row in report["corruptions"]}
     assert rungs == {
         (name, severity, metric)
         for name in CORRUPTIONS
-        for severity in chosen["ladder"][name]
+        for severity in chosen["corruptions"][name]
         for metric in CALIBRATED
     }
     assert {(row["n"], row["metric"]) for row in report["against_n"]} == {
@@ -79,7 +79,9 @@ def test_calibration_has_every_rung(reports, published):
 
 
 def test_wrong_labels_leave_all_but_accuracy_bit_equal(reports):
-    rows = [r for r in reports("calibration.json")["ladder"] if r["corruption"] == "wrong-labels"]
+    rows = [
+        r for r in reports("calibration.json")["corruptions"] if r["corruption"] == "wrong-labels"
+    ]
     for metric in CALIBRATED:
         values = [row["value"] for row in rows if row["metric"] == metric]
         assert (len(set(values)) == 1) == (metric != "accuracy")

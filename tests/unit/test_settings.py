@@ -322,17 +322,21 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
         ),
         ("tstr/cells", ["cosine-class"], "tstr.cells: there is no cell 'cosine-class'; did you"),
         ("cells/cosine-class-g2/guidance", 0.0, "tstr.cells: cosine-class-g2 was asked for no"),
-        ("fd_curve/count", 301, "fd_curve.count: there is no floor for 301 images; add 301 to"),
-        ("cells/cosine-class-g2/count", 499, "cells.cosine-class-g2.count: there is no floor"),
+        ("fd_curve/count", 301, "fd_curve.count: there is no baseline for 301 images; add 301"),
+        ("cells/cosine-class-g2/count", 499, "cells.cosine-class-g2.count: there is no baseline"),
         ("cells/cosine-class-g2/count", 500, "tstr.cells: cosine-class-g2 has a count of its own"),
         ("calibration/count", 777, "calibration.count: 777 is none of counts"),
         ("calibration/counts", [2000, 5000], "calibration.counts: 5000 leaves no choice of sets"),
         (
-            "calibration/ladder/blur",
+            "calibration/corruptions/blur",
             [2.0, 1.0],
-            "calibration.ladder.blur: [2.0, 1.0] does not rise",
+            "calibration.corruptions.blur: [2.0, 1.0] does not rise",
         ),
-        ("calibration/ladder/wrong-labels", [0.1, 1.1], "calibration.ladder.wrong-labels"),
+        (
+            "calibration/corruptions/wrong-labels",
+            [0.1, 1.1],
+            "calibration.corruptions.wrong-labels",
+        ),
     ],
 )
 def test_values_that_contradict_each_other(

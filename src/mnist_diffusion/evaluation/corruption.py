@@ -44,8 +44,8 @@ def dropped_class(pool: Digits, n: int, severity: float, randomness: Generator) 
     kept = np.flatnonzero(pool.labels < CLASSES - severity)[:n]
     if len(kept) < n:
         raise UserError(
-            f"calibration.ladder.dropped-class: without {severity} classes {len(kept)} test digits "
-            f"are left for a set of {n}; drop fewer, or lower calibration.count"
+            f"calibration.corruptions.dropped-class: without {severity} classes {len(kept)} test "
+            f"digits are left for a set of {n}; drop fewer, or lower calibration.count"
         )
     return Digits(pool.images[kept], pool.labels[kept])
 

@@ -62,7 +62,7 @@ def _by_n(metric: str, own: pd.DataFrame) -> Chart:
 
 def corruption_levels(results: Results) -> list[Chart]:
     """How each metric moves as digits are corrupted: a small chart per corruption."""
-    frame = tidy([one.model_dump() for one in results.calibration.ladder])
+    frame = tidy([one.model_dump() for one in results.calibration.corruptions])
     frame["metric"] = frame["metric"].map(metric_title)
     looks = in_turn(frame["metric"])
     return [

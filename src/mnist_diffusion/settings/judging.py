@@ -1,4 +1,4 @@
-"""The sections that say how images are judged: from `classifier` to `calibration`."""
+"""The sections on evaluation: from `classifier` to `calibration`, and `tables`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Supervised(Section):
 
 
 class Classifier(Supervised):
-    """The judge: its accuracy on real digits bounds what it can say about drawn ones."""
+    """The judge: its accuracy on real digits bounds what it can measure of samples."""
 
     label_smoothing: Fraction
     augmentation: Fraction
@@ -36,7 +36,7 @@ class Classifier(Supervised):
 
 
 class Autoencoder(Supervised):
-    """The second network: its features bear out, or do not, what the judge's features say."""
+    """The second network: FD under its features confirms FD under the judge's, or does not."""
 
     mask: Annotated[int, Field(ge=0, lt=28)]
     """Side of the hidden square, in pixels."""
@@ -45,7 +45,7 @@ class Autoencoder(Supervised):
 
 
 class Reference(Section):
-    """The real-versus-real floor: what other real digits score at a given n."""
+    """The real-vs-real baseline: what other real digits score at a given n."""
 
     counts: Annotated[list[Count], Field(min_length=1)]
     """Every n that a cell draws, or a snapshot along training."""
@@ -64,7 +64,7 @@ class Evaluate(Section):
 
 
 class FdCurve(Section):
-    """How the snapshots of every run are drawn to be judged: quickly, for there are many."""
+    """How the snapshots of every run are sampled: quickly, for there are many."""
 
     count: Count
     """Images of each snapshot, the same noise for all."""
@@ -100,7 +100,7 @@ class Tables(Section):
 
 
 class Tstr(Section):
-    """Train on synthetic, test on real: the judge's architecture and recipe, on drawn digits."""
+    """Train on synthetic, test on real: the judge's architecture and recipe, on samples."""
 
     epochs: Positive
     batch_size: Positive
@@ -113,8 +113,8 @@ Severities = Annotated[list[Rate], Field(min_length=2)]
 Shares = Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2)]
 
 
-class Ladder(Section):
-    """How far real digits are spoilt, in rising steps."""
+class Corruptions(Section):
+    """Severities of each corruption of real digits, rising."""
 
     blur: Severities
     """Standard deviation, in pixels."""
@@ -129,10 +129,10 @@ class Ladder(Section):
     duplicates: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=2)]
     """Share of the images that are copies of others."""
     wrong_labels: Annotated[Shares, Field(alias="wrong-labels")]
-    """Share of the images said to be another digit."""
+    """Share of the images labelled as another digit."""
 
     @model_validator(mode="after")
-    def _check_rising(self) -> Ladder:
+    def _check_rising(self) -> Corruptions:
         for corruption, severities in self.model_dump(by_alias=True).items():
             if severities != sorted(set(severities)):
                 raise ValueError(f"{corruption}: {severities} does not rise; sort it, each once")
@@ -140,16 +140,16 @@ class Ladder(Section):
 
 
 class Calibration(Section):
-    """The metrics put to the test on real digits that nobody drew."""
+    """The metrics put to the test on real digits."""
 
     counts: Annotated[list[Count], Field(min_length=2)]
     """The n at which every metric is measured."""
     count: Count
-    """The n of the ladder."""
+    """The n of the corrupted sets."""
     repeats: Annotated[int, Field(ge=2)]
     """Random sets of real digits at each n: their range is what a metric must leave to see."""
     seed: NonNegative
-    ladder: Ladder
+    corruptions: Corruptions
 
     @model_validator(mode="after")
     def _check_count(self) -> Calibration:

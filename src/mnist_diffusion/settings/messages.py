@@ -1,4 +1,4 @@
-"""What is wrong with the settings, told in one line: the key, the cause, what to do."""
+"""What is wrong with the settings, in one line: the key, the cause, what to do."""
 
 import difflib
 import re
@@ -16,7 +16,7 @@ MARK_OF_A_KEY = "[key]"
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """The end of a complaint about an unknown word: the nearest known one, or all of them."""
+    """The end of a message about an unknown word: the nearest known one, or all of them."""
     choices = sorted(known)
     close = difflib.get_close_matches(word, choices, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(choices)}"
@@ -29,13 +29,13 @@ def require(name: str, known: Iterable[str], key: str, kind: str) -> None:
 
 
 def explain(error: ValidationError, schema: type[BaseModel]) -> str:
-    """The complaint that matters most; `schema` is the model that refused."""
+    """The message that matters most; `schema` is the model that refused."""
     first = min(error.errors(), key=_rank)
     location = [part for part in first["loc"] if part != MARK_OF_A_KEY]
     key = ".".join(_plain(str(part)) for part in location)
     if first["type"] == "value_error":
-        told = str(first["ctx"]["error"])
-        return f"{key}.{told}" if key else told
+        message = str(first["ctx"]["error"])
+        return f"{key}.{message}" if key else message
     if first["type"] in ("extra_forbidden", "invalid_key"):
         return f"{key}: unknown key; {suggest(str(location[-1]), _siblings(location, schema))}"
     if first["type"] == "missing":
@@ -44,7 +44,7 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
 
 
 def _rank(error: ErrorDetails) -> int:
-    """An unknown key often makes a known one go missing: the typo is the one to tell."""
+    """An unknown key often makes a known one go missing: the typo matters more."""
     return {"extra_forbidden": 0, "invalid_key": 0, "missing": 2}.get(error["type"], 1)
 
 

@@ -1,4 +1,4 @@
-"""The sections that say how images are drawn: `sample`, `cells`."""
+"""The sections on sampling: `sample`, `cells`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Interval = Annotated[
 
 
 class Choices(Section):
-    """How a cell is drawn, beyond its sampler: the same for all, unless a cell says otherwise."""
+    """How a cell is sampled, beyond its sampler: the same for all, unless a cell overrides it."""
 
     count: Count
     """Images."""
@@ -50,11 +50,11 @@ class SharedSampling(Section):
 
 
 class Sample(Choices, SharedSampling):
-    """What all cells share: the first part unless they say otherwise."""
+    """What all cells share: the first part unless they override it."""
 
 
 class SamplerChoice(Section):
-    """A sampler, and what it needs to be told."""
+    """A sampler and its parameters."""
 
     sampler: Literal[
         "ddpm", "ddpm-large", "ddim", "dpm-solver-1", "dpm-solver-2", "dpm-solver-3", "heun"
@@ -73,7 +73,7 @@ class Sampling(SamplerChoice):
 
 
 class Cell(Sampling):
-    """A cell as params.yaml has it; what it leaves unsaid is said in `sample`."""
+    """A cell as params.yaml has it; what it leaves out is as in `sample`."""
 
     count: Count | None = None
     spacing: Spacing | None = None

@@ -1,4 +1,4 @@
-"""The sections that say how denoisers are trained: `networks`, `train`, `runs`."""
+"""The sections on training denoisers: `networks`, `train`, `runs`."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Recipe(Section):
 
 
 class Parameterless(Section):
-    """Something that has a name only."""
+    """A choice without parameters."""
 
 
 class P2(Section):

@@ -132,11 +132,11 @@ class Settings(Section):
         if count > self.prepare.test:
             raise ValueError(
                 f"{section}.count: {count} exceeds the {self.prepare.test} real test "
-                "digits that the floor is measured on; lower it or raise prepare.test"
+                "digits that the baseline is measured on; lower it or raise prepare.test"
             )
         if count not in self.reference.counts:
             raise ValueError(
-                f"{section}.count: there is no floor for {count} images; "
+                f"{section}.count: there is no baseline for {count} images; "
                 f"add {count} to reference.counts"
             )
 

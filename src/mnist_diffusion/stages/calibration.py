@@ -31,7 +31,7 @@ def run(settings: Settings) -> Outcome:
     extractors = Extractors.load(device)
     chosen = settings.calibration
     baselines = {n: _baseline(extractors, n, settings) for n in chosen.counts}
-    ladder = _ladder(extractors, baselines[chosen.count], settings)
+    levels = _levels(extractors, baselines[chosen.count], settings)
     report = {
         "count": chosen.count,
         "repeats": chosen.repeats,
@@ -41,11 +41,11 @@ def run(settings: Settings) -> Outcome:
             for n, baseline in baselines.items()
             for metric in CALIBRATED
         ],
-        "ladder": ladder,
-        "verdicts": _verdicts(ladder),
+        "corruptions": levels,
+        "verdicts": _verdicts(levels),
     }
     publish_report(paths.CALIBRATION, inputs, CalibrationReport, **report)
-    return Outcome(len(ladder) // len(CALIBRATED) * chosen.count)
+    return Outcome(len(levels) // len(CALIBRATED) * chosen.count)
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
@@ -75,13 +75,13 @@ def _baseline(extractors: Extractors, n: int, settings: Settings) -> dict[str, d
     return {metric: spread([scores[metric] for scores in found]) for metric in CALIBRATED}
 
 
-def _ladder(
+def _levels(
     extractors: Extractors, baseline: Mapping[str, Mapping[str, float]], settings: Settings
 ) -> list[dict[str, Any]]:
     """Each metric at each severity of each corruption, all of one set of real digits."""
     n = settings.calibration.count
     pool, real, second = _pool(n, settings), load_real(n), load_real(n, "autoencoder")
-    severities = settings.calibration.ladder.model_dump(by_alias=True)
+    severities = settings.calibration.corruptions.model_dump(by_alias=True)
     levels = [(name, severity) for name in CORRUPTIONS for severity in severities[name]]
     rows = []
     for name, severity in track(levels, total=len(levels), description="corruptions", unit="set"):
@@ -101,14 +101,14 @@ def _ladder(
     return rows
 
 
-def _verdicts(ladder: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _verdicts(levels: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         detection(
             name,
             metric,
             [
                 row["relative_to_floor"]
-                for row in ladder
+                for row in levels
                 if (row["corruption"], row["metric"]) == (name, metric)
             ],
         )

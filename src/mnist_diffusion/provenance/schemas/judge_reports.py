@@ -126,5 +126,5 @@ class CalibrationReport(Sourced):
     floor: dict[str, Spread]
     """The baseline at `count` images, by metric."""
     against_n: list[BaselineAtN]
-    ladder: list[CorruptionLevel]
+    corruptions: list[CorruptionLevel]
     verdicts: list[Detection]
