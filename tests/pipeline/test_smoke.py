@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
+from mnist_diffusion import pipeline
 from mnist_diffusion.provenance.digests import array_digest
+from mnist_diffusion.settings import load_settings
 
 
 def repro(clone: Clone) -> list[str]:
@@ -37,13 +40,9 @@ def ran(clone: Clone) -> list[str]:
 
 def declared(clone: Clone) -> set[str]:
     """The stages that the clone's params.yaml asks for."""
-    params = YAML(typ="safe").load(clone.folder / "params.yaml")
-    single = {"fetch", "prepare", "classifier", "autoencoder", "reference", "report"}
-    single |= {"compare", "trtr", "calibration"}
-    cells = {f"{stage}@{cell}" for stage in ("sample", "evaluate") for cell in params["cells"]}
-    runs = {f"{stage}@{run}" for stage in ("train", "fd_curve") for run in params["runs"]}
-    cells |= {f"tstr@{cell}" for cell in params["tstr"]["cells"]}
-    return single | runs | cells
+    with chdir(clone.folder):
+        settings = load_settings()
+    return {stage.address(name) for stage, name in pipeline.declared(settings)}
 
 
 def test_one_command_runs_every_stage_once(clone: Clone, ran: list[str]) -> None:
