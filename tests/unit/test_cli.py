@@ -23,6 +23,8 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
     """Runs a command in this process, as one of its own would end: importing torch takes long."""
 
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as main sets it, but for a while
+
     def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         monkeypatch.chdir(folder)
         monkeypatch.setattr(sys, "argv", ["mnist-diffusion", *arguments])
