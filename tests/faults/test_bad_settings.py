@@ -18,7 +18,7 @@ Change = tuple[str, str, str]
 CHANGES: dict[str, Change] = {
     "unknown key": ("micro_batch:", "micro_bach:", "did you mean 'micro_batch'"),
     "unknown section": ("\nsample:", "\nsamples:", "did you mean 'sample'"),
-    "typo in a cell": ("guidance: 0.0}\n  source", "guidence: 0.0}\n  source", "'guidance'"),
+    "typo in a cell": ("guidance: 0.0}\n  cosine", "guidence: 0.0}\n  cosine", "'guidance'"),
     "typo in a word": ("sampler: ddim", "sampler: dimm", "did you mean 'ddim'"),
     "a run that is not there": ("run: source-uncond", "run: sauce-uncond", "'source-uncond'"),
     "a word for a number": ("steps: 30", "steps: many", "recipes.fast.steps"),
