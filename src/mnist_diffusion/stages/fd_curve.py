@@ -26,7 +26,8 @@ from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.sampling.denoiser import load_denoiser
 from mnist_diffusion.sampling.draw import draw
-from mnist_diffusion.settings import Choices, ResolvedCell, Settings
+from mnist_diffusion.settings import Cell, ResolvedCell, Settings
+from mnist_diffusion.settings.resolve import resolve_cell
 
 KEPT = 20
 """Images of each snapshot that stay, two of each digit."""
@@ -92,5 +93,5 @@ def _judged(
 
 def _cell(settings: Settings, name: str) -> ResolvedCell:
     """The way that all runs' snapshots are drawn: as a cell with every choice at its default."""
-    usual = settings.sample.model_dump(include=set(Choices.model_fields))
-    return ResolvedCell(**{**usual, **parameters(settings, name), "run": name, "eta": 0.0})
+    cell = Cell(run=name, eta=0.0, **parameters(settings, name))
+    return resolve_cell(cell, settings.sample)
