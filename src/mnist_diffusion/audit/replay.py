@@ -85,12 +85,13 @@ def compared(
         yield note(path, f"drawn again, bit for bit the same: {which}")
 
 
-def check_again(evidence: Evidence, member: Member, recorded: Path) -> Findings:
-    """All that a stage leaves, when it runs again on what is here; `recorded` has its environment.
+def check_again(evidence: Evidence, member: Member) -> Findings:
+    """All that a stage leaves, when it runs again on what is here.
 
     Nothing is written but to a scratch folder, in which all that is not the stage's own is linked.
     """
-    _, foreign = surroundings(evidence.json(recorded)["environment"])
+    recorded = evidence.json(paths.COMPARISONS if member == REPORT else member.artifact)
+    _, foreign = surroundings(recorded["environment"])
     outs = [Path(out) for out in evidence.dvc().stages[member.address].outs]
     module = importlib.import_module(f"mnist_diffusion.stages.{member.stage}")
     before = _contents(outs)

@@ -45,8 +45,6 @@ TRACKED = ("train", "evaluate")
 """The stages whose runs in MLflow are looked at."""
 
 Check = Callable[[Evidence, Member], Findings]
-Step = tuple[str, object, Check]
-"""A check's name, what to name if it stumbles, and the check."""
 
 
 def audit(
@@ -136,43 +134,41 @@ class Auditor:
         return checked
 
     def _take(self, member: Member) -> Iterator[tuple[str, list[Finding]]]:
-        for name, item, check in self._steps(member):
+        item = member.artifact if member.is_there else member.address
+        for name, check in self._steps(member):
             work = partial(check, self._evidence, member)
             yield name, [*gather(member.address, name, item, work)]
 
-    def _steps(self, member: Member) -> Iterator[Step]:
+    def _steps(self, member: Member) -> Iterator[tuple[str, Check]]:
         """The checks of a member; without the file that says what it made, DVC's alone."""
-        yield "dvc", dvc.LOCK, check_dvc
-        if member == REPORT:
-            if self.whole or self.deep:
-                yield "rendered", paths.REPORTS, _again(paths.COMPARISONS)
-            yield "source", paths.REPORTS, chain.check_source
-            yield "commit", paths.REPORTS, chain.check_commit
-        if not member.is_there:
-            return
-        path = member.artifact
-        if member.folder:
-            yield "manifest", path, check_manifest
-            yield "files", path, check_files
+        yield "dvc", check_dvc
+        if member.is_there:
+            yield "chain", chain.check_links
+            yield "params", chain.check_parameters
+        if member.is_there and member.folder:
+            yield "manifest", check_manifest
+            yield "files", check_files
             if (member.folder / DIGESTS).exists():
-                yield "images", member.folder, check_each_image
-        yield "chain", path, chain.check_links
-        yield "params", path, chain.check_parameters
-        yield "source", path, chain.check_source
-        yield "commit", path, chain.check_commit
-        yield from self._slow_steps(member, path)
+                yield "images", check_each_image
+        if member.is_there or member == REPORT:
+            yield "source", chain.check_source
+            yield "commit", chain.check_commit
+            yield from self._slow_steps(member)
 
-    def _slow_steps(self, member: Member, path: Path) -> Iterator[Step]:
+    def _slow_steps(self, member: Member) -> Iterator[tuple[str, Check]]:
         """What asks MLflow, or does work again; networks are not trained again."""
+        from mnist_diffusion.audit.replay import check_again, check_images
+
         of_a_cell = STAGES[member.stage].per == "cell"
         if member.stage in TRACKED:
-            yield "mlflow", STORE, check_tracked
+            yield "mlflow", check_tracked
         if self.regenerate and of_a_cell and member.folder:
-            from mnist_diffusion.audit.replay import check_images
-
-            yield "redrawn", path, partial(check_images, count=self.regenerate, seed=self.seed)
-        if self.deep and (of_a_cell or (self.whole and not member.folder)):
-            yield "deep", path, _again(path)
+            yield "redrawn", partial(check_images, count=self.regenerate, seed=self.seed)
+        if member == REPORT:
+            if self.whole or self.deep:
+                yield "rendered", check_again
+        elif self.deep and (of_a_cell or (self.whole and not member.folder)):
+            yield "deep", check_again
 
 
 def check_dvc(evidence: Evidence, member: Member) -> Findings:
@@ -254,10 +250,3 @@ def check_tracked(evidence: Evidence, member: Member) -> Findings:
     for kind, key, expected, found in seen[1]:
         item = f"{STORE}: run {seen[0][:8]}, {kind} {key}"
         yield failed(item, f"contradicts the files of {member.address}; {sync}", expected, found)
-
-
-def _again(recorded: Path) -> Check:
-    """The replay of a stage, whose environment `recorded` tells."""
-    from mnist_diffusion.audit.replay import check_again
-
-    return partial(check_again, recorded=recorded)
