@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import re
-import subprocess
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -22,6 +20,7 @@ from mnist_diffusion.files import jsonfile, paths
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.provenance.digests import content_digest
+from mnist_diffusion.provenance.environment import git
 from mnist_diffusion.provenance.source import OWN_ROOT, stage_code
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings, parse_settings
@@ -68,7 +67,7 @@ class Member:
 
 
 REPORT = Member("report")
-"""It tells of all cells, and nothing rests on it."""
+"""It shows all cells, and nothing rests on it."""
 
 
 Past = tuple[dict[str, Any], dict[str, dict[str, str]]]
@@ -157,26 +156,26 @@ def _member(address: str) -> Member:
 
 def check_links(evidence: Evidence, member: Member) -> Findings:
     """What it says it was made from is all that DVC gives it, and is here."""
-    said: dict[str, str] = evidence.json(member.artifact)["made_from"]
+    recorded: dict[str, str] = evidence.json(member.artifact)["made_from"]
     inputs = dict(evidence.dvc().makers(member.address))
     due = {dep: {m for m in made if _member(m).folder} or {dep} for dep, made in inputs.items()}
     for links in due.values():
-        if not links & {*said}:
+        if not links & {*recorded}:
             text = f"does not name {' or '.join(sorted(links))}"
             yield failed(f"{member.artifact}: made_from", text)
-    for source in sorted(said):
+    for source in sorted(recorded):
         if any(source in links for links in due.values()):
-            yield from _link(evidence, member, source, said[source])
+            yield from _link(evidence, member, source, recorded[source])
         else:
             yield failed(f"{member.artifact}: made_from.{source}", "has no part in this stage")
 
 
-def _link(evidence: Evidence, member: Member, source: str, said: str) -> Findings:
+def _link(evidence: Evidence, member: Member, source: str, recorded: str) -> Findings:
     """One link, by its address or, where it has no manifest, its path."""
     path = Path(source) if "/" in source else _member(source).artifact
-    known = mnist.SHA256.get(path.name, "") if path.parent == paths.RAW else said
-    if said != known:
-        yield failed(f"{member.artifact}: made_from.{path}", "not MNIST's file", known, said)
+    known = mnist.SHA256.get(path.name, "") if path.parent == paths.RAW else recorded
+    if recorded != known:
+        yield failed(f"{member.artifact}: made_from.{path}", "not MNIST's file", known, recorded)
     if not path.is_file():
         text = f"not there, and {member.address} was made from it; `dvc repro` brings it back"
         yield unverified(path, text)
@@ -193,8 +192,8 @@ def check_source(evidence: Evidence, member: Member) -> Findings:
     """The source that made it is this folder's, or here it could not be made again."""
     path = paths.code(member.stage) if member == REPORT else member.artifact
     content = evidence.json(path)
-    said = content if member == REPORT else content["code"]["files"]
-    other = [name for name, _, _ in differences(evidence.code(member.stage), said)]
+    recorded = content if member == REPORT else content["code"]["files"]
+    other = [name for name, _, _ in differences(evidence.code(member.stage), recorded)]
     if other:
         yield unverified(f"{path}: code", f"made by other source than is here: {some(other)}")
 
@@ -206,9 +205,8 @@ def check_commit(evidence: Evidence, member: Member) -> Findings:
         yield unverified(timing, "not there, so that the commit is unknown")
         return
     sidecar = evidence.json(timing)
-    digest = None if member == REPORT else evidence.content(member.artifact)
     commit = str(sidecar.get("git_commit") or "")
-    if sidecar.get("manifest_sha256") != digest:
+    if not _is_of_this_run(evidence, member):
         text = f"of another run of {member.address}; DVC took this one from its cache"
         yield note(timing, f"{text}, so that the commit is unknown")
     elif not commit:
@@ -216,22 +214,26 @@ def check_commit(evidence: Evidence, member: Member) -> Findings:
     elif sidecar.get("git_dirty") is not False:
         text = f"made with changes not in commit {commit[:SHOWN]}, which says nothing then"
         yield note(f"{timing}: git_dirty", text)
-    elif digest and (past := evidence.past(commit)):
+    elif member == REPORT:  # pages have no place for what made them
+        return
+    elif past := evidence.past(commit):
         yield from _as_committed(evidence, member, past, commit[:SHOWN])
-    elif digest:
+    else:
         text = f"no commit {commit[:SHOWN]} with a {paths.PARAMS} here; fetch it"
         yield unverified(f"{timing}: git_commit", text)
 
 
 def untimed(evidence: Evidence) -> list[str]:
     """The stages whose sidecar is of another run than what is here."""
-    found = []
-    for member in _in_order(evidence.dvc().stages):
-        timing = paths.timing(member.stage, member.name)
-        if member.is_there and timing.is_file():
-            said = evidence.json(timing)["manifest_sha256"]
-            found += [member.address] if said != evidence.content(member.artifact) else []
-    return found
+    there = [member for member in _in_order(evidence.dvc().stages) if member.is_there]
+    timed = [member for member in there if paths.timing(member.stage, member.name).is_file()]
+    return [member.address for member in timed if not _is_of_this_run(evidence, member)]
+
+
+def _is_of_this_run(evidence: Evidence, member: Member) -> bool:
+    sidecar = evidence.json(paths.timing(member.stage, member.name))
+    digest = None if member == REPORT else evidence.content(member.artifact)
+    return bool(sidecar.get("manifest_sha256") == digest)
 
 
 def _as_committed(evidence: Evidence, member: Member, past: Past, commit: str) -> Findings:
@@ -242,8 +244,8 @@ def _as_committed(evidence: Evidence, member: Member, past: Past, commit: str) -
         yield unverified(where, f"this version cannot read it: {error}")
         return
     yield from _parameters(evidence, member, settings, where)
-    said = evidence.json(member.artifact)["code"]["files"]
-    other = [name for name, _, _ in differences(past[1].get(member.stage, {}), said)]
+    recorded = evidence.json(member.artifact)["code"]["files"]
+    other = [name for name, _, _ in differences(past[1].get(member.stage, {}), recorded)]
     if other:
         text = f"not the source of commit {commit}: {some(other)}"
         yield failed(f"{member.artifact}: code", text)
@@ -276,16 +278,14 @@ def differences(
 
 def _past(commit: str) -> Past | None:
     """Parameters and source at a commit; None if there is no such commit, or no git."""
-    command = ["git", "archive", "--format=tar", commit, "--", str(OWN_ROOT), str(paths.PARAMS)]
-    try:
-        if not COMMIT.fullmatch(commit):
-            return None
-        done = subprocess.run(command, capture_output=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    with TemporaryDirectory() as name, tarfile.open(fileobj=io.BytesIO(done.stdout)) as files:
-        files.extractall(name, filter="data")
+    with TemporaryDirectory() as name:
         root, code = Path(name), {}
+        packed, wanted = root / "packed.tar", (str(OWN_ROOT), str(paths.PARAMS))
+        known = COMMIT.fullmatch(commit)
+        if not known or git("archive", f"--output={packed}", commit, "--", *wanted) is None:
+            return None
+        with tarfile.open(packed) as files:
+            files.extractall(root, filter="data")
         for stage in STAGES:
             with suppress(ModuleNotFoundError):  # it had another name then
                 code[stage] = stage_code(stage, root / OWN_ROOT)

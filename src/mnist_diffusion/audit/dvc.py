@@ -81,8 +81,8 @@ def ask() -> Answer:
         environment = {**os.environ, "DVC_SITE_CACHE_DIR": empty}
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
-        said = done.stderr.strip().splitlines()[-1:] or [f"it died of signal {-done.returncode}"]
-        raise UserError(f"DVC cannot read the pipeline: {said[0][:300]}")
+        message = done.stderr.strip().splitlines()[-1:] or [f"it died of signal {-done.returncode}"]
+        raise UserError(f"DVC cannot read the pipeline: {message[0][:300]}")
     content = json.loads(done.stdout)
     states = {address: State(**state) for address, state in content["stages"].items()}
     return Answer(states, Path(content["cache"]))

@@ -1,4 +1,4 @@
-"""What an audit finds, and how it is told: to people as a table and lines, to scripts as JSON."""
+"""What an audit finds, and how it is shown: a table and lines for people, JSON for scripts."""
 
 from __future__ import annotations
 

@@ -98,14 +98,12 @@ def check_again(evidence: Evidence, member: Member) -> Findings:
     with scratch(outs):
         module.run(load_settings(), *filter(None, [member.name]))
         found = list(differences(_contents(outs), before))
-    tell, why = (unverified, f" on another {some(foreign)}") if foreign else (failed, "")
-    if member == REPORT and (other := untimed(evidence)):
-        tell, why = (
-            unverified,
-            f", whose seconds were of other runs of {some(other)}; render it anew",
-        )
+    other = untimed(evidence) if member == REPORT else []
+    why = f" on another {some(foreign)}" if foreign else ""
+    why += f", of whose seconds those of {some(other)} are lost; render it anew" if other else ""
     for item, expected, here in found:
-        yield tell(item, f"not what {member.address} makes{why}", expected, here)
+        finding = unverified if why else failed
+        yield finding(item, f"not what {member.address} makes{why}", expected, here)
     if not found:
         text = f"made again by {member.address}, the same to the last bit"
         yield note(some(outs), text)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mnist_diffusion.audit.chain import NOTHING, Member, differences
+from mnist_diffusion.audit.chain import Member, differences
 from mnist_diffusion.audit.output import in_words
 from mnist_diffusion.audit.verify import chosen_cells
 from mnist_diffusion.evaluation.metrics import METRICS, values
@@ -43,7 +43,7 @@ def diff(one: str, other: str) -> int:
         chosen_cells([cell], all_=False)
     table = Table("", one, other, box=None, pad_edge=False)
     for key, *both in differences(_made_and_scored(one), _made_and_scored(other)):
-        table.add_row(key, *("n/a" if value is NOTHING else escape(str(value)) for value in both))
+        table.add_row(key, *(escape(_text(value)) for value in both))
     if not table.row_count:
         table.add_row("nothing differs", "", "")
     Console(highlight=False).print(table)
@@ -57,7 +57,8 @@ def _facts(cell: str, content: Mapping[str, Any]) -> dict[str, str]:
     timing = paths.timing("sample", cell)
     made = read_json(timing) if timing.is_file() else {}
     try:
-        scores = _listed(_scores(cell, intervals=True)) or UNKNOWN
+        judgement = _judgement(cell)
+        scores = _listed(_scores(judgement)) if judgement else UNKNOWN
     except UserError as error:
         scores = str(error)
     return {
@@ -89,27 +90,27 @@ def _manifest(cell: str) -> dict[str, Any]:
 
 
 def _made_and_scored(cell: str) -> dict[str, Any]:
-    content = _manifest(cell)
+    content, judgement = _manifest(cell), _judgement(cell)
     code, environment = content["code"]["sha256"][:SHOWN], content["environment"]
-    return {**content["parameters"], **_scores(cell), "source": code, "made on": environment}
+    scores = values(judgement) if judgement else {}
+    return {**content["parameters"], **scores, "source": code, "made on": environment}
 
 
-def _scores(cell: str, intervals: bool = False) -> dict[str, str]:
+def _judgement(cell: str) -> CellMetrics | None:
     """What the networks say of these images, if anything; UserError if it is of others."""
     path = paths.metrics(cell)
-    if not path.is_file():
-        return {}
-    judgement = load(path, CellMetrics)
-    if judgement.made_from.get(f"sample@{cell}") != json_digest(_manifest(cell)):
+    judgement = load(path, CellMetrics) if path.is_file() else None
+    if judgement and judgement.made_from.get(f"sample@{cell}") != json_digest(_manifest(cell)):
         raise UserError(f"{path}: of other images than are here; run `dvc repro`")
+    return judgement
+
+
+def _scores(judgement: CellMetrics) -> dict[str, str]:
+    """By metric, with the intervals of the few that stand for a cell."""
     shown = {}
     for name, value in values(judgement).items():
         metric = METRICS[name]
-        ends = [
-            metric.shown(end)
-            for end in judgement.intervals.get(name) or ()
-            if intervals and metric.summary
-        ]
+        ends = [metric.shown(end) for end in judgement.intervals.get(name) or () if metric.summary]
         unit = " %" if metric.percent else ""
         shown[name] = metric.shown(value) + unit + (f" ({' to '.join(ends)})" if ends else "")
     return shown
@@ -129,3 +130,7 @@ def _where(cell: str) -> str:
 
 def _listed(chosen: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in chosen.items())
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

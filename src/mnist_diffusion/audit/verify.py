@@ -191,7 +191,7 @@ def check_manifest(evidence: Evidence, member: Member) -> Findings:
 
 
 def check_files(evidence: Evidence, member: Member) -> Findings:
-    """Every file that the manifest names is here, and of that content; DVC tells of others."""
+    """Every file that the manifest names is here, and of that content; DVC finds others."""
     for name, digest in sorted(evidence.json(member.artifact)["files"].items()):
         if _is_own(member, name):
             check = partial(_check_file, evidence, Path(name), digest)
