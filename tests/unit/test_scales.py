@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import loads_yaml
 
 from mnist_diffusion.files.yamlfile import parse_yaml, read_yaml
@@ -117,6 +118,16 @@ def test_dvc_reads_what_is_read_here() -> None:
         here = parse_yaml(text, "params.yaml")
         assert loads_yaml(text) == here
         assert json.loads(json.dumps(loads_yaml(text, typ="rt"))) == here
+
+
+@pytest.mark.usefixtures("checkout")
+def test_one_value_set_by_dvc_is_one_value_set() -> None:
+    """`dvc exp run -S` writes every anchor out; what the file amounts to is the same but for it."""
+    wanted = read_yaml(PARAMS)
+    wanted["cells"]["cosine-class"]["steps"] = 10
+    apply_overrides(PARAMS, ["cells.cosine-class.steps=10"])
+    assert read_yaml(PARAMS) == wanted
+    assert load_settings(PARAMS).cell("cosine-class").steps == 10
 
 
 def test_an_entry_changes_what_it_starts_from() -> None:

@@ -4,42 +4,25 @@ There are no defaults here: every number of a run stands in params.yaml, where D
 is why the pipeline need not depend on these files, but for `resolve`.
 """
 
-from mnist_diffusion.settings.judging import Autoencoder, Classifier, Evaluate, Table
-from mnist_diffusion.settings.resolve import ResolvedCell, ResolvedNetwork, ResolvedRun
-from mnist_diffusion.settings.sampling import (
-    FIXED_ETA,
-    Cell,
-    Choices,
-    Sample,
-    Sampling,
-    SharedSampling,
-)
-from mnist_diffusion.settings.section import Section
-from mnist_diffusion.settings.training import P2, Networks, Recipe, Run, Train
-from mnist_diffusion.settings.whole import Compute, Settings, load_settings, parse_settings
-
-__all__ = [
-    "FIXED_ETA",
-    "P2",
-    "Autoencoder",
-    "Cell",
-    "Choices",
-    "Classifier",
-    "Compute",
-    "Evaluate",
-    "Networks",
-    "Recipe",
-    "ResolvedCell",
-    "ResolvedNetwork",
-    "ResolvedRun",
-    "Run",
-    "Sample",
-    "Sampling",
-    "Section",
-    "Settings",
-    "SharedSampling",
-    "Table",
-    "Train",
-    "load_settings",
-    "parse_settings",
-]
+from mnist_diffusion.settings.judging import Autoencoder as Autoencoder
+from mnist_diffusion.settings.judging import Classifier as Classifier
+from mnist_diffusion.settings.judging import Evaluate as Evaluate
+from mnist_diffusion.settings.judging import Table as Table
+from mnist_diffusion.settings.resolve import ResolvedCell as ResolvedCell
+from mnist_diffusion.settings.resolve import ResolvedRun as ResolvedRun
+from mnist_diffusion.settings.sampling import FIXED_ETA as FIXED_ETA
+from mnist_diffusion.settings.sampling import Cell as Cell
+from mnist_diffusion.settings.sampling import Choices as Choices
+from mnist_diffusion.settings.sampling import Sample as Sample
+from mnist_diffusion.settings.sampling import Sampling as Sampling
+from mnist_diffusion.settings.sampling import SharedSampling as SharedSampling
+from mnist_diffusion.settings.section import Section as Section
+from mnist_diffusion.settings.training import P2 as P2
+from mnist_diffusion.settings.training import Networks as Networks
+from mnist_diffusion.settings.training import Recipe as Recipe
+from mnist_diffusion.settings.training import Run as Run
+from mnist_diffusion.settings.training import Train as Train
+from mnist_diffusion.settings.whole import Compute as Compute
+from mnist_diffusion.settings.whole import Settings as Settings
+from mnist_diffusion.settings.whole import load_settings as load_settings
+from mnist_diffusion.settings.whole import parse_settings as parse_settings
