@@ -60,7 +60,7 @@ def test_what_a_stage_publishes_is_what_it_leaves(name: str) -> None:
     outs = [
         out.replace("${key}", "x").replace("${item}", "x") for out in _paths(DECLARED[name]["outs"])
     ]
-    for place in (stage.folder, stage.report):
+    for place in (stage.folder, stage.report, stage.pictures):
         assert place is None or str(place("x")) in outs
 
 
