@@ -8,7 +8,7 @@ import pytest
 from tracked import RECORD, closed_port, log, logged
 
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.tracking import store, ui, views
+from mnist_diffusion.tracking import store, ui
 
 SERVE = "import sys; from mnist_diffusion.tracking import ui; ui.show_pages(int(sys.argv[1]))"
 
@@ -21,7 +21,7 @@ def pages(repository):
     command = [sys.executable, "-c", SERVE, str(port)]
     process = subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE, text=True)
     assert process.stdout
-    yield port, [process.stdout.readline() for _ in range(len(views.VIEWS) + 2)]
+    yield port, [process.stdout.readline() for _ in range(len(ui._pages()["views"]) + 2)]
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == -signal.SIGTERM
     with pytest.raises(OSError, match="refused"):

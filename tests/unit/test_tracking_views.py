@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tracked import RECORD, log, logged
 
-from mnist_diffusion.tracking import store, sync, views
+from mnist_diffusion.tracking import store, sync, ui
 
 SERVER = "http://127.0.0.1:5000"
 TABLES = {"schedules": ["a", "b"], "guidance": ["b"], "samplers": []}
@@ -16,7 +16,7 @@ TABLES = {"schedules": ["a", "b"], "guidance": ["b"], "samplers": []}
 @pytest.fixture
 def experiments(repository):
     opened = store.open_store()
-    views.publish_views(opened)
+    ui.publish_views(opened)
     return opened
 
 
@@ -25,7 +25,7 @@ def cell(name, sampler="ddim"):
 
 
 def test_every_link_leads_to_a_view_that_is_there(experiments):
-    links = views.links(SERVER, experiments, "mnist-diffusion")
+    links = dict(ui.links(SERVER, experiments, "mnist-diffusion"))
     titles = ["all cells", "schedules", "FD by guidance", "FD by cost", "training curves", "models"]
     assert set(titles) <= set(links)
     for link in list(links.values())[:-1]:

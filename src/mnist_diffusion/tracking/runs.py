@@ -36,6 +36,11 @@ Difference = tuple[str, str, object, object]
 """Kind (param, metric or tag), name, what the files say and what MLflow does."""
 
 
+def tag_of(table: str) -> str:
+    """The tag, true, of the cells of a table of the report."""
+    return f"in_{table}"
+
+
 def log(opened: Store, record: Record) -> bool:
     """Make a run of a record, unless there is one that says the same: then False.
 

@@ -31,7 +31,6 @@ from mnist_diffusion.settings import Settings, load_settings
 from mnist_diffusion.tracking import models, runs, store
 from mnist_diffusion.tracking.records import PAGE, Record, name_tag, record_of
 from mnist_diffusion.tracking.store import CELLS, TRAINING, Store
-from mnist_diffusion.tracking.views import tag_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -227,7 +226,7 @@ def _mark_tables(opened: Store, tables: Mapping[str, Collection[str]]) -> None:
     """Tags for the report's tables that a cell stands in: MLflow cannot filter by many names."""
     for run in runs.latest(opened, CELLS):
         for table, cells in tables.items():
-            tag, wanted = tag_of(table), run.data.tags.get("cell") in cells
+            tag, wanted = runs.tag_of(table), run.data.tags.get("cell") in cells
             if wanted and tag not in run.data.tags:
                 opened.client.set_tag(run.info.run_id, tag, "true")
             if not wanted and tag in run.data.tags:

@@ -1,23 +1,41 @@
 """`mnist-diffusion ui` and `serve`: MLflow's servers on what was logged, for this machine only.
 
 Both take the place of this process, so that Ctrl-C and other signals are the server's own matter.
+
+The views that the pages open with are in views.yaml. MLflow keeps what its share button makes as an
+experiment tag, `mlflow.sharedViewState`, so a view can be written beforehand. The tag is documented
+nowhere: another MLflow may want it otherwise, and show its own pages meanwhile.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import load_settings
 from mnist_diffusion.tracking import models, store
+from mnist_diffusion.tracking.runs import tag_of
+from mnist_diffusion.tracking.store import CELLS, SNAPSHOTS, Store
 from mnist_diffusion.tracking.sync import PATIENCE_SECONDS, sync
-from mnist_diffusion.tracking.views import links, publish_views
 
 HOST = "127.0.0.1"
+VIEWS = Path(__file__).with_name("views.yaml")
+Json = Mapping[str, Any]
+ORDER = {CELLS: "metrics.`relative_fd`"}
+LATEST = "tags.latest = 'true'"
+SECTION = "ours"
+WORKFLOW = "workflowType=machine_learning"
+"""Without it MLflow may open its pages for chats."""
+MOST_RUNS = 100
+"""That a chart draws; left alone, MLflow draws ten."""
 
 
 def show_pages(port: int = 5000) -> None:
@@ -35,7 +53,7 @@ def show_pages(port: int = 5000) -> None:
     opened = _open()
     _complete()
     publish_views(opened)
-    for title, address in links(store.without_password(server), opened, models.name()).items():
+    for title, address in links(store.without_password(server), opened, models.name()):
         sys.stdout.write(f"{title:<28} {address}\n")
     if not is_remote:
         sys.stdout.write("They answer in some seconds; Ctrl-C ends it.\n")
@@ -49,6 +67,24 @@ def serve_model(run: str | None = None, port: int = 5001) -> NoReturn:
     model = f"models:/{models.name()}@{models.ALIAS_OF_RUN.format(run) if run else models.BEST}"
     arguments = ["models", "serve", "--env-manager", "local", "--model-uri", model]
     _become(["mlflow", *arguments, "--host", HOST, "--port", str(port)], {})
+
+
+def publish_views(opened: Store) -> None:
+    """Write the views into their experiments, over older ones."""
+    steps = {SNAPSHOTS: _last_step(opened)}
+    for view in _pages()["views"]:
+        tag = f"mlflow.sharedViewState.{view['key']}"
+        state = json.dumps(_state(view, steps.get(view["experiment"], 0)))
+        opened.client.set_experiment_tag(opened.experiments[view["experiment"]], tag, state)
+
+
+def links(server: str, opened: Store, model: str) -> Iterator[tuple[str, str]]:
+    """What each view, and the registered models, show, and their addresses."""
+    for view in _pages()["views"]:
+        page = f"{server}/#/experiments/{opened.experiments[view['experiment']]}/runs?{WORKFLOW}"
+        mode = "&compareRunsMode=CHART" if "charts" in view else ""
+        yield view["title"], f"{page}{mode}&viewStateShareKey={view['key']}"
+    yield "models", f"{server}/#/models/{model}?{WORKFLOW}"
 
 
 def _complete() -> None:
@@ -94,6 +130,7 @@ def _become_pages(uri: str, port: int) -> NoReturn:
         constants.SERVE_ARTIFACTS_ENV_VAR: "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_LOGGING_LEVEL": "ERROR",
+        "PYTHONWARNINGS": "ignore",
     }
     command = ["uvicorn", "mlflow.server.fastapi_app:app", "--log-level", "warning"]
     _become([*command, "--host", HOST, "--port", str(port)], environment)
@@ -107,3 +144,47 @@ def _become(module: list[str], environment: dict[str, str]) -> NoReturn:
     sys.stdout.flush()
     command = [sys.executable, "-m", *module]
     os.execve(sys.executable, command, {**os.environ, **own, **environment})
+
+
+@cache
+def _pages() -> dict[str, Any]:
+    return read_yaml(VIEWS)
+
+
+def _last_step(opened: Store) -> int:
+    """Of the newest curve: at another step than its own a run shows no digits."""
+    runs = opened.client.search_runs([opened.experiments[SNAPSHOTS]], LATEST, max_results=1)
+    history = [opened.client.get_metric_history(run.info.run_id, "relative_fd") for run in runs]
+    return max((point.step for points in history for point in points), default=0)
+
+
+def _state(view: Json, step: int) -> dict[str, Any]:
+    """A page in MLflow's own words: best cell first, else newest run first."""
+    experiment = view["experiment"]
+    columns = _pages()["columns"][experiment].items()
+    only = f" and tags.{tag_of(view['table'])} = 'true'" if "table" in view else ""
+    state = {
+        "searchFilter": LATEST + only,
+        "orderByKey": ORDER.get(experiment, "attributes.start_time"),
+        "orderByAsc": experiment in ORDER,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "selectedColumns": [f"{kind}.`{key}`" for kind, keys in columns for key in keys],
+        "runsHiddenMode": "SHOW_ALL",
+    }
+    return state | (_charts(view, step) if "charts" in view else {})
+
+
+def _charts(view: Json, step: int) -> dict[str, Any]:
+    width = min(len(view["charts"]), 2)
+    section = {"uuid": SECTION, "name": view["title"], "display": True, "isReordered": False}
+    shared: dict[str, Any] = {"metricSectionId": SECTION, "deleted": False, "isGenerated": False}
+    shared |= {"runsCountToCompare": MOST_RUNS, "step": step}
+    return {
+        "compareRunSections": [{**section, "columns": width, "cardHeight": 800 // width}],
+        "isAccordionReordered": True,
+        "compareRunCharts": [
+            {**chart, **shared, "uuid": f"{SECTION}-{place}"}
+            for place, chart in enumerate(view["charts"])
+        ],
+    }
