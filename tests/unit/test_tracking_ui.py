@@ -2,9 +2,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 from tracked import RECORD, closed_port, log, logged
 
 from mnist_diffusion.runtime.errors import UserError
@@ -30,18 +33,34 @@ def pages(repository):
 
 def test_a_server_takes_runs_and_shows_a_view_of_them(pages, tmp_path, monkeypatch, capfd):
     port, lines = pages
+    wait_for(port)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    (tmp_path / "grid.png").write_bytes(b"picture")
-    log("evaluate", "a", replace(RECORD, files=[tmp_path / "grid.png"]), 1.0)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mnist-diffusion")
+    (tmp_path / "scores.json").write_bytes(b"{}")
+    digits = Image.new("L", (10, 10))
+    log(replace(RECORD, name="b", files=[tmp_path / "scores.json"], pictures=lambda: [(0, digits)]))
     assert capfd.readouterr().err == ""
-    client, [run, waited] = logged(store.CELLS)
-    assert waited.info.run_name == "waiting"
-    assert run.info.status == "FINISHED"
-    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["grid.png"]
+    client, found = logged(store.CELLS)
+    run, _ = sorted(found, key=lambda run: run.info.run_name, reverse=True)
+    assert (run.info.run_name, run.info.status) == ("b", "FINISHED")
+    files = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert files == {"scores.json", "images"}
     experiment = client.get_experiment(run.info.experiment_id)
     assert "relative_fd" in experiment.tags["mlflow.sharedViewState.latest"]
     assert f"http://127.0.0.1:{port}/#/experiments/{experiment.experiment_id}/runs?" in lines[0]
     assert f"http://127.0.0.1:{port}/#/models/mnist-diffusion?" in lines[-2]
+
+
+def wait_for(port):
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            direct.open(f"http://127.0.0.1:{port}/health", timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError("the server does not answer")
 
 
 def test_a_taken_port_is_refused(repository):

@@ -40,19 +40,17 @@ def test_every_link_leads_to_a_view_that_is_there(experiments):
 def test_a_view_shows_the_cells_of_its_table(experiments):
     log(*map(cell, ("a", "b", "c")))
     sync._mark_tables(experiments, TABLES)
-    assert shown(experiments, "latest") == {"a", "b", "c"}
-    assert shown(experiments, "schedules") == {"a", "b"}
-    assert shown(experiments, "guidance") == {"b"}
-    assert shown(experiments, "samplers") == set()
+    assert shown("latest") == {"a", "b", "c"}
+    assert shown("schedules") == {"a", "b"}
+    assert shown("guidance") == {"b"}
+    assert shown("samplers") == set()
     sync._mark_tables(experiments, {**TABLES, "schedules": ["c"]})
-    assert shown(experiments, "schedules") == {"c"}
+    assert shown("schedules") == {"c"}
 
 
-def shown(experiments, key):
+def shown(key):
     client, experiment = store.open_experiment(store.CELLS)
-    tag = client.get_experiment(experiments.experiments[store.CELLS]).tags[
-        f"mlflow.sharedViewState.{key}"
-    ]
+    tag = client.get_experiment(experiment).tags[f"mlflow.sharedViewState.{key}"]
     found = client.search_runs([experiment], json.loads(tag)["searchFilter"])
     return {run.data.tags["cell"] for run in found}
 
