@@ -38,7 +38,7 @@ def generate(out: Path, animation: Path | None, run: str | None, **asked: Any) -
     if animation:
         pictures.write_moving(animation, frames, width, facts)
     pictures.write_still(out, images, width, facts)
-    return _told(wanted, facts, [out, *filter(None, [animation])])
+    return _summary(wanted, facts, [out, *filter(None, [animation])])
 
 
 def _known(settings: Settings, run: str | None) -> str:
@@ -58,7 +58,7 @@ def _draw(artist: drawing.Trained, wanted: Request, animated: bool) -> np.ndarra
     return np.concatenate(list(bar), axis=1) if animated else np.concatenate(list(bar))[None]
 
 
-def _told(wanted: Request, facts: Mapping[str, Any], files: list[Path]) -> str:
+def _summary(wanted: Request, facts: Mapping[str, Any], files: list[Path]) -> str:
     cell, digit = wanted.cell, "" if wanted.digit is None else f" of digit {wanted.digit}"
     return (
         f"{' and '.join(file.name for file in files)}: {wanted.count} images{digit} by {cell.run} "

@@ -49,7 +49,7 @@ def name() -> str:
 def register(client: MlflowClient, trained: Sequence[Run], settings: Settings) -> int:
     """Register what is not there yet, and set the aliases: `run-<run>` for each, `best` for one.
 
-    How many failed, each told in one line on stderr; what is wrong with the store is raised.
+    How many failed, each with one line on stderr; what is wrong with the store is raised.
     """
     runs = [run for run in settings.runs if _is_whole(run)]
     if not runs:
@@ -77,8 +77,8 @@ def register(client: MlflowClient, trained: Sequence[Run], settings: Settings) -
 def best_cell(settings: Settings) -> tuple[str, str] | None:
     """The run and the cell that RULE names; None if no cell is good enough yet."""
     scores: list[tuple[float, str, str]] = []
-    for cell, said in settings.cells.items():
-        labelled = settings.runs[said.run].conditioning == "class"
+    for cell, chosen in settings.cells.items():
+        labelled = settings.runs[chosen.run].conditioning == "class"
         if labelled and paths.metrics(cell).is_file():
             judged = read_json(paths.metrics(cell))
             if judged["accuracy"] is not None and judged["accuracy"] >= ENOUGH:

@@ -69,7 +69,7 @@ class Record:
         return STAGES[self.stage].address(self.name)
 
     @property
-    def said(self) -> dict[str, dict[str, Any]]:
+    def data(self) -> dict[str, dict[str, Any]]:
         """What a run of it says in MLflow, by kind; of a metric with a history, the last value."""
         last = {metric: float(value) for metric, value, _ in self.history}
         metrics = {key: float(value) for key, value in self.metrics.items()} | last
@@ -84,7 +84,7 @@ class Record:
     def content(self) -> str:
         """A digest of what was made, from what and how it scored; not of when, nor of how long."""
         # NaN is fine here: a diverged run is a result too.
-        text = json.dumps([self.said, [list(point) for point in self.history]], sort_keys=True)
+        text = json.dumps([self.data, [list(point) for point in self.history]], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -144,15 +144,15 @@ def _manifest(stage: str, name: str) -> Record:
     """Of a stage with a folder: parameters, digests, history, and the report where it has one."""
     path, content = _published(stage, name)
     report = STAGES[stage].report
-    said = _report_of(report(name)) if report else Record()
+    beside = _report_of(report(name)) if report else Record()
     made = {**content.get("inputs", {}), **content.get("outputs", {})}
-    beside = [path.with_name(name) for name in ("config.json", "history.csv", "summary.json")]
+    folder = [path.with_name(name) for name in ("config.json", "history.csv", "summary.json")]
     return replace(
-        said,
+        beside,
         params=flat(content["parameters"]),
-        tags={**said.tags, **made, "code_sha256": content["code"]["sha256"]},
+        tags={**beside.tags, **made, "code_sha256": content["code"]["sha256"]},
         history=_history(path.parent),
-        files=[*said.files, *beside, path],
+        files=[*beside.files, *folder, path],
     )
 
 
@@ -174,10 +174,10 @@ def _report(stage: str, name: str) -> Record:
 def _report_of(path: Path) -> Record:
     """Of a report: what was found, what was asked for, and digests; no lists."""
     content = {key: value for key, value in read_json(path).items() if key not in SOURCES}
-    said = flat({key: value for key, value in content.items() if not isinstance(value, list)})
-    tags = {key.rpartition("second_")[2]: str(v) for key, v in said.items() if "_sha256" in key}
-    found = {key: v for key, v in said.items() if isinstance(v, float) and key not in ASKED}
-    asked = {key: v for key, v in said.items() if "_sha256" not in key and key not in found}
+    row = flat({key: value for key, value in content.items() if not isinstance(value, list)})
+    tags = {key.rpartition("second_")[2]: str(v) for key, v in row.items() if "_sha256" in key}
+    found = {key: v for key, v in row.items() if isinstance(v, float) and key not in ASKED}
+    asked = {key: v for key, v in row.items() if "_sha256" not in key and key not in found}
     return Record(asked, found, tags, files=[path])
 
 
@@ -189,9 +189,9 @@ def _fetch(*_: str) -> Record:
 def _train(stage: str, run: str) -> Record:
     _, content = _published(stage, run)
     schedule = flat({"schedule": content["schedule"]})
-    said = _manifest(stage, run)
-    params = {**said.params, "parameters": content["network_parameters"], **schedule}
-    return replace(said, params=params, metrics={"final_loss": content["final_loss"]})
+    record = _manifest(stage, run)
+    params = {**record.params, "parameters": content["network_parameters"], **schedule}
+    return replace(record, params=params, metrics={"final_loss": content["final_loss"]})
 
 
 def _sample(stage: str, cell: str) -> Record:
@@ -253,7 +253,7 @@ def _compare(stage: str, _: str) -> Record:
 
 
 def _pages(*_: str) -> Record:
-    """The page, known by its bytes: what it shows is said by the others."""
+    """The page, known by its bytes: the others hold what it shows."""
     return Record(tags={"page_sha256": file_digest(PAGE)}, files=[PAGE])
 
 

@@ -70,8 +70,8 @@ def contradictions(record: Record, run: Run) -> Iterator[Difference]:
         "metric": run.data.metrics,
         "tag": run.data.tags,
     }
-    for kind, due in record.said.items():
-        for name, value in sorted(due.items()):
+    for kind, expected in record.data.items():
+        for name, value in sorted(expected.items()):
             found = seen[kind].get(name)
             strange = isinstance(value, float) and not math.isfinite(value)
             if found != value and not (strange and found is not None):  # each store's own way
@@ -106,7 +106,7 @@ def _write(opened: Store, record: Record) -> str:
     end = round(finished * 1000)
     start = end - round(timing.seconds * 1000 if timing else 0)
     named = record.name if record.stage in EXPERIMENT_OF else None
-    tags = _circumstances(record) | record.said["tag"] | {CONTENT: record.content}
+    tags = _circumstances(record) | record.data["tag"] | {CONTENT: record.content}
     experiment = opened.experiments[_kind(record)]
     run = client.create_run(experiment, start, tags, named or record.address).info.run_id
     try:
@@ -132,7 +132,7 @@ def _write_numbers(opened: Store, run: str, record: Record, end: int) -> None:
     points = [(key, value, 0) for key, value in {**record.metrics, **known}.items()]
     points += record.history
     metrics = [Metric(legal_name(key), float(value), end, step) for key, value, step in points]
-    params = [Param(key, value) for key, value in record.said["param"].items()]
+    params = [Param(key, value) for key, value in record.data["param"].items()]
     for first in range(0, len(params), PARAMS_PER_BATCH):
         opened.client.log_batch(run, params=params[first : first + PARAMS_PER_BATCH])
     for first in range(0, len(metrics), METRICS_PER_BATCH):

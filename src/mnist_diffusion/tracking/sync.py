@@ -70,7 +70,7 @@ def keep_up(stage: str) -> None:
 
 
 def sync(settings: Settings, patience: float = PATIENCE_SECONDS) -> Counts:
-    """Log what MLflow lacks of what is published; what it lacks then is told on stderr.
+    """Log what MLflow lacks of what is published; a line on stderr for what it lacks then.
 
     A run that says something else than the files it came from is deleted, and made anew. Runs of
     what is not declared any more lose the tag `latest`; halves of runs are deleted. Nothing here
