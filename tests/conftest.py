@@ -10,8 +10,11 @@ from filelock import FileLock
 
 from mnist_diffusion.runtime.instructions import limit_instructions
 
+# Before numpy and torch are loaded: threads that wait for each other in a busy kernel cost ten times
+# the time where other tests run beside these.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: each core has a worker
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 limit_instructions("avx2")  # as stages do: before the first kernel of this process
 

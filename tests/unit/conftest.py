@@ -13,12 +13,15 @@ from mnist_diffusion.tracking import store
 
 @pytest.fixture(autouse=True)
 def torch_as_it_was():
-    """What a test sets for its process, as `compute.configure` does, ends with it."""
-    threads = torch.get_num_threads()
+    """What a test sets for its process, as `compute.configure` does, ends with it.
+
+    Kernels have one thread, as in stages: a second one costs ten times the time on a busy machine.
+    """
+    torch.set_num_threads(1)
     deterministic = torch.are_deterministic_algorithms_enabled()
     yield
     runtime_threads._pool.cache_clear()  # or its threads may take the number that is set here
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     torch.use_deterministic_algorithms(deterministic)
     torch.set_flush_denormal(False)
 
