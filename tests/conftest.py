@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from mnist_diffusion.runtime.instructions import limit_instructions
 
-# Before numpy and torch are loaded: threads that wait for each other in a busy kernel cost ten times
+# Before numpy and torch are loaded: threads that wait for each other in a kernel cost ten times
 # the time where other tests run beside these.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:
