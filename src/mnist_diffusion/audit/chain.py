@@ -6,12 +6,13 @@ import importlib
 import json
 import re
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any
 
 from mnist_diffusion.audit import dvc
 from mnist_diffusion.audit.output import Findings, failed, note, some, unverified
@@ -30,9 +31,6 @@ SHOWN = 10
 """Digits of a commit that people read."""
 NOTHING = "nothing"
 """What stands for a key that is not there."""
-
-Asked = TypeVarTuple("Asked")
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -74,42 +72,36 @@ Past = tuple[dict[str, Any], dict[str, dict[str, str]]]
 """Of a commit: params.yaml, and by stage what decides its result."""
 
 
-def once(work: Callable[[*Asked], Answer]) -> Callable[[*Asked], Answer]:
-    """The same function, which does its work once for equal arguments, and fails once."""
-    done: dict[Any, tuple[Any, Exception | None]] = {}
-
-    def remembered(*given: *Asked) -> Answer:
-        if given not in done:
-            try:
-                done[given] = work(*given), None
-            except Exception as error:
-                done[given] = None, error
-        value, trouble = done[given]
-        if trouble:
-            raise trouble
-        answer: Answer = value
-        return answer
-
-    return remembered
-
-
 class Evidence:
     """What the checks read. Each file is hashed once, however many cells rest on it."""
 
     def __init__(self) -> None:
-        self.dvc = once(dvc.ask)
-        self.content = once(lambda path: content_digest(self.plain(path)))
+        self.content = cache(lambda path: content_digest(self.plain(path)))
         """Content digest of a file."""
-        self.json = once(self._json)
-        self.settings = once(lambda: parse_settings(read_yaml(paths.PARAMS), str(paths.PARAMS)))
-        self.code = once(lambda stage: stage_code(stage, OWN_ROOT))
+        self.json = cache(self._json)
+        self.settings = cache(lambda: parse_settings(read_yaml(paths.PARAMS), str(paths.PARAMS)))
+        self.code = cache(lambda stage: stage_code(stage, OWN_ROOT))
         """What decides a stage's result, of the source in this folder."""
-        self.past = once(_past)
+        self.past = cache(_past)
+
+    @property
+    def answer(self) -> dvc.Answer:
+        """What DVC says of all that is here; it is asked once, and its error is raised again."""
+        if isinstance(self._asked, Exception):
+            raise self._asked
+        return self._asked
+
+    @cached_property
+    def _asked(self) -> dvc.Answer | Exception:
+        try:
+            return dvc.ask()
+        except Exception as error:
+            return error
 
     def plain(self, path: Path) -> Path:
         """The path, if it is a plain file, or DVC's own link into its cache; else ValueError."""
         linked = any(part.is_symlink() for part in (path, *path.parents))
-        if linked and not path.resolve().is_relative_to(self.dvc().cache.resolve()):
+        if linked and not path.resolve().is_relative_to(self.answer.cache.resolve()):
             raise ValueError(f"{path} is a symbolic link out of what was published")
         if path.exists() and not path.is_file():
             raise ValueError(f"{path} is no plain file")
@@ -122,15 +114,15 @@ class Evidence:
 def members(evidence: Evidence, cell: str) -> list[Member]:
     """The chain of a cell, from the raw digits to its judgement, as dvc.yaml has it."""
     own = {f"sample@{cell}", f"evaluate@{cell}"}
-    return _in_order(own | _upstream(evidence.dvc(), own))
+    return _in_order(own | _upstream(evidence.answer, own))
 
 
 def others(evidence: Evidence) -> list[Member]:
     """The stages that no cell rests on: what is shown beside the cells, and the report."""
-    every = evidence.dvc().stages
+    every = evidence.answer.stages
     cells = {address for address in every if STAGES[_member(address).stage].per == "cell"}
     source = {name for name, state in every.items() if all(map(dvc.is_source, state.outs))}
-    rest = {*every} - cells - source - _upstream(evidence.dvc(), cells)
+    rest = {*every} - cells - source - _upstream(evidence.answer, cells)
     return _in_order(rest | {REPORT.address})
 
 
@@ -157,7 +149,7 @@ def _member(address: str) -> Member:
 def check_links(evidence: Evidence, member: Member) -> Findings:
     """What it says it was made from is all that DVC gives it, and is here."""
     recorded: dict[str, str] = evidence.json(member.artifact)["made_from"]
-    inputs = dict(evidence.dvc().makers(member.address))
+    inputs = dict(evidence.answer.makers(member.address))
     due = {dep: {m for m in made if _member(m).folder} or {dep} for dep, made in inputs.items()}
     for links in due.values():
         if not links & {*recorded}:
@@ -225,7 +217,7 @@ def check_commit(evidence: Evidence, member: Member) -> Findings:
 
 def untimed(evidence: Evidence) -> list[str]:
     """The stages whose sidecar is of another run than what is here."""
-    there = [member for member in _in_order(evidence.dvc().stages) if member.is_there]
+    there = [member for member in _in_order(evidence.answer.stages) if member.is_there]
     timed = [member for member in there if paths.timing(member.stage, member.name).is_file()]
     return [member.address for member in timed if not _is_of_this_run(evidence, member)]
 

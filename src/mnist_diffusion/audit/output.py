@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mnist_diffusion.files import jsonfile
 from mnist_diffusion.runtime.errors import UserError
 
 LONGEST = 90
@@ -71,6 +73,10 @@ class Checked:
     def verdict(self) -> str:
         return VERDICTS[self.code]
 
+    def as_json(self) -> dict[str, Any]:
+        findings = [asdict(finding) for finding in self.findings]
+        return {"verdict": self.verdict, "checks": self.checks, "findings": findings}
+
 
 def failed(item: object, text: str, expected: object = None, found: object = None) -> Finding:
     """Something is wrong."""
@@ -124,17 +130,21 @@ def together(checked: Iterable[Checked]) -> Checked:
     return Checked("all", [finding for one in checked for finding in one.findings])
 
 
-def as_json(checked: Sequence[Checked], report: Checked) -> dict[str, Any]:
-    """Everything, in a form that does not change with the terminal."""
-    return {
-        "verdict": together([*checked, report]).verdict,
-        "cells": {one.cell: _one_as_json(one) for one in checked},
-        "report": _one_as_json(report),
+def print_json(checked: Sequence[Checked], report: Checked) -> int:
+    """Everything, in a form that does not change with the terminal; the exit code."""
+    whole = together([*checked, report])
+    content = {
+        "verdict": whole.verdict,
+        "cells": {one.cell: one.as_json() for one in checked},
+        "report": report.as_json(),
     }
+    sys.stdout.write(jsonfile.to_text(content))
+    return whole.code
 
 
-def print_audit(checked: Sequence[Checked], report: Checked, console: Console) -> None:
-    """A table of cells, and below it what was found, the worst first, each once."""
+def print_audit(checked: Sequence[Checked], report: Checked, console: Console | None = None) -> int:
+    """A table of cells, and below it what was found, the worst first, each once; the exit code."""
+    console = console or Console(highlight=False)
     everything = [*checked, report]
     console.print(_table(everything))
     for severity in Severity:
@@ -152,11 +162,7 @@ def print_audit(checked: Sequence[Checked], report: Checked, console: Console) -
     beside = f"; report {report.verdict}" if report.code else ""
     number = "1 cell" if len(checked) == 1 else f"{len(checked)} cells"
     console.print(f"{number}: {counts}{beside}", soft_wrap=True)
-
-
-def _one_as_json(one: Checked) -> dict[str, Any]:
-    findings = [asdict(finding) for finding in one.findings]
-    return {"verdict": one.verdict, "checks": one.checks, "findings": findings}
+    return together(everything).code
 
 
 def _text(finding: Finding) -> str:

@@ -92,7 +92,7 @@ def check_again(evidence: Evidence, member: Member) -> Findings:
     """
     recorded = evidence.json(paths.COMPARISONS if member == REPORT else member.artifact)
     _, foreign = surroundings(recorded["environment"])
-    outs = [Path(out) for out in evidence.dvc().stages[member.address].outs]
+    outs = [Path(out) for out in evidence.answer.stages[member.address].outs]
     module = importlib.import_module(f"mnist_diffusion.stages.{member.stage}")
     before = _contents(outs)
     with scratch(outs):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
-from rich.console import Console
 
 from mnist_diffusion.audit import chain, dvc
 from mnist_diffusion.audit.chain import REPORT, Evidence, Member
@@ -21,15 +19,14 @@ from mnist_diffusion.audit.output import (
     Checked,
     Finding,
     Findings,
-    as_json,
     failed,
     gather,
     in_words,
     note,
     print_audit,
-    together,
+    print_json,
 )
-from mnist_diffusion.files import jsonfile, paths
+from mnist_diffusion.files import paths
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.provenance.digests import image_digests
@@ -40,7 +37,6 @@ from mnist_diffusion.settings.messages import suggest
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 DIGESTS = "digests.txt"
-STORE = "MLflow"
 TRACKED = ("train", "evaluate")
 """The stages whose runs in MLflow are looked at."""
 
@@ -60,11 +56,7 @@ def audit(
     auditor = Auditor(regenerate, seed, deep, all_)
     checked = [auditor.audit(cell) for cell in chosen_cells(cells, all_)]
     report = auditor.report()
-    if json_:
-        sys.stdout.write(jsonfile.to_text(as_json(checked, report)))
-    else:
-        print_audit(checked, report, Console(highlight=False))
-    return together([*checked, report]).code
+    return (print_json if json_ else print_audit)(checked, report)
 
 
 def chosen_cells(cells: Sequence[str], all_: bool) -> list[str]:
@@ -173,7 +165,7 @@ class Auditor:
 
 def check_dvc(evidence: Evidence, member: Member) -> Findings:
     """DVC finds it as it recorded it."""
-    yield from dvc.check(evidence.dvc(), member.address)
+    yield from dvc.check(evidence.answer, member.address)
 
 
 def check_manifest(evidence: Evidence, member: Member) -> Findings:
@@ -242,11 +234,11 @@ def check_tracked(evidence: Evidence, member: Member) -> Findings:
     try:
         seen = mlflow_differences(member.stage, str(member.name))
     except Exception as error:
-        yield note(STORE, f"cannot be asked: {in_words(error)}")
+        yield note("MLflow", f"cannot be asked: {in_words(error)}")
         return
     if seen is None:
-        yield note(STORE, f"has no finished run of {member.address}, as it is here; {sync}")
+        yield note("MLflow", f"has no finished run of {member.address}, as it is here; {sync}")
         return
     for kind, key, expected, found in seen[1]:
-        item = f"{STORE}: run {seen[0][:8]}, {kind} {key}"
+        item = f"MLflow: run {seen[0][:8]}, {kind} {key}"
         yield failed(item, f"contradicts the files of {member.address}; {sync}", expected, found)
