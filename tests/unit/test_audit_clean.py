@@ -155,7 +155,7 @@ def test_a_broken_manifest_is_refused_in_one_line(published_copy, command, key):
     path = published_copy / f"data/samples/{CELL}/manifest.json"
     content = json.loads(path.read_text())
     put(path, json.dumps(content | {key: []} if key else []).encode())
-    with pytest.raises(UserError, match="not a manifest"):
+    with pytest.raises(UserError, match="delete it and run"):
         command(CELL)
 
 

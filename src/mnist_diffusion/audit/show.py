@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -16,10 +15,10 @@ from mnist_diffusion.audit.verify import chosen_cells
 from mnist_diffusion.evaluation.metrics import METRICS, values
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
-from mnist_diffusion.provenance.digests import json_digest
+from mnist_diffusion.provenance.digests import content_digest
 from mnist_diffusion.provenance.schemas.artifact import load
 from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics
-from mnist_diffusion.provenance.schemas.manifest import Manifest
+from mnist_diffusion.provenance.schemas.manifest import SampleManifest
 from mnist_diffusion.runtime.errors import UserError
 
 SHOWN = 12
@@ -78,15 +77,8 @@ def _facts(cell: str, content: Mapping[str, Any]) -> dict[str, str]:
 
 def _manifest(cell: str) -> dict[str, Any]:
     """The cell's manifest; UserError if it is not one."""
-    path = Member("sample", cell).artifact
-    content: dict[str, Any] = read_json(path)
-    try:
-        Manifest.model_validate(content)
-    except ValidationError as error:
-        key = ".".join(map(str, error.errors()[0]["loc"]))
-        text = f"{path}: {key}: not a manifest of this version; run `dvc repro`"
-        raise UserError(text) from None
-    return content
+    shape = load(Member("sample", cell).artifact, SampleManifest)
+    return shape.model_dump(mode="json", by_alias=True)
 
 
 def _made_and_scored(cell: str) -> dict[str, Any]:
@@ -100,7 +92,8 @@ def _judgement(cell: str) -> CellMetrics | None:
     """What the networks say of these images, if anything; UserError if it is of others."""
     path = paths.metrics(cell)
     judgement = load(path, CellMetrics) if path.is_file() else None
-    if judgement and judgement.made_from.get(f"sample@{cell}") != json_digest(_manifest(cell)):
+    images = content_digest(Member("sample", cell).artifact)
+    if judgement and judgement.made_from.get(f"sample@{cell}") != images:
         raise UserError(f"{path}: of other images than are here; run `dvc repro`")
     return judgement
 
