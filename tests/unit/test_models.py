@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -177,11 +176,8 @@ def test_weights_that_are_not_the_manifests_are_not_registered(unregistered, cap
 @pytest.mark.slow
 def test_a_served_model_answers_a_post_with_a_digit(registered):
     port = closed_port()
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": store.tracking_uri(), "PATH": path}
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
-    command += ["--model-uri", f"models:/{models.name()}@run-{RUN}", "--port", str(port)]
-    server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "mnist_diffusion", "serve", "--run", RUN, "--port", str(port)]
+    server = subprocess.Popen(command, cwd=registered, stderr=subprocess.DEVNULL)
     try:
         wait_for(server, port)
         rows = post(port, {"digit": 7, "guidance": 2.0, "steps": 2, "seed": 1})["predictions"]

@@ -129,7 +129,6 @@ def _become_pages(uri: str, port: int) -> NoReturn:
         constants.ARTIFACT_ROOT_ENV_VAR: "mlflow-artifacts:/",
         constants.SERVE_ARTIFACTS_ENV_VAR: "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_LOGGING_LEVEL": "ERROR",
         "PYTHONWARNINGS": "ignore",
     }
     command = ["uvicorn", "mlflow.server.fastapi_app:app", "--log-level", "warning"]
@@ -141,6 +140,7 @@ def _become(module: list[str], environment: dict[str, str]) -> NoReturn:
     programs = str(Path(sys.executable).parent)
     search = os.pathsep.join(filter(None, (programs, os.environ.get("PATH"))))
     own = {"MLFLOW_TRACKING_URI": store.tracking_uri(), "PATH": search}
+    own |= {"MLFLOW_LOGGING_LEVEL": "ERROR"}
     sys.stdout.flush()
     command = [sys.executable, "-m", *module]
     os.execve(sys.executable, command, {**os.environ, **own, **environment})
