@@ -240,5 +240,5 @@ def test_kills_between_any_two_writes_of_a_sync(repository, database) -> None:
         command = [sys.executable, "-c", KILL, str(writes)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=BOUND)
         killed += done.returncode == -9
-    assert killed >= 7
+    assert killed >= 6  # a run is five writes, and a half is deleted first
     assert_nothing_is_lost_and_nothing_is_double(repository)
