@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from table import Table
 
 from mnist_diffusion.runtime.instructions import limit_instructions
 
@@ -24,6 +25,11 @@ LONGEST_FIRST = ("pipeline", "faults", "unit/test_audit_tampering.py")
 """Or else one worker would begin them when the others are done."""
 
 BuildOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # pytest-xdist's first process hears of all tests
+        config.pluginmanager.register(Table(config), "table of faults")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,13 +12,8 @@ from pathlib import Path
 import pytest
 from breaking import fitting, replaced
 from clones import Clone, new_clone
-from table import Table
 
 HERE = Path(__file__).parent
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Table(config), "table of faults")
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,6 @@ class Table:
 
     def __init__(self, config: pytest.Config):
         whole = config.option.markexpr == "faults" and "::" not in "".join(config.args)
-        whole &= not hasattr(config, "workerinput")  # of pytest-xdist, which sees a part alone
         self._whole = whole and not any(getattr(config.option, o, None) for o in SELECTING)
         self._tests: dict[str, dict[str, Outcomes]] = defaultdict(lambda: defaultdict(Outcomes))
 
