@@ -121,8 +121,8 @@ def test_strays_are_warned_of_and_left_out(capsys: pytest.CaptureFixture[str]) -
     record = record_of("report")
     assert capsys.readouterr().err.startswith(f"warning: {stray}: ")
     assert "forgotten" not in Path("reports/index.html").read_text()
-    assert [path.name for path in record.artifacts] == ["index.html", "hero.png"]
-    assert all(path.exists() for path in record.artifacts)
+    assert [path.name for path in record.files] == ["index.html"]
+    assert all(path.exists() for path in record.files)
 
 
 def test_nothing_published_is_touched_by_a_failure() -> None:
