@@ -14,7 +14,7 @@ from mnist_diffusion.runtime import threads as sharing
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser, load_denoiser
 from mnist_diffusion.sampling.draw import draw, redraw
-from mnist_diffusion.settings import Compute, ResolvedCell, Sample, load_settings
+from mnist_diffusion.settings import Compute, ResolvedCell, SharedChoices, load_settings
 
 pytestmark = pytest.mark.faults
 CELLS = ["cosine-class-g2", "cosine-class-ddpm10", "source-uncond"]
@@ -25,7 +25,7 @@ class Drawn:
 
     def __init__(self, clone: Clone, name: str, device: torch.device):
         self.cell: ResolvedCell = load_settings().cell(name)
-        self.sample: Sample = load_settings().sample
+        self.sample: SharedChoices = load_settings().sample
         self.denoiser: TrainedDenoiser = load_denoiser(
             clone.folder / f"models/{self.cell.run}", device
         )

@@ -6,10 +6,10 @@ from torch import Tensor
 
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.runtime.seeds import generator, seeded
-from mnist_diffusion.settings import Autoencoder
+from mnist_diffusion.settings import AutoencoderTraining
 from mnist_diffusion.training.supervised import BLACK, corrupt, reconstruction, train
 
-SETTINGS = Autoencoder(
+SETTINGS = AutoencoderTraining(
     epochs=6, batch_size=16, learning_rate=4e-3, weight_decay=0.01, mask=8, noise=0.2, seed=0
 )
 

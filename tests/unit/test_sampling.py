@@ -15,7 +15,7 @@ from mnist_diffusion.runtime.threads import VARIABLE, single_threaded_kernels
 from mnist_diffusion.sampling import draw as drawing
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw, labels_for, redraw, trajectory_steps
-from mnist_diffusion.settings import ResolvedCell, Sample
+from mnist_diffusion.settings import ResolvedCell, SharedChoices
 
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
 CHOICES: dict[str, Any] = {
@@ -26,7 +26,7 @@ CHOICES: dict[str, Any] = {
     "guidance_interval": None,
     "guidance_rescale": 0.0,
 }
-SAMPLE = Sample(micro_batch=4, trajectory_images=5, seed=0, **CHOICES)
+SAMPLE = SharedChoices(micro_batch=4, trajectory_images=5, seed=0, **CHOICES)
 
 
 def denoiser(name: str = "unet") -> TrainedDenoiser:
@@ -45,7 +45,7 @@ def cell(
     return ResolvedCell(run="r", steps=steps, eta=eta, guidance=guidance, **chosen)
 
 
-def images(sample: Sample, of: ResolvedCell) -> torch.Tensor:
+def images(sample: SharedChoices, of: ResolvedCell) -> torch.Tensor:
     return torch.cat([batch.images for batch in draw(denoiser(), of, sample)])
 
 

@@ -9,11 +9,11 @@ from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.dataset.splits import save_split
 from mnist_diffusion.evaluation.features import classify
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.settings import Classifier
+from mnist_diffusion.settings import ClassifierTraining
 from mnist_diffusion.stages.trtr import real_digits
 from mnist_diffusion.training.supervised import trained_classifier
 
-RECIPE = Classifier(
+RECIPE = ClassifierTraining(
     epochs=4,
     batch_size=25,
     learning_rate=4e-3,

@@ -24,7 +24,7 @@ from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser, load_denoiser
 from mnist_diffusion.sampling.draw import draw, redraw
-from mnist_diffusion.settings import FIXED_ETA, Compute, ResolvedCell, Sample
+from mnist_diffusion.settings import FIXED_ETA, Compute, ResolvedCell, SharedChoices
 from mnist_diffusion.settings.messages import explain
 
 FILES = (checkpoint.CONFIG, checkpoint.WEIGHTS, paths.BETAS)
@@ -42,7 +42,7 @@ class Request:
     """Some images of one run."""
 
     cell: ResolvedCell
-    sample: Sample
+    sample: SharedChoices
     digit: int | None
     """None for all ten in turn, or for whatever comes where nothing is asked of the run."""
     count: int
@@ -85,7 +85,7 @@ class Trained:
 
 def request(
     base: ResolvedCell,
-    shared: Sample,
+    shared: SharedChoices,
     config: Mapping[str, Any],
     *,
     run: str,

@@ -4,17 +4,17 @@ There are no defaults here: every number of a run stands in params.yaml, where D
 is why the pipeline need not depend on these files, but for `resolve`.
 """
 
-from mnist_diffusion.settings.judging import Autoencoder as Autoencoder
-from mnist_diffusion.settings.judging import Classifier as Classifier
+from mnist_diffusion.settings.judging import AutoencoderTraining as AutoencoderTraining
+from mnist_diffusion.settings.judging import ClassifierTraining as ClassifierTraining
 from mnist_diffusion.settings.judging import Evaluate as Evaluate
-from mnist_diffusion.settings.judging import Table as Table
+from mnist_diffusion.settings.judging import TableCells as TableCells
 from mnist_diffusion.settings.resolve import ResolvedCell as ResolvedCell
 from mnist_diffusion.settings.resolve import ResolvedRun as ResolvedRun
 from mnist_diffusion.settings.sampling import FIXED_ETA as FIXED_ETA
 from mnist_diffusion.settings.sampling import Cell as Cell
 from mnist_diffusion.settings.sampling import Choices as Choices
-from mnist_diffusion.settings.sampling import Sample as Sample
 from mnist_diffusion.settings.sampling import Sampling as Sampling
+from mnist_diffusion.settings.sampling import SharedChoices as SharedChoices
 from mnist_diffusion.settings.sampling import SharedSampling as SharedSampling
 from mnist_diffusion.settings.section import Section as Section
 from mnist_diffusion.settings.training import P2 as P2

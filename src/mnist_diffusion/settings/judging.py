@@ -27,7 +27,7 @@ class Supervised(Section):
     seed: NonNegative
 
 
-class Classifier(Supervised):
+class ClassifierTraining(Supervised):
     """The judge: its accuracy on real digits bounds what it can measure of samples."""
 
     label_smoothing: Fraction
@@ -35,7 +35,7 @@ class Classifier(Supervised):
     """Largest random shift, scaling and shear, as a fraction of the image."""
 
 
-class Autoencoder(Supervised):
+class AutoencoderTraining(Supervised):
     """The second network: FD under its features confirms FD under the judge's, or does not."""
 
     mask: Annotated[int, Field(ge=0, lt=28)]
@@ -72,7 +72,7 @@ class FdCurve(Section):
     steps: Positive
 
 
-class Table(Section):
+class TableCells(Section):
     """A table of the report, and which differences within it a verdict is given on.
 
     A cell meets each baseline that was asked for the same digits: of these only those of its own
@@ -87,15 +87,15 @@ class Table(Section):
 class Tables(Section):
     """The tables of the report."""
 
-    schedules: Table
+    schedules: TableCells
     """Schedules × conditioning."""
-    samplers: Table
+    samplers: TableCells
     """Samplers × steps."""
-    guidance: Table
+    guidance: TableCells
     """In rising order."""
-    ablations: Table
+    ablations: TableCells
     """Training choices."""
-    choices: Table
+    choices: TableCells
     """Sampling choices: spacing, bound, guidance interval and rescale."""
 
 

@@ -5,7 +5,7 @@ Nothing else looks up a recipe, a network or what cells share; manifests hold th
 
 from __future__ import annotations
 
-from mnist_diffusion.settings.sampling import Cell, Choices, Sample, Sampling
+from mnist_diffusion.settings.sampling import Cell, Choices, Sampling, SharedChoices
 from mnist_diffusion.settings.section import Section
 from mnist_diffusion.settings.training import Networks, Recipe, Run, Train, TrainShared
 
@@ -44,7 +44,7 @@ class ResolvedRun(Section):
         return self.recipe.steps * self.recipe.batch_size
 
 
-def resolve_cell(cell: Cell, sample: Sample) -> ResolvedCell:
+def resolve_cell(cell: Cell, sample: SharedChoices) -> ResolvedCell:
     """A cell; what it leaves out is as in `sample`."""
     shared = sample.model_dump(include=set(Choices.model_fields))
     return ResolvedCell(**{**shared, **cell.model_dump(exclude_unset=True)})

@@ -49,7 +49,7 @@ class SharedSampling(Section):
     seed: NonNegative
 
 
-class Sample(Choices, SharedSampling):
+class SharedChoices(Choices, SharedSampling):
     """What all cells share: the first part unless they override it."""
 
 

@@ -12,9 +12,9 @@ from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.instructions import Instructions
 from mnist_diffusion.settings.judging import (
-    Autoencoder,
+    AutoencoderTraining,
     Calibration,
-    Classifier,
+    ClassifierTraining,
     Evaluate,
     FdCurve,
     Reference,
@@ -28,7 +28,7 @@ from mnist_diffusion.settings.resolve import (
     resolve_cell,
     resolve_run,
 )
-from mnist_diffusion.settings.sampling import FIXED_ETA, Cell, Sample, SamplerChoice
+from mnist_diffusion.settings.sampling import FIXED_ETA, Cell, SamplerChoice, SharedChoices
 from mnist_diffusion.settings.section import Name, NonNegative, Positive, Section
 from mnist_diffusion.settings.training import Networks, Run, Train
 
@@ -81,14 +81,14 @@ class Settings(Section):
     scale: Name
     compute: Compute
     prepare: Prepare
-    classifier: Classifier
-    autoencoder: Autoencoder
+    classifier: ClassifierTraining
+    autoencoder: AutoencoderTraining
     reference: Reference
     networks: Networks
     train: Train
     defaults: Defaults
     runs: Annotated[dict[Name, Run], Field(min_length=1)]
-    sample: Sample
+    sample: SharedChoices
     cells: Annotated[dict[Name, Cell], Field(min_length=1)]
     evaluate: Evaluate
     fd_curve: FdCurve

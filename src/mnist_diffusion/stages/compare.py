@@ -22,7 +22,7 @@ from mnist_diffusion.provenance.lineage import publish_report, read_manifest, sn
 from mnist_diffusion.provenance.schemas.cell_reports import ComparisonsReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
-from mnist_diffusion.settings import Settings, Table
+from mnist_diffusion.settings import Settings, TableCells
 
 UNMATCHED = "no baseline of the table was asked for the same digits"
 
@@ -63,7 +63,7 @@ def _drawing(cell: str, judged: JudgedSet) -> Drawing:
 def _compared(settings: Settings, judged: dict[str, JudgedSet]) -> dict[str, Any]:
     """Every comparison, and the cells that have none."""
     drawings = {cell: _drawing(cell, found) for cell, found in judged.items()}
-    tables: dict[str, Table] = dict(settings.tables)
+    tables: dict[str, TableCells] = dict(settings.tables)
     chosen = {name: pairs(table.cells, table.baselines, drawings) for name, table in tables.items()}
     references = {network: load_statistics(network) for network in NETWORKS.values()}
     paired = PairedComparisons(judged, references, **settings.evaluate.model_dump())

@@ -18,7 +18,7 @@ from mnist_diffusion.provenance.lineage import publish_report, snapshot_inputs
 from mnist_diffusion.provenance.schemas.cell_reports import TrtrReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.settings import Classifier, Settings
+from mnist_diffusion.settings import ClassifierTraining, Settings
 from mnist_diffusion.training.supervised import trained_classifier
 
 
@@ -48,7 +48,7 @@ def recipe(settings: Settings) -> dict[str, Any]:
     return {**_training(settings).model_dump(), "level": settings.evaluate.level}
 
 
-def _training(settings: Settings) -> Classifier:
+def _training(settings: Settings) -> ClassifierTraining:
     changed = {"epochs": settings.tstr.epochs, "batch_size": settings.tstr.batch_size}
     return settings.classifier.model_copy(update=changed)
 

@@ -22,7 +22,7 @@ from PIL import Image
 from mnist_diffusion.generation import drawing
 from mnist_diffusion.generation.drawing import WISHES, Request, request
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.settings import Compute, ResolvedCell, Sample
+from mnist_diffusion.settings import Compute, ResolvedCell, SharedChoices
 
 MOST = 1000
 """Images per row: a server answers others too."""
@@ -35,7 +35,7 @@ class DigitServer(PythonModel):
         defaults = context.model_config
         folder = Path(next(iter(context.artifacts.values()))).parent
         self._base = ResolvedCell.model_validate(defaults["cell"])
-        self._shared = Sample.model_validate(defaults["sample"])
+        self._shared = SharedChoices.model_validate(defaults["sample"])
         self._trained = drawing.load(folder, Compute.model_validate(defaults["compute"]))
 
     def predict(

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.seeds import derive_seed, generator, seeded
-from mnist_diffusion.settings import Autoencoder, Classifier
+from mnist_diffusion.settings import AutoencoderTraining, ClassifierTraining
 
 BLACK = -1.0
 
@@ -34,7 +34,7 @@ class Task:
     """Of its seeds."""
     count: int
     loss: Loss
-    recipe: Classifier | Autoencoder
+    recipe: ClassifierTraining | AutoencoderTraining
 
     @property
     def per_epoch(self) -> int:
@@ -48,7 +48,7 @@ class Task:
 
 
 def classification(
-    images: Tensor, labels: Tensor, recipe: Classifier, device: torch.device
+    images: Tensor, labels: Tensor, recipe: ClassifierTraining, device: torch.device
 ) -> Task:
     """Digits (n, 1, 28, 28) in [-1, 1], randomly shifted, scaled and sheared, to be named."""
 
@@ -61,7 +61,7 @@ def classification(
     return Task("classifier", "classifier", len(images), loss, recipe)
 
 
-def reconstruction(images: Tensor, recipe: Autoencoder, device: torch.device) -> Task:
+def reconstruction(images: Tensor, recipe: AutoencoderTraining, device: torch.device) -> Task:
     """A digit's own pixels, (n, 1, 28, 28) in [-1, 1], seen through a hidden patch and noise."""
 
     def loss(network: nn.Module, chosen: Tensor, randomness: Generator) -> Tensor:
@@ -112,7 +112,7 @@ def train_epochs(network: nn.Module, task: Task, **scores: Callable[[], float]) 
 
 
 def trained_classifier(
-    images: Tensor, labels: Tensor, recipe: Classifier, device: torch.device
+    images: Tensor, labels: Tensor, recipe: ClassifierTraining, device: torch.device
 ) -> nn.Module:
     """The classifier's architecture, trained from scratch on images (n, 1, 28, 28) in [-1, 1].
 
