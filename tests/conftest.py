@@ -66,7 +66,7 @@ def raw_mnist() -> Path:
     The cache outlives the tests, which would otherwise fetch the files each time.
     """
     from mnist_diffusion.dataset import mnist
-    from mnist_diffusion.dataset.fetch import fetch
+    from mnist_diffusion.dataset.mirrors import fetch
 
     raw, cache = REPOSITORY / "data/raw", REPOSITORY / ".work/mnist"
     if not mnist.missing(raw):

@@ -58,10 +58,10 @@ EDITS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
     "guidance": ("diffusion/guidance.py", CODE, CELLS),
     "a timestep sampler": ("diffusion/timesteps.py", CODE, FROM_TRAINING),
     "a loss's weighting": ("diffusion/weightings.py", CODE, FROM_TRAINING),
-    "the classifier": (
-        "networks/classifier.py",
+    "a judge": (
+        "networks/judges.py",
         CODE,
-        {"classifier", "autoencoder", "trtr", *FROM_THE_REFERENCE, *FROM_TRAINING},
+        {"classifier", "autoencoder", "trtr", "tstr", *FROM_THE_REFERENCE},
     ),
     "a metric": ("evaluation/pixel_scores.py", CODE, FROM_THE_REFERENCE),
     "a chart": ("reporting/pages.py", CODE, {"report"}),

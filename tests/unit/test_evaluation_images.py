@@ -12,7 +12,7 @@ from mnist_diffusion.evaluation.pixel_scores import (
     nearest_distances,
     pixel_statistics,
 )
-from mnist_diffusion.networks.autoencoder import Autoencoder
+from mnist_diffusion.networks.judges import Autoencoder
 
 
 def noise(n: int, seed: int) -> np.ndarray:

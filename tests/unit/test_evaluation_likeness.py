@@ -10,7 +10,7 @@ from mnist_diffusion.evaluation.bootstrap import counts
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics, per_class
 from mnist_diffusion.evaluation.kid import kernel_distance, kernel_estimate
 from mnist_diffusion.evaluation.prdc import decisions, prdc_influences
-from mnist_diffusion.evaluation.reference import Real, compared
+from mnist_diffusion.evaluation.real_digits import Real, compared
 from mnist_diffusion.evaluation.scores import likeness, likeness_intervals, scores
 from mnist_diffusion.runtime.errors import UserError
 

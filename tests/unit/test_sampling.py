@@ -10,6 +10,7 @@ from mnist_diffusion.dataset.pixels import to_uint8
 from mnist_diffusion.diffusion.samplers import SAMPLERS
 from mnist_diffusion.diffusion.schedules import SCHEDULES
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.runtime.seeds import PerImageNoise, derive_seed
 from mnist_diffusion.runtime.threads import VARIABLE, single_threaded_kernels
 from mnist_diffusion.sampling import draw as drawing
@@ -31,7 +32,7 @@ SAMPLE = SharedChoices(micro_batch=4, trajectory_images=5, seed=0, **CHOICES)
 
 def denoiser(name: str = "unet") -> TrainedDenoiser:
     torch.manual_seed(0)
-    network = checkpoint.build(name, SIZES if name == "unet" else {"embedding": 32})
+    network = checkpoint.build(DENOISERS, name, SIZES if name == "unet" else {"embedding": 32})
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     return TrainedDenoiser(network.eval(), SCHEDULES["cosine"](1000), "v", torch.device("cpu"))

@@ -15,12 +15,11 @@ from mnist_diffusion.diffusion.spacings import SPACINGS
 from mnist_diffusion.diffusion.timesteps import TIMESTEP_SAMPLERS
 from mnist_diffusion.diffusion.weightings import WEIGHTINGS
 from mnist_diffusion.files.yamlfile import read_yaml
-from mnist_diffusion.networks.checkpoint import NETWORKS
+from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import (
     Cell,
     Choices,
-    Networks,
     Run,
     Section,
     load_settings,
@@ -120,7 +119,7 @@ def test_no_number_hides_in_the_code(section: type[BaseModel]) -> None:
         (Run, "timestep_sampling", TIMESTEP_SAMPLERS),
         (Choices, "spacing", SPACINGS),
         (Choices, "x0_bound", X0_BOUNDS),
-        (Run, "network", {name: NETWORKS[name] for name in Networks.model_fields}),
+        (Run, "network", DENOISERS),
         (Cell, "sampler", SAMPLERS),
     ],
 )

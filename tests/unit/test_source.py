@@ -142,7 +142,7 @@ def test_a_stage_is_its_modules_and_the_data_beside_them():
     sample = source.stage_code("sample")
     assert "mnist_diffusion/diffusion/guidance.py" in sample
     assert "mnist_diffusion/diffusion/timesteps.py" not in sample
-    assert not any("reporting" in name or name.endswith("networks/__init__.py") for name in sample)
+    assert not any("reporting" in name or name.endswith("sampling/__init__.py") for name in sample)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mnist_diffusion.diffusion.schedules import SCHEDULES, zero_terminal_snr
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.seeds import seeded
 from mnist_diffusion.settings import Networks, Recipe, Run, Train
@@ -83,7 +84,7 @@ def objective(run: Run = RUN, label_dropout: float = 0.1) -> Denoising:
 
 
 def train(run: Run = RUN, recipe: Recipe = RECIPE) -> tuple[nn.Module, list[Step]]:
-    network = seeded(lambda: checkpoint.build("unet", SIZES), seed=0)
+    network = seeded(lambda: checkpoint.build(DENOISERS, "unet", SIZES), seed=0)
     return network, list(fit(network, objective(run), recipe, ExponentialAverage(network, 0.9)))
 
 

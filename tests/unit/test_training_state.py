@@ -12,6 +12,7 @@ from test_training import RECIPE, RUN, SIZES, objective
 from torch import Tensor
 
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.runtime.seeds import seeded
@@ -46,7 +47,7 @@ class Trainee:
 
     @classmethod
     def fresh(cls, recipe: Recipe) -> "Trainee":
-        network = seeded(lambda: checkpoint.build("unet", SIZES), seed=0)
+        network = seeded(lambda: checkpoint.build(DENOISERS, "unet", SIZES), seed=0)
         task = objective(IMPORTANCE)
         task.timesteps.observe(torch.arange(1000), torch.linspace(0, 2, 1000))
         average, history = ExponentialAverage(network, 0.9), History(1000, 16, EVERY)

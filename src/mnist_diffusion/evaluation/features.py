@@ -12,6 +12,7 @@ from mnist_diffusion.dataset.mnist import Digits
 from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.judges import JUDGES
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.runtime.threads import parallel_map
 
@@ -66,8 +67,8 @@ class Extractors:
     @classmethod
     def load(cls, device: torch.device) -> "Extractors":
         """From models/classifier and models/autoencoder."""
-        classifier, _ = checkpoint.load(paths.CLASSIFIER)
-        autoencoder, _ = checkpoint.load(paths.AUTOENCODER)
+        classifier, _ = checkpoint.load(paths.CLASSIFIER, JUDGES)
+        autoencoder, _ = checkpoint.load(paths.AUTOENCODER, JUDGES)
         return cls(classifier.to(device), autoencoder.to(device), device)
 
     def judge(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> JudgedSet:

@@ -1,1 +1,4 @@
-"""Networks and how they are stored. Nothing here ever sees a noise schedule."""
+"""nn.Modules that never see a schedule, and the registries by which a config names one."""
+
+CLASSES = 10
+"""Digits; every network that knows labels counts them."""

@@ -1,6 +1,6 @@
 """Networks on disk: safetensors and a JSON config, no pickle, enough to rebuild from alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +12,22 @@ from torch import Tensor, nn
 
 from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.files.jsonfile import read_json, write_json
-from mnist_diffusion.networks.autoencoder import Autoencoder
-from mnist_diffusion.networks.classifier import CLASSES, Classifier
-from mnist_diffusion.networks.simple import SimpleDenoiser
-from mnist_diffusion.networks.unet import UNet
 from mnist_diffusion.runtime.errors import UserError
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    "unet": lambda **sizes: UNet(classes=CLASSES, **sizes),
-    "simple": SimpleDenoiser,
-    "classifier": Classifier,
-    "autoencoder": Autoencoder,
-}
+Networks = Mapping[str, Callable[..., nn.Module]]
+"""A registry: builders, from sizes, by the name that a config has."""
 
 
-def build(name: str, sizes: dict[str, Any]) -> nn.Module:
+def build(networks: Networks, name: str, sizes: dict[str, Any]) -> nn.Module:
     """A fresh network in channels_last, which convolutions on a CPU like best.
 
     Unconditional runs get the same network as class runs, and never a label: the same initial
     weights and size, so that the comparison is of conditioning alone.
     """
-    network: nn.Module = NETWORKS[name](**sizes)
+    network: nn.Module = networks[name](**sizes)
     return network.to(memory_format=torch.channels_last)
 
 
@@ -50,14 +42,14 @@ def save(folder: Path, network: nn.Module, config: dict[str, Any]) -> None:
     write_json(folder / CONFIG, config)
 
 
-def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+def load(folder: Path, networks: Networks) -> tuple[nn.Module, dict[str, Any]]:
     """The network in evaluation mode, and its config; UserError if a file is not what it must be.
 
     Weights of another type than the network's are refused: cast, they would be other weights.
     """
     config = read_json(folder / CONFIG)
     try:
-        network = build(config["network"]["name"], config["network"]["sizes"])
+        network = build(networks, config["network"]["name"], config["network"]["sizes"])
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise _unusable(folder / CONFIG, f"names no network: {error!r}") from None
     load_weights(network, folder / WEIGHTS)

@@ -15,6 +15,7 @@ from mnist_diffusion.diffusion.predictions import PREDICTIONS, Prediction
 from mnist_diffusion.diffusion.schedules import Level, Schedule
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.settings import ResolvedCell
 
 NO_LABEL = -1
@@ -63,7 +64,7 @@ class TrainedDenoiser:
 
 def load_denoiser(folder: Path, device: torch.device) -> TrainedDenoiser:
     """The denoiser that a training run has published; UserError if its weights are unusable."""
-    network, config = checkpoint.load(folder)
+    network, config = checkpoint.load(folder, DENOISERS)
     schedule = Schedule(torch.from_numpy(np.load(folder / paths.BETAS, allow_pickle=False)))
     return TrainedDenoiser(network.to(device), schedule, config["run"]["prediction"], device)
 

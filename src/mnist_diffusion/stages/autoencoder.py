@@ -11,7 +11,7 @@ from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.networks.autoencoder import FEATURES
+from mnist_diffusion.networks.judges import AUTOENCODER_FEATURES
 from mnist_diffusion.pipeline import Outcome
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.provenance.lineage import publish_folder, snapshot_inputs
@@ -42,7 +42,7 @@ def run(settings: Settings) -> Outcome:
     images = _load("test")
     report = AutoencoderReport(
         n=len(images),
-        features=FEATURES,
+        features=AUTOENCODER_FEATURES,
         reconstruction_error=error(images),
         variance=float(images.double().var(dim=0, correction=0).mean()),
         autoencoder_sha256=arrays_digest(checkpoint.weights(network)),

@@ -11,7 +11,7 @@ from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation.corruption import CORRUPTIONS, degradation, detection
 from mnist_diffusion.evaluation.features import Extractors
 from mnist_diffusion.evaluation.metrics import CALIBRATED
-from mnist_diffusion.evaluation.reference import ORDER, compared, load_real
+from mnist_diffusion.evaluation.real_digits import ORDER, compared, load_real
 from mnist_diffusion.evaluation.scores import spread, summary
 from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import Outcome

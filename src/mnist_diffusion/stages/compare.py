@@ -15,7 +15,7 @@ from mnist_diffusion.evaluation.paired import (
     unmatched,
     verdict,
 )
-from mnist_diffusion.evaluation.reference import load_statistics
+from mnist_diffusion.evaluation.real_digits import load_statistics
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.lineage import publish_report, read_manifest, snapshot_inputs

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_diffusion.dataset.splits import load_split
-from mnist_diffusion.evaluation import bootstrap, frechet, reference, scores
+from mnist_diffusion.evaluation import bootstrap, frechet, real_digits, scores
 from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, extremes, shares
 from mnist_diffusion.evaluation.features import Extractors, JudgedSet, load_cell
 from mnist_diffusion.evaluation.pixel_scores import (
@@ -57,8 +57,8 @@ def _judgement(images: NDArray[np.uint8], judged: JudgedSet, chosen: Evaluate) -
     n = len(images)
     described = read_json(paths.REFERENCE_REPORT)
     baseline = described["floors"][str(n)]
-    real = reference.load_real(n)
-    second = reference.load_statistics("autoencoder")
+    real = real_digits.load_real(n)
+    second = real_digits.load_statistics("autoencoder")
     likeness = scores.likeness(judged.features, real.features)
     pixels = pixel_statistics(images)
     return {
@@ -103,13 +103,13 @@ def _agreement(judged: JudgedSet) -> dict[str, Any]:
     return {
         **agreement(probabilities, labels),
         "calibration_error": calibration_error(probabilities, labels),
-        "fd_per_class": frechet.per_class(judged.features, labels, reference.load_classes()),
+        "fd_per_class": frechet.per_class(judged.features, labels, real_digits.load_classes()),
     }
 
 
 def _memorisation(images: NDArray[np.uint8]) -> dict[str, float]:
     distances = nearest_distances(images, load_split("train").images)
-    tests = np.load(paths.REFERENCE / reference.NEAREST, allow_pickle=False)
+    tests = np.load(paths.REFERENCE / real_digits.NEAREST, allow_pickle=False)
     return memorisation(distances, tests)
 
 

@@ -14,10 +14,11 @@ from torch import nn
 from mnist_diffusion.dataset.pixels import to_tensor, to_uint8
 from mnist_diffusion.evaluation.features import classify
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances
-from mnist_diffusion.evaluation.reference import load_statistics
+from mnist_diffusion.evaluation.real_digits import load_statistics
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.judges import JUDGES
 from mnist_diffusion.pipeline import Outcome
 from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.provenance.lineage import publish_report, read_manifest, snapshot_inputs
@@ -39,7 +40,7 @@ def run(settings: Settings, name: str) -> Outcome:
     folder = paths.model(name)
     files = [folder, paths.CLASSIFIER, paths.REFERENCE]
     inputs = snapshot_inputs(__name__, name, settings, parameters, files, device)
-    classifier, _ = checkpoint.load(paths.CLASSIFIER)
+    classifier, _ = checkpoint.load(paths.CLASSIFIER, JUDGES)
     classifier.to(device)
     denoiser = load_denoiser(folder, device)
     described = read_json(paths.REFERENCE_REPORT)

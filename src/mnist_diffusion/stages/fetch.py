@@ -1,6 +1,6 @@
 """Get the four MNIST files."""
 
-from mnist_diffusion.dataset.fetch import fetch
+from mnist_diffusion.dataset.mirrors import fetch
 from mnist_diffusion.files import paths
 from mnist_diffusion.settings import Settings
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mnist_diffusion.dataset.mnist import CLASSES
 from mnist_diffusion.dataset.splits import load_split
-from mnist_diffusion.evaluation import reference
+from mnist_diffusion.evaluation import real_digits
 from mnist_diffusion.evaluation.features import Extractors, JudgedSet
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics
 from mnist_diffusion.evaluation.pixel_scores import nearest_distances, pixel_statistics
@@ -38,9 +38,9 @@ def run(settings: Settings) -> Outcome:
     recreate_dir(paths.REFERENCE)
     statistics = _write_features(training, testing)
     nearest = nearest_distances(test.images, train.images)
-    np.save(paths.REFERENCE / reference.NEAREST, nearest)
-    order = reference.comparison_order(len(test.labels), settings.reference.seed)
-    np.save(paths.REFERENCE / reference.ORDER, order.numpy())
+    np.save(paths.REFERENCE / real_digits.NEAREST, nearest)
+    order = real_digits.comparison_order(len(test.labels), settings.reference.seed)
+    np.save(paths.REFERENCE / real_digits.ORDER, order.numpy())
     report = {
         **_described(statistics.statistics),
         "n_per_class": {digit: one.count for digit, one in statistics.classes.items()},
@@ -67,9 +67,9 @@ def parameters(settings: Settings) -> dict[str, Any]:
     return {**settings.reference.model_dump(), "counts": counts}
 
 
-def _write_features(training: JudgedSet, testing: JudgedSet) -> reference.TrainStatistics:
+def _write_features(training: JudgedSet, testing: JudgedSet) -> real_digits.TrainStatistics:
     """Features of both splits under both extractors, and statistics of the training digits."""
-    return reference.TrainStatistics(
+    return real_digits.TrainStatistics(
         _write("classifier", training, testing),
         _write_classes(training.features, training.labels),
         _write("autoencoder", training, testing),
@@ -77,12 +77,12 @@ def _write_features(training: JudgedSet, testing: JudgedSet) -> reference.TrainS
 
 
 def _write(network: str, training: JudgedSet, testing: JudgedSet) -> ReferenceStatistics:
-    prefix = reference.PREFIX[network]
+    prefix = real_digits.PREFIX[network]
     features = {"train": training.features_of(network), "test": testing.features_of(network)}
     statistics = ReferenceStatistics.of(features["train"])
     tensors = {"mean": statistics.mean, "covariance": statistics.covariance}
-    save_file(features, paths.REFERENCE / f"{prefix}{reference.FEATURES}")
-    save_file(tensors, paths.REFERENCE / f"{prefix}{reference.STATISTICS}")
+    save_file(features, paths.REFERENCE / f"{prefix}{real_digits.FEATURES}")
+    save_file(tensors, paths.REFERENCE / f"{prefix}{real_digits.STATISTICS}")
     return statistics
 
 
@@ -94,7 +94,7 @@ def _write_classes(features: Tensor, labels: Tensor) -> dict[str, ReferenceStati
         "mean": torch.stack([one.mean for one in found.values()]),
         "covariance": torch.stack([one.covariance for one in found.values()]),
     }
-    save_file(tensors, paths.REFERENCE / reference.CLASS_STATISTICS)
+    save_file(tensors, paths.REFERENCE / real_digits.CLASS_STATISTICS)
     return found
 
 
@@ -109,9 +109,9 @@ def _described(statistics: ReferenceStatistics) -> dict[str, Any]:
 
 
 def _baseline(
-    testing: JudgedSet, statistics: reference.TrainStatistics, n: int, settings: Settings
+    testing: JudgedSet, statistics: real_digits.TrainStatistics, n: int, settings: Settings
 ) -> dict[str, Any]:
     chosen = settings.reference
-    sets = reference.baseline_draws(testing, statistics, n, chosen.repeats, chosen.seed)
+    sets = real_digits.baseline_draws(testing, statistics, n, chosen.repeats, chosen.seed)
     tracked = track(sets, total=chosen.repeats, description=f"baseline at n={n}", unit="set")
-    return reference.spreads(list(tracked))
+    return real_digits.spreads(list(tracked))

@@ -16,6 +16,7 @@ from mnist_diffusion.diffusion.schedules import CLEAN, SCHEDULES, Schedule, zero
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.pipeline import Outcome
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest
 from mnist_diffusion.provenance.lineage import publish_folder, snapshot_inputs
@@ -71,7 +72,7 @@ def _schedule(resolved: ResolvedRun) -> Schedule:
 
 def _build(resolved: ResolvedRun) -> nn.Module:
     seed = derive_seed(resolved.run.seed, "train/weights")
-    return seeded(lambda: checkpoint.build(**resolved.network.model_dump()), seed)
+    return seeded(lambda: checkpoint.build(DENOISERS, **resolved.network.model_dump()), seed)
 
 
 def _train(

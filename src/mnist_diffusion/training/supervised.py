@@ -14,6 +14,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.judges import JUDGES
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.seeds import derive_seed, generator, seeded
 from mnist_diffusion.settings import AutoencoderTraining, ClassifierTraining
@@ -29,7 +30,7 @@ class Task:
     """What a network is trained for on `count` images."""
 
     network: str
-    """Its name in `checkpoint.NETWORKS`."""
+    """Its name in `networks.judges.JUDGES`."""
     purpose: str
     """Of its seeds."""
     count: int
@@ -44,7 +45,7 @@ class Task:
     def fresh_network(self) -> nn.Module:
         """The network before training."""
         seed = derive_seed(self.recipe.seed, f"{self.purpose}/weights")
-        return seeded(lambda: checkpoint.build(self.network, {}), seed)
+        return seeded(lambda: checkpoint.build(JUDGES, self.network, {}), seed)
 
 
 def classification(
