@@ -130,7 +130,8 @@ def _upstream(answer: dvc.Answer, addresses: Iterable[str]) -> set[str]:
     found: set[str] = set()
     waiting = list(addresses)
     while waiting:
-        made = {maker for _, makers in answer.makers(waiting.pop()) for maker in makers} - found
+        inputs = answer.makers.get(waiting.pop(), {})
+        made = {maker for makers in inputs.values() for maker in makers} - found
         waiting += made
         found |= made
     return found
@@ -149,7 +150,7 @@ def _member(address: str) -> Member:
 def check_links(evidence: Evidence, member: Member) -> Findings:
     """What it says it was made from is all that DVC gives it, and is here."""
     recorded: dict[str, str] = evidence.json(member.artifact)["made_from"]
-    inputs = dict(evidence.answer.makers(member.address))
+    inputs = evidence.answer.makers.get(member.address, {})
     due = {dep: {m for m in made if _member(m).folder} or {dep} for dep, made in inputs.items()}
     for links in due.values():
         if not links & {*recorded}:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -54,11 +55,16 @@ class Answer:
     stages: dict[str, State]
     cache: Path
 
-    def makers(self, address: str) -> Iterator[tuple[str, list[str]]]:
-        """What goes into a stage besides source, and the stages that leave it or a part of it."""
-        for dep in self.stages[address].deps if address in self.stages else ():
-            if not is_source(dep):
-                yield dep, [name for name, state in self.stages.items() if _meet(state.outs, dep)]
+    @cached_property
+    def makers(self) -> dict[str, dict[str, list[str]]]:
+        """By stage and what goes into it besides source, the stages that leave it or part of it."""
+        return {
+            address: {dep: self._made(dep) for dep in state.deps if not is_source(dep)}
+            for address, state in self.stages.items()
+        }
+
+    def _made(self, dep: str) -> list[str]:
+        return [name for name, state in self.stages.items() if _meet(state.outs, dep)]
 
     def changed(self, dep: str) -> bool:
         """Whether what the stages left that make a file or folder was changed since."""
@@ -124,7 +130,8 @@ def _change(address: str, name: str, word: str) -> Finding:
 
 
 def _meet(outs: Iterable[str], dep: str) -> bool:
-    return any(Path(o).is_relative_to(dep) or Path(dep).is_relative_to(o) for o in outs)
+    """Whether any is the path, within it, or around it."""
+    return any(f"{out}/".startswith(f"{dep}/") or dep.startswith(f"{out}/") for out in outs)
 
 
 def _require_no_pipes() -> None:
