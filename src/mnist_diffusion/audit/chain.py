@@ -68,8 +68,8 @@ REPORT = Member("report")
 """It shows all cells, and nothing rests on it."""
 
 
-Past = tuple[dict[str, Any], dict[str, dict[str, str]]]
-"""Of a commit: params.yaml, and by stage what decides its result."""
+Past = tuple[Settings | UserError, dict[str, dict[str, str]]]
+"""Of a commit: its settings, and by stage what decides its result."""
 
 
 class Evidence:
@@ -230,15 +230,14 @@ def _is_of_this_run(evidence: Evidence, member: Member) -> bool:
 
 
 def _as_committed(evidence: Evidence, member: Member, past: Past, commit: str) -> Findings:
+    settings, code = past
     where = f"{paths.PARAMS} at {commit}"
-    try:
-        settings = parse_settings(past[0], where)
-    except UserError as error:
-        yield unverified(where, f"this version cannot read it: {error}")
+    if isinstance(settings, UserError):
+        yield unverified(where, f"this version cannot read it: {settings}")
         return
     yield from _parameters(evidence, member, settings, where)
     recorded = evidence.json(member.artifact)["code"]["files"]
-    other = [name for name, _, _ in differences(past[1].get(member.stage, {}), recorded)]
+    other = [name for name, _, _ in differences(code.get(member.stage, {}), recorded)]
     if other:
         text = f"not the source of commit {commit}: {some(other)}"
         yield failed(f"{member.artifact}: code", text)
@@ -282,4 +281,7 @@ def _past(commit: str) -> Past | None:
         for stage in STAGES:
             with suppress(ModuleNotFoundError):  # it had another name then
                 code[stage] = stage_code(stage, root / OWN_ROOT)
-        return read_yaml(root / paths.PARAMS), code
+        try:
+            return parse_settings(read_yaml(root / paths.PARAMS), str(paths.PARAMS)), code
+        except UserError as error:
+            return error, code
