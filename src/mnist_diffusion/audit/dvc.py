@@ -147,15 +147,18 @@ def main() -> None:
     from dvc.repo import Repo
 
     with Repo() as repo:
-        cache = repo.cache.local
-        stages = {stage.addressing: _state(stage, cache) for stage in repo.index.stages}
-        sys.stdout.write(json.dumps({"stages": stages, "cache": str(cache.path)}))
+        stages, cache = list(repo.index.stages), repo.cache.local
+        lock = stages[0].dvcfile.lockfile_contents.get("stages") or {} if stages else {}
+        states = {
+            stage.addressing: _state(stage, lock.get(stage.addressing, {}), cache)
+            for stage in stages
+        }
+        sys.stdout.write(json.dumps({"stages": states, "cache": str(cache.path)}))
 
 
-def _state(stage: Any, cache: Any) -> dict[str, Any]:
+def _state(stage: Any, lock: Any, cache: Any) -> dict[str, Any]:
     from dvc.dependency.param import ParamsDependency
 
-    lock = (stage.dvcfile.lockfile_contents.get("stages") or {}).get(stage.addressing, {})
     params = [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
     return {
         "recorded": bool(lock),
