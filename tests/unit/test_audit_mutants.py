@@ -24,9 +24,9 @@ MUTANTS = {
     "no walk along the chain": (chain, "check_links", f"{METRICS}, made_from/classifier"),
     "no look at what others rest on": (chain, "check_links", f"{TSTR}, made_from/sample@{RUN}"),
     "no look at parameters": (chain, "check_parameters", f"{MANIFEST}, parameters/cell/guidance"),
-    "no look at paths that DVC has": (dvc, "_paths", "a page of the report"),
-    "no look at dvc.lock": (dvc, "_paths", "the MD5 of a dependency in dvc.lock"),
-    "no look at params.yaml": (dvc, "_params", "a parameter of the run in params.yaml"),
+    "no look at pages": (dvc, "check", "a page of the report"),
+    "no look at dvc.lock": (dvc, "check", "the MD5 of a dependency in dvc.lock"),
+    "no look at params.yaml": (dvc, "check", "a parameter of the run in params.yaml"),
     "no look at dvc.yaml": (dvc, "check", "another command in dvc.yaml"),
     "no look at MLflow": (verify, "check_tracked", "a metric in MLflow"),
 }

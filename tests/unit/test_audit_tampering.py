@@ -251,7 +251,7 @@ def test_an_unknown_commit_is_not_verified(published_copy, change, text):
 
 def test_a_sidecar_of_another_run_is_a_note(published_copy):
     """DVC brought the set back from its cache, after a parameter was changed and changed back."""
-    edit_json(sidecar(published_copy), set_key("manifest_sha256", "ab"))
+    edit_json(sidecar(published_copy), set_key("manifest_sha256", "ab" * 32))
     code, notes = found(Severity.NOTE)
     assert code == 0
     assert "DVC took this one from its cache, so that the commit is unknown" in notes[0].text

@@ -22,6 +22,7 @@ from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.provenance.digests import content_digest
 from mnist_diffusion.provenance.environment import git
+from mnist_diffusion.provenance.schemas.manifest import Timing
 from mnist_diffusion.provenance.source import OWN_ROOT, stage_code
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings, parse_settings
@@ -197,14 +198,14 @@ def check_commit(evidence: Evidence, member: Member) -> Findings:
     if not timing.is_file():
         yield unverified(timing, "not there, so that the commit is unknown")
         return
-    sidecar = evidence.json(timing)
-    commit = str(sidecar.get("git_commit") or "")
+    sidecar = Timing.model_validate(evidence.json(timing))
+    commit = sidecar.git_commit
     if not _is_of_this_run(evidence, member):
         text = f"of another run of {member.address}; DVC took this one from its cache"
         yield note(timing, f"{text}, so that the commit is unknown")
     elif not commit:
         yield unverified(f"{timing}: git_commit", "made outside of git")
-    elif sidecar.get("git_dirty") is not False:
+    elif sidecar.git_dirty is not False:
         text = f"made with changes not in commit {commit[:SHOWN]}, which says nothing then"
         yield note(f"{timing}: git_dirty", text)
     elif member == REPORT:  # pages have no place for what made them
