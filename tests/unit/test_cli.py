@@ -91,3 +91,10 @@ def test_a_forced_device_that_is_missing_is_refused(project_with_code: Path, cal
     params = project_with_code / "params.yaml"
     params.write_text(params.read_text().replace("device: auto ", "device: cuda "))
     assert_refused(call(project_with_code, "classifier"), "compute.device", "cuda")
+
+
+def test_the_command_line_is_there_before_torch():
+    """What computes imports it, and takes a second or more; a check of params.yaml needs none."""
+    look = "import sys, mnist_diffusion.cli; print({'torch', 'mlflow', 'dvc'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

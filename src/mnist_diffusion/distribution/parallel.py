@@ -40,8 +40,8 @@ def parallel(jobs: int | None = None) -> None:
 
     Unless told, as many as there are cores; one where a GPU does the work.
     """
-    jobs = jobs or _usual_jobs()
-    require_cores(jobs, cores())
+    if jobs:
+        require_cores(jobs, cores())
     reproduce(jobs)
 
 
@@ -57,11 +57,11 @@ def require_cores(jobs: int, there: int) -> None:
         raise UserError(f"--jobs: {jobs}, and {there} cores here; give --jobs {there} or less")
 
 
-def reproduce(jobs: int) -> None:
+def reproduce(jobs: int | None) -> None:
     """The same for the DVC project that is the current folder, whatever its stages are."""
     running: Processes = {}
     try:
-        if jobs > 1:
+        if jobs != 1:
             waiting = plan()
             if FIRST in waiting:
                 _side_by_side({FIRST: set()}, 1, running)
@@ -69,7 +69,9 @@ def reproduce(jobs: int) -> None:
             if not waiting:
                 _say("Data and pipelines are up to date.")
                 return
-            _side_by_side(waiting, jobs, running)
+            jobs = jobs or _usual_jobs()
+            if jobs > 1:
+                _side_by_side(waiting, jobs, running)
         running["all"] = _dvc("repro")
         if running["all"].wait():
             raise UserError("dvc repro: failed; mend what it tells above, and run this again")
