@@ -132,7 +132,7 @@ def test_what_would_be_answered_otherwise_is_another_version(registered, monkeyp
         UNLABELLED: False,  # guidance is nothing to it
     }
     assert aliases()[f"run-{RUN}"] == after[RUN].version
-    monkeypatch.setattr(models, "source_digest", lambda *_: "other code")
+    monkeypatch.setattr(models, "source_digests", lambda _: {"serve.py": "other code"})
     assert complete().failed == 0
     assert versions()[RUN].version not in (before[RUN].version, after[RUN].version)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -57,11 +57,16 @@ def stage_code(stage: str, root: Path = SOURCE_ROOT) -> dict[str, str]:
     files = source_files(f"{PACKAGE}.stages.{stage}", root, is_untracked)
     packages = {file.parent for file in files if file.name == "__init__.py"}
     files += [file for package in packages for file in _data_files(package)]
-    digests = {
+    digests = source_digests(files, root)
+    return {path: digest for path, digest in sorted(digests.items()) if digest != _EMPTY}
+
+
+def source_digests(files: Iterable[Path], root: Path = SOURCE_ROOT) -> dict[str, str]:
+    """The digest of each source file, by its path from `root`."""
+    return {
         file.relative_to(root).as_posix(): source_digest(file.name, file.read_bytes())
         for file in files
     }
-    return {path: digest for path, digest in sorted(digests.items()) if digest != _EMPTY}
 
 
 @cache

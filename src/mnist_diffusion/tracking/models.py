@@ -18,7 +18,7 @@ from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.generation.drawing import FILES, WISHES
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.provenance.digests import content_digest, json_digest
-from mnist_diffusion.provenance.source import SOURCE_ROOT, source_digest, source_files
+from mnist_diffusion.provenance.source import source_digests, source_files
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings
 from mnist_diffusion.tracking import store
@@ -110,8 +110,7 @@ def _weights(run: str) -> str:
 
 def _served(run: str, defaults: Mapping[str, Any]) -> str:
     """A digest of all that decides what is answered."""
-    files = source_files("mnist_diffusion.tracking.serve")
-    code = {str(f.relative_to(SOURCE_ROOT)): source_digest(f.name, f.read_bytes()) for f in files}
+    code = source_digests(source_files("mnist_diffusion.tracking.serve"))
     return json_digest([run, _weights(run), defaults, code])
 
 
