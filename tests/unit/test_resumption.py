@@ -92,15 +92,6 @@ def test_of_another_key_nothing_is_used_and_all_is_swept() -> None:
     assert Resumption(ADDRESS, KEY).load() is None
 
 
-def test_of_another_layout_nothing_is_used(tmp_path: Path) -> None:
-    layout = tmp_path / "state.py"
-    layout.write_text("one")
-    Resumption(ADDRESS, KEY, str(layout)).save(tensors(), FACTS)
-    assert is_whole(Resumption(ADDRESS, KEY, str(layout)).load())
-    layout.write_text("another")
-    assert Resumption(ADDRESS, KEY, str(layout)).load() is None
-
-
 def test_of_another_address_nothing_is_touched() -> None:
     path = saved()
     assert Resumption("train@other", KEY).load() is None

@@ -1,5 +1,9 @@
 """Work shared out among threads: the same bits by any number of them."""
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -108,3 +112,17 @@ def test_the_bits_do_not_depend_on_the_threads(monkeypatch: pytest.MonkeyPatch) 
     for loss, gradients in told[1:]:
         assert torch.equal(loss, told[0][0])
         assert all(map(torch.equal, gradients, told[0][1]))
+
+
+def test_products_of_numpy_and_scipy_are_not_split() -> None:
+    """In a process of its own, since libraries read the variable when they are loaded."""
+    code = (
+        "import mnist_diffusion, json, scipy.linalg, threadpoolctl;"
+        "print(json.dumps([library['num_threads'] for library in threadpoolctl.threadpool_info()"
+        " if library['user_api'] == 'blas']))"
+    )
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "3"}
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    counts = json.loads(told.stdout)
+    assert counts
+    assert set(counts) == {1}

@@ -29,14 +29,13 @@ class Resumption:
     """What a stage has kept of its work so far, to go on from after it was killed.
 
     `address` is the stage's, such as train@cosine-class; `key` is a digest of all that decides its
-    result, so that the state of other code, parameters or inputs is never gone on from. `sources`
-    are the files that say how a state is laid out, this one besides.
+    result, so that the state of other code, of another layout too, of other parameters or inputs
+    is never gone on from.
     """
 
-    def __init__(self, address: str, key: str, *sources: str):
+    def __init__(self, address: str, key: str):
         self.address = address
-        layout = b"".join(Path(file).read_bytes() for file in (__file__, *sources))
-        self._key = hashlib.sha256(key.encode() + layout).hexdigest()
+        self._key = hashlib.sha256(key.encode()).hexdigest()
         self._folder = FOLDER / address
         self._started = time.monotonic()
         self.earlier_seconds = 0.0

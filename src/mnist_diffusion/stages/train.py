@@ -27,7 +27,6 @@ from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.runtime.seeds import derive_seed, generator, seeded
 from mnist_diffusion.settings import ResolvedRun, Settings
-from mnist_diffusion.training import run_state
 from mnist_diffusion.training.denoising import Denoising
 from mnist_diffusion.training.loop import build_optimizers, fit
 from mnist_diffusion.training.optim import ExponentialAverage
@@ -40,7 +39,7 @@ def run(settings: Settings, name: str) -> Outcome:
     """Train the run's network and publish weights, schedule, history and manifest."""
     device = configure(settings.compute)
     inputs = snapshot_inputs(__name__, name, settings, parameters, [paths.PREPARED], device)
-    resumption = Resumption(f"train@{name}", inputs.key, run_state.__file__)
+    resumption = Resumption(f"train@{name}", inputs.key)
     images, labels = load_split("train")
     resolved = settings.run(name)
     schedule = _schedule(resolved)
