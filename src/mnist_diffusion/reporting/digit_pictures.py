@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -52,11 +52,13 @@ class Picture:
     suffix: str = "png"
     file: bool = True
     """Whether it is a file too, not on the page alone."""
+    shown: bytes = b""
+    """The same in fewer pixels, which the page enlarges; empty: there it is as in its file."""
 
     @property
     def data_uri(self) -> str:
         """So that the page carries it."""
-        encoded = base64.b64encode(self.content).decode()
+        encoded = base64.b64encode(self.shown or self.content).decode()
         return f"data:image/{self.suffix};base64,{encoded}"
 
 
@@ -90,7 +92,9 @@ def digit_samples(name: str, title: str, caption: str, images: Images, labels: L
     """Five of each class, a column per digit; without labels the first fifty."""
     what = "one column per digit from 0 to 9" if labels[0] >= 0 else "no digit was asked for"
     alt = f"Grid of {DIGITS} by 5 digits, {title}: {what}."
-    return still(f"samples-{name}", title, caption, alt, sheet(by_class(images, labels, 5), 2))
+    tiles = by_class(images, labels, 5)
+    picture = still(f"samples-{name}", title, caption, alt, sheet(tiles, zoom=2))
+    return replace(picture, shown=png_bytes(sheet(tiles, zoom=1)))
 
 
 def cell_samples(cell: CellResult) -> Picture:

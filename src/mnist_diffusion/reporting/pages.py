@@ -55,7 +55,7 @@ def render(results: Results) -> dict[Path, bytes]:
         "tally": tally(claims),
         "detected": metric_charts.detection_grid(results),
         "largest": largest(results),
-        "script": charts.script,
+        "packed_script": charts.packed_script,
     }
     files = {
         PAGE: _fill("index.html.j2", content, escape=True),
