@@ -129,6 +129,7 @@ def deflated(content: bytes) -> bytes:
     stream = io.BytesIO()
     row = Image.frombytes("L", (len(content), 1), content)
     row.save(stream, format="TIFF", compression="tiff_adobe_deflate")
+    stream.seek(0)
     tags = TiffImagePlugin.TiffImageFile(stream).tag_v2
     (start,), (size,) = tags[TiffImagePlugin.STRIPOFFSETS], tags[TiffImagePlugin.STRIPBYTECOUNTS]
     return stream.getvalue()[start : start + size]
