@@ -4,6 +4,7 @@ BIN := .venv/bin
 SETUP := .venv/.setup-done
 ON_ALL_CORES := -n logical --maxprocesses 4
 FILE_BY_FILE := --dist loadfile --no-loadscope-reorder
+TEST_BY_TEST := --dist load --maxschedchunk 1
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,\
 	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 
@@ -50,10 +51,10 @@ test: $(SETUP)  ## Check style, types and layers, then run all tests but the slo
 	$(BIN)/pytest $(ON_ALL_CORES) $(FILE_BY_FILE) -m 'not slow and not faults or quick'
 
 test-slow: $(SETUP)  ## Run the slow tests
-	$(BIN)/pytest $(ON_ALL_CORES) --dist worksteal -m slow
+	$(BIN)/pytest $(ON_ALL_CORES) $(TEST_BY_TEST) -m slow
 
 test-faults: $(SETUP)  ## Break everything that can break, and note in docs/reliability.md what held
-	$(BIN)/pytest $(ON_ALL_CORES) $(FILE_BY_FILE) -m faults
+	$(BIN)/pytest $(ON_ALL_CORES) $(TEST_BY_TEST) -m faults
 
 lock:  ## Solve requirements.lock anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo 'error: uv: not found; pip install uv' >&2; exit 1; }

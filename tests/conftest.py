@@ -21,8 +21,19 @@ limit_instructions("avx2")  # as stages do: before the first kernel of this proc
 
 TESTS = Path(__file__).parent
 REPOSITORY = TESTS.parent
-LONGEST_FIRST = ("pipeline", "faults", "unit/test_audit_tampering.py")
+LONGEST_FIRST = (
+    "pipeline",
+    # Workers that are given tests one by one begin with two each: the first makes the repository
+    # that most tests of faults read, while the second makes another clone.
+    "faults/test_kills.py::test_two_at_once_on_one_stage",
+    "faults/test_clean_clones.py",
+    "faults/test_full_disk.py",
+    "faults/test_tracking_faults.py",
+    "faults",
+    "unit/test_audit_tampering.py",
+)
 """Or else one worker would begin them when the others are done."""
+SHORTEST_LAST = "mutants"
 
 BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 
@@ -33,8 +44,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    long = [TESTS / place for place in LONGEST_FIRST]
-    items.sort(key=lambda item: not any(item.path.is_relative_to(place) for place in long))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    name = f"{item.path.relative_to(TESTS).as_posix()}::{item.name}"
+    found = (turn for turn, place in enumerate(LONGEST_FIRST) if name.startswith(place))
+    return next(found, len(LONGEST_FIRST) + name.startswith(SHORTEST_LAST))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 The other one has another path, with a space, and another time zone, language, hash seed and umask.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,18 @@ ELSEWHERE = {
 }
 
 
-@pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> Clone:
-    clone = new_clone(tmp_path_factory.mktemp("far away") / "a clone of it", raw_mnist)
-    clone.environment |= ELSEWHERE
-    clone.run("sh", "-c", "umask 077; exec dvc repro --quiet --no-run-cache")
-    return clone
+@pytest.fixture(scope="session")
+def other(build_once: Callable, raw_mnist: Path) -> Clone:
+    def build(folder: Path) -> None:
+        clone = new_clone(folder / "a clone of it", raw_mnist)
+        clone.environment |= ELSEWHERE
+        clone.run("sh", "-c", "umask 077; exec dvc repro --quiet --no-run-cache")
+
+    return Clone(build_once("far away", build) / "a clone of it")
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_gives_the_same(stage: str, ran: Clone, other: Clone) -> None:
+def test_a_stage_gives_the_same(stage: str, other: Clone, ran: Clone) -> None:
     there = ran.contents(STAGES[stage])
     assert there
     assert other.contents(STAGES[stage]) == there
@@ -51,6 +54,6 @@ def stages(clone: Clone) -> dict[str, Any]:
     return found
 
 
-def test_dvc_finds_the_same_in_both(ran: Clone, other: Clone) -> None:
+def test_dvc_finds_the_same_in_both(other: Clone, ran: Clone) -> None:
     """By its own MD5 of the files' bytes, of outs and of what they depend on."""
     assert stages(other) == stages(ran)

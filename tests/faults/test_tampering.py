@@ -16,40 +16,46 @@ def declared(folder: Path) -> set[str]:
     return {path.stem for path in (folder / "reports/metrics").glob("*.json")}
 
 
-def test_no_cell_raises_a_false_alarm(ran: Clone) -> None:
-    told = json.loads(ran.run("mnist-diffusion", "audit", "--all", "--json"))
+@pytest.fixture(scope="module")
+def whole(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy in which nobody else asks DVC at the same time."""
+    return ran.copy(tmp_path_factory.mktemp("whole") / "repository")
+
+
+def test_no_cell_raises_a_false_alarm(whole: Clone) -> None:
+    told = json.loads(whole.run("mnist-diffusion", "audit", "--all", "--json"))
     verdicts = {cell: audited["verdict"] for cell, audited in told["cells"].items()}
-    assert verdicts == dict.fromkeys(declared(ran.folder), "proven")
+    assert verdicts == dict.fromkeys(declared(whole.folder), "proven")
     assert told["verdict"] == "proven"
 
 
-def test_images_of_every_cell_are_drawn_again_bit_for_bit(ran: Clone) -> None:
-    output = ran.run("mnist-diffusion", "audit", "--all", "--json", "--regenerate", "7")
+def test_images_of_every_cell_are_drawn_again_bit_for_bit(whole: Clone) -> None:
+    output = whole.run("mnist-diffusion", "audit", "--all", "--json", "--regenerate", "7")
     for cell, audited in json.loads(output)["cells"].items():
         (drawn,) = (f for f in audited["findings"] if f["check"] == "redrawn")
         assert (drawn["severity"], cell in drawn["item"]) == (Severity.NOTE, True)
         assert drawn["text"].startswith("drawn again, bit for bit the same: images ")
 
 
-def test_a_whole_set_and_its_scores_are_made_again(ran: Clone) -> None:
-    output = ran.run("mnist-diffusion", "audit", CELL, "--json", "--deep")
+def test_a_whole_set_and_its_scores_are_made_again(whole: Clone) -> None:
+    output = whole.run("mnist-diffusion", "audit", CELL, "--json", "--deep")
     shown = output[output.index("{") :]  # after the progress of the stages that run again
     findings = json.loads(shown)["cells"][CELL]["findings"]
     deep = [f["severity"] for f in findings if f["check"] == "deep"]
     assert deep == [Severity.NOTE, Severity.NOTE]
 
 
-def test_nothing_is_written_by_an_audit(ran: Clone) -> None:
+def test_nothing_is_written_by_an_audit(whole: Clone) -> None:
     def seen() -> dict[str, int]:
         left_out = (".git", ".dvc/tmp", "mlflow.db", ".work", "__pycache__")
         return {
             str(path): path.stat().st_mtime_ns
-            for path in ran.folder.rglob("*")
-            if not any(part in str(path.relative_to(ran.folder)) for part in left_out)
+            for path in whole.folder.rglob("*")
+            if not any(part in str(path.relative_to(whole.folder)) for part in left_out)
         }
 
     before = seen()
-    ran.run("mnist-diffusion", "audit", "--all", "--regenerate", "2")
+    whole.run("mnist-diffusion", "audit", "--all", "--regenerate", "2")
     assert seen() == before
 
 
