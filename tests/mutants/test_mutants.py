@@ -4,16 +4,30 @@
 to bring its mutant along.
 """
 
+import ast
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from breaking import replaced
 
 REPOSITORY = Path(__file__).parents[2]
+QUICK = ("schedules", "forward", "timesteps", "spacings", "guidance", "files", "resumption")
+LONG = ("threads", "training", "sampling", "source", "lineage", "training_state")
+CORE_TESTS = [
+    *(f"unit/test_{name}.py" for name in QUICK),
+    *(
+        f"{folder}/{path.name}"
+        for folder in ("properties", "conformance")
+        for path in sorted((REPOSITORY / "tests" / folder).glob("test_*.py"))
+    ),
+    *(f"unit/test_{name}.py" for name in LONG),
+]
+"""The quickest first, for a mutant is dead at the first red test."""
 
 Mutant = tuple[str, str, str]
 """A file of the package, a text that stands in it once, and what stands there instead."""
@@ -487,7 +501,7 @@ MUTANTS = SCHEDULES | FORWARD | TIMESTEPS | GUIDANCE | SAMPLERS | AROUND | RESUM
 
 
 class Runner:
-    """A copy of the repository, and the process that runs its core's tests."""
+    """A copy of the repository, and the process that runs files of its tests."""
 
     def __init__(self, folder: Path):
         for name in ("src", "tests"):
@@ -506,10 +520,10 @@ class Runner:
             text=True,
         )
 
-    def core_tests(self) -> int:
-        """Run them, up to the first failure; pytest's exit code."""
+    def run(self, tests: str) -> int:
+        """Run a file of tests, up to the first failure; pytest's exit code."""
         assert self.process.stdin and self.process.stdout
-        print(file=self.process.stdin, flush=True)
+        print(f"tests/{tests}", file=self.process.stdin, flush=True)
         return int(self.process.stdout.readline())
 
     def log(self) -> str:
@@ -518,11 +532,37 @@ class Runner:
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    """The core as it is must pass, or whatever is wrong there would pass for a mutant's death."""
     runner = Runner(tmp_path_factory.mktemp("mutants"))
-    assert runner.core_tests() == 0, runner.log()
     yield runner
     runner.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def sound(runner: Runner, build_once: Callable) -> Callable[[str], object]:
+    """Looks at tests over the core as it is, once and before any mutant is shown to them.
+
+    They must pass, or whatever is wrong there would pass for a mutant's death.
+    """
+
+    def look(tests: str) -> None:
+        assert runner.run(tests) == 0, runner.log()
+
+    return lambda tests: build_once(f"sound {Path(tests).stem}", lambda _: look(tests))
+
+
+def imported(tests: str) -> set[str]:
+    """The modules, and names of modules, that a file of tests imports."""
+    tree = ast.parse((REPOSITORY / "tests" / tests).read_text(encoding="utf-8"))
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = {f"{node.module}.{alias.name}" for node in nodes for alias in node.names}
+    return names | {str(node.module) for node in nodes}
+
+
+def likeliest_first(file: str) -> list[str]:
+    """All tests of the core, first those that import the file of the package, then its folder."""
+    parts = ("mnist_diffusion", *Path(file).with_suffix("").parts)
+    names = [".".join(parts), ".".join(parts[:-1])]
+    return sorted(CORE_TESTS, key=lambda tests: [name not in imported(tests) for name in names])
 
 
 def test_every_mutant_has_a_place_in_the_source() -> None:
@@ -537,17 +577,19 @@ def test_every_mutant_has_a_place_in_the_source() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", MUTANTS)
-def test_mutant_is_killed(runner: Runner, mutant: str) -> None:
+def test_mutant_is_killed(runner: Runner, sound: Callable, mutant: str) -> None:
     name, right, wrong = MUTANTS[mutant]
     path = runner.folder / "src/mnist_diffusion" / name
     original = path.read_text(encoding="utf-8")
     assert original.count(right) == 1, (
         f"{name}: {right!r} stands there {original.count(right)} times"
     )
-    path.write_text(original.replace(right, wrong), encoding="utf-8")
-    try:
-        code = runner.core_tests()
-    finally:
-        path.write_text(original, encoding="utf-8")
+    code = 0
+    for tests in likeliest_first(name):
+        sound(tests)
+        with replaced(path, original.replace(right, wrong).encode()):
+            code = runner.run(tests)
+        if code:
+            break
     # 1 is pytest's code for failed tests; others would be a mutant that does not even import.
     assert code == 1, runner.log()
