@@ -23,8 +23,8 @@ class Outcome:
     code: int
     output: str
     """stdout and stderr."""
-    writes: int
-    """How often it opened something to write, made a folder, renamed or cut a file."""
+    writes: list[str]
+    """The files that it opened to write, and the folders that it made, in this order."""
 
     def error(self) -> str:
         """The one line of a refusal."""
@@ -57,7 +57,7 @@ def command() -> Iterator[Command]:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         kind: str | None = None,
-        at: int = 0,
+        at: tuple[str, int] = ("", 1),
     ) -> Outcome:
         request = {
             "folder": str(folder),

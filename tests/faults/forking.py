@@ -8,6 +8,7 @@ import errno
 import importlib
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -20,52 +21,62 @@ import torch._inductor  # noqa: F401  what asking for deterministic algorithms i
 
 import mnist_diffusion.cli
 from mnist_diffusion.pipeline import STAGES
+from mnist_diffusion.training import run_state
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-CHANGES = ("os.mkdir", "os.rename", "os.truncate")
 PIECE = 64
 """Bytes that still fit into a file on a disk that has just become full."""
-COUNTED = "\nwrites: "
+OF_ONE_RUN = re.compile(r"[0-9a-f]{12,}|(?<=\.uploading\.).+")
+WRITES = "\nwrites: "
 SECONDS = 300
 
 
 class FullDisk:
-    """From the Nth time on that something is written below this folder, there is no room left.
+    """From one write below this folder on, there is no room left for anything new.
 
-    `kind` says how that shows: "open" has no room for a new file, "write" for 64 bytes in one, of
-    which the kernel tells whoever writes, Python or not. The writes are counted in any case.
+    That one is the `nth` of a name. `kind` says how it shows: "open" has no room for a new file or
+    folder, "write" for 64 bytes in one, of which the kernel tells whoever writes, Python or not.
+    What needs no room is no write: a rename, a file that is cut, a folder that is there already.
     """
 
-    def __init__(self, kind: str | None, at: int):
-        self.count = 0
-        self._kind = kind
-        self._at = at
-        self._root = str(Path.cwd())
+    def __init__(self, kind: str | None, name: str, nth: int):
+        self.writes: list[str] = []
+        """Names of all writes, whether there is room or not; a folder's ends with a slash."""
+        self._kind, self._name, self._left = kind, name, nth
+        self._root = f"{Path.cwd()}/"
         sys.addaudithook(self._look)
 
     def _look(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._is_write(event, arguments):
+        name = self._written(event, arguments)
+        if name is None:
             return
-        self.count += 1
-        if self._kind == "write" and self.count == self._at:
+        self.writes.append(name)
+        self._left -= name == self._name
+        if self._left <= 0 and self._kind == "write":
             resource.setrlimit(resource.RLIMIT_FSIZE, (PIECE, PIECE))
-        if self._kind == "open" and self.count >= self._at and event in ("open", "os.mkdir"):
+        if self._left <= 0 and self._kind == "open":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[0]))
 
-    def _is_write(self, event: str, arguments: tuple[Any, ...]) -> bool:
+    def _written(self, event: str, arguments: tuple[Any, ...]) -> str | None:
+        """What an event writes, by a name that is the same in each run; None if it writes nothing.
+
+        Digests and ids of a run are left out of it, and what temporary files end with.
+        """
         opened = event == "open" and bool(arguments[2] & WRITING)
-        if not opened and event not in CHANGES:
-            return False
-        place = arguments[0]
-        if isinstance(place, int):
-            return event == "os.truncate"
-        return os.path.abspath(os.fsdecode(place)).startswith(self._root)  # noqa: PTH100
+        if not (opened or event == "os.mkdir") or isinstance(arguments[0], int):
+            return None
+        path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100
+        if not path.startswith(self._root) or (not opened and os.path.isdir(path)):  # noqa: PTH112
+            return None
+        name = path.removeprefix(self._root).removesuffix(f".{os.getpid()}")
+        return OF_ONE_RUN.sub("*", name) + ("" if opened else "/")
 
 
 def main() -> None:
-    """Answer until stdin ends."""
+    """Answer until stdin ends; training keeps a state after each step."""
     for stage in STAGES:
         importlib.import_module(f"mnist_diffusion.stages.{stage}")
+    run_state.SAVE_EVERY_SECONDS, run_state.SAVE_SHARE = 0, float("inf")
     for line in sys.stdin:
         sys.stdout.write(json.dumps(_answer(json.loads(line))) + "\n")
         sys.stdout.flush()
@@ -82,9 +93,9 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     with open(reading, "rb") as pipe:  # noqa: PTH123
         output = pipe.read().decode(errors="replace")
     _, status = os.waitpid(child, 0)
-    said, _, writes = output.partition(COUNTED)
+    said, _, writes = output.partition(WRITES)
     code = os.waitstatus_to_exitcode(status)
-    return {"code": code, "output": said, "writes": int(writes or 0)}
+    return {"code": code, "output": said, "writes": json.loads(writes or "[]")}
 
 
 def _run(request: dict[str, Any]) -> NoReturn:
@@ -94,7 +105,7 @@ def _run(request: dict[str, Any]) -> NoReturn:
     time.tzset()
     os.chdir(request["folder"])
     sys.argv = ["mnist-diffusion", *request["arguments"]]
-    disk = FullDisk(request["kind"], request["at"])
+    disk = FullDisk(request["kind"], *request["at"])
     code: Any = 1
     try:
         mnist_diffusion.cli.main()
@@ -104,7 +115,8 @@ def _run(request: dict[str, Any]) -> NoReturn:
         traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
-    os.write(2, f"{COUNTED}{disk.count}".encode())
+    sys.stderr.write(f"{WRITES}{json.dumps(disk.writes)}")
+    sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 1)
 
 

@@ -123,11 +123,16 @@ def test_a_pickle_is_not_opened(name: str, fitted: bool, refused, tmp_path: Path
 
 
 def test_a_pickle_among_the_states_of_unfinished_work(clone: Clone, command) -> None:
-    """Every name that a state could have begins with a part of its key, of 16 digits."""
-    folder = clone.folder / ".work/resume/evaluate@cosine-class"
-    folder.mkdir(parents=True)
-    torch.save({"weights": Canary()}, folder / "0-000000.safetensors")  # noqa: TID251
-    assert command(clone.folder, *READERS["data/samples/cosine-class"]).code == 0
+    """In the place of what a disk too full to publish has left behind."""
+    words = READERS["models/cosine-class"]
+    full = ("data/samples/cosine-class/.manifest.json", 1)
+    assert command(clone.folder, *words, kind="open", at=full).code == 1
+    states = list((clone.folder / ".work/resume/sample@cosine-class").iterdir())
+    assert len(states) == 2
+    for state in states:
+        torch.save({"weights": Canary()}, state)  # noqa: TID251
+    done = command(clone.folder, *words)
+    assert done.code == 0 and "starting anew" in done.output, done.output
     assert not list(clone.folder.rglob("canary*"))
 
 

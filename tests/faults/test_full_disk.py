@@ -1,19 +1,25 @@
-"""No room left, from each write of a stage on: one line, and with room again the same digests"""
+"""No room left, from a write of a stage on: one line, and with room again the same digests
 
+A stage that has room is run first, and tells what it writes. Of each file, and of what one loop
+writes, the first write, one in the middle and the last are then met by a disk that is full.
+"""
+
+import json
 import shutil
-from collections.abc import Callable
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
 import pytest
 from clones import Clone
 
 pytestmark = pytest.mark.faults
 STAGES = {
+    "code": ".code",
     "prepare": "data/prepared",
     "classifier": "models/classifier",
     "autoencoder": "models/autoencoder",
     "reference": "data/reference",
-    "train source-uncond": "models/source-uncond",
+    "train linear-uncond": "models/linear-uncond",
     "sample cosine-class-g2": "data/samples/cosine-class-g2",
     "evaluate cosine-class-g2": "reports/metrics/cosine-class-g2.json",
     "fd_curve cosine-class": "reports/fd_curve/cosine-class.json",
@@ -23,40 +29,92 @@ STAGES = {
     "calibration": "reports/calibration.json",
     "report": "reports/tables",
 }
-STRIDES = {"report": 10}
-"""Stages of so many writes that not all are tried."""
+LOOPS = (".code/", "reports/scores/", "reports/tables/", "reports/figures/", "mlartifacts/")
+"""Of which every file is written by the same line."""
+STATES = ".work/resume/"
+TIMING = "reports/timings/prepare.json"
+TRACKED = ("mlflow.db", "mlartifacts/")
+"""Where there may be no room without an error: the files are the truth, MLflow is a view."""
 WAYS = {"open": "no room for another file", "write": "room for 64 bytes in one file"}
+Point = tuple[str, int]
+"""What is written, and for which time, when the disk becomes full."""
 
 
-def faults(clone: Clone, command: Callable, stage: str, kind: str, at: int) -> list[str]:
-    """What is wrong with how a stage ends when the disk is full from its write `at` on."""
-    done = command(clone.folder, *stage.split(), kind=kind, at=at)
+def points(writes: Sequence[str], kind: str) -> list[Point]:
+    """The first write, one in the middle and the last, of every place."""
+    places: dict[str, list[Point]] = defaultdict(list)
+    for k, name in enumerate(writes):
+        place = next((loop for loop in LOOPS if name.startswith(loop)), name)
+        if kind == "open" or not name.endswith("/"):  # a folder takes no bytes of a file
+            places[place].append((name, writes[: k + 1].count(name)))
+    return [own[k] for own in places.values() for k in sorted({0, len(own) // 2, len(own) - 1})]
+
+
+@pytest.mark.quick
+def test_each_place_is_tried_first_in_the_middle_and_last() -> None:
+    writes = ["a", "folder/", "a", "b", "a", "a", *(f".code/{k}" for k in range(9))]
+    tried = [("a", 1), ("a", 3), ("a", 4), ("b", 1), (".code/0", 1), (".code/4", 1), (".code/8", 1)]
+    assert points(writes, "write") == tried
+    assert points(writes, "open") == [*tried[:3], ("folder/", 1), *tried[3:]]
+
+
+def run(clone: Clone, command: Callable, stage: str, **fault: object):
+    """Run a stage as DVC does, which removes its outs first; MLflow is brought the report alone."""
+    out = clone.folder / STAGES[stage]
+    shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+    (clone.folder / ".work/synced").touch()
+    return command(clone.folder, *stage.split(), **fault)
+
+
+def renew(clone: Clone) -> None:
+    """The next page tells of another second, so that MLflow has not got it yet."""
+    timing = clone.folder / TIMING
+    told = json.loads(timing.read_text())
+    timing.write_text(json.dumps(told | {"seconds": told["seconds"] + 1}))
+
+
+def faults(clone: Clone, command: Callable, stage: str, kind: str, point: Point) -> list[str]:
+    """What is wrong with how a stage ends whose disk becomes full at a point."""
+    name, nth = point
+    if name.startswith(STATES):  # or it would go on from those of the point before
+        shutil.rmtree(clone.folder / STATES / name.split("/")[2], ignore_errors=True)
+    renew(clone)
+    done = run(clone, command, stage, kind=kind, at=point)
     if done.code == -25:  # SIGXFSZ, of a process that does not ignore it
-        return [f"{at}: killed by the kernel"]
+        return [f"{point}: killed by the kernel"]
     *_, last = done.output.splitlines() or [""]
-    told = done.code == 0 or last.startswith("error: ")
-    found = [] if told else [f"{at}: ends with {last[:200]!r}"]
-    return found + [f"{at}: a traceback"] * ("Traceback" in done.output)
+    code, beginning = (0, "warning: ") if name.startswith(TRACKED) else (1, "error: ")
+    wrong = {
+        "is not met": done.writes.count(name) < nth,
+        f"ends with {done.code}, {last[:200]!r}": done.code != code
+        or not last.startswith(beginning),
+        "a traceback": "Traceback" in done.output,
+    }
+    return [f"{point}: {what}" for what in wrong if wrong[what]]
 
 
-def remove(path: Path) -> None:
-    """As DVC does with a stage's outs before it runs it."""
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+@pytest.fixture(scope="module")
+def tracked(clone: Clone, command: Callable) -> Clone:
+    """MLflow has all that ran, so that each report has the same to add."""
+    assert command(clone.folder, "track", "--sync").code == 0
+    return clone
 
 
 @pytest.mark.parametrize("kind", WAYS, ids=WAYS.values())
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_disk_that_is_full_from_a_write_on(
-    stage: str, kind: str, clone: Clone, ran: Clone, command: Callable, record_property: Callable
+    stage: str, kind: str, tracked: Clone, ran: Clone, command: Callable, record_property: Callable
 ) -> None:
     place = STAGES[stage]
-    whole = command(clone.folder, *stage.split())
-    assert whole.code == 0 and whole.writes > 3, whole.output
-    published = clone.contents(place)
-    points = range(1, whole.writes + 1, STRIDES.get(stage, 1))
-    record_property("points", len(points))
-    assert not [line for at in points for line in faults(clone, command, stage, kind, at)]
-    remove(clone.folder / place)
-    assert command(clone.folder, *stage.split()).code == 0
-    assert clone.contents(place) == published
+    renew(tracked)
+    timing = (tracked.folder / TIMING).read_bytes()
+    whole = run(tracked, command, stage)
+    assert whole.code == 0 and len(whole.writes) > 3, whole.output
+    published = tracked.contents(place)
+    tried = points(whole.writes, kind)
+    record_property("points", len(tried))
+    assert not [line for at in tried for line in faults(tracked, command, stage, kind, at)]
+    (tracked.folder / TIMING).write_bytes(timing)
+    assert run(tracked, command, stage).code == 0
+    assert tracked.contents(place) == published
     assert stage == "report" or published == ran.contents(place)  # a report tells seconds, too
