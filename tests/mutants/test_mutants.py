@@ -16,18 +16,28 @@ import pytest
 from breaking import replaced
 
 REPOSITORY = Path(__file__).parents[2]
-QUICK = ("schedules", "forward", "timesteps", "spacings", "guidance", "files", "resumption")
-LONG = ("threads", "training", "sampling", "source", "lineage", "training_state")
-CORE_TESTS = [
-    *(f"unit/test_{name}.py" for name in QUICK),
-    *(
-        f"{folder}/{path.name}"
-        for folder in ("properties", "conformance")
-        for path in sorted((REPOSITORY / "tests" / folder).glob("test_*.py"))
-    ),
-    *(f"unit/test_{name}.py" for name in LONG),
-]
-"""The quickest first, for a mutant is dead at the first red test."""
+TESTS = REPOSITORY / "tests"
+UNIT = (
+    *("schedules", "forward", "timesteps", "spacings", "guidance", "sampling", "training"),
+    *("training_state", "resumption", "threads", "files", "lineage", "source"),
+)
+LONG = (
+    *("gaussian_oracle", "training_state", "lineage", "source", "sampling", "training"),
+    "sampler_properties",
+)
+"""The longest first."""
+CORE_TESTS = sorted(
+    [
+        *(f"unit/test_{name}.py" for name in UNIT),
+        *(
+            path.relative_to(TESTS).as_posix()
+            for folder in ("conformance", "properties")
+            for path in sorted((TESTS / folder).glob("test_*.py"))
+        ),
+    ],
+    key=lambda tests: [tests.endswith(f"/test_{name}.py") for name in LONG],
+)
+"""These last, for a mutant is dead at the first red test."""
 
 Mutant = tuple[str, str, str]
 """A file of the package, a text that stands in it once, and what stands there instead."""
@@ -552,7 +562,7 @@ def sound(runner: Runner, build_once: Callable) -> Callable[[str], object]:
 
 def imported(tests: str) -> set[str]:
     """The modules, and names of modules, that a file of tests imports."""
-    tree = ast.parse((REPOSITORY / "tests" / tests).read_text(encoding="utf-8"))
+    tree = ast.parse((TESTS / tests).read_text(encoding="utf-8"))
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     names = {f"{node.module}.{alias.name}" for node in nodes for alias in node.names}
     return names | {str(node.module) for node in nodes}
