@@ -53,8 +53,8 @@ test: $(SETUP)  ## Check style, types and layers, then run all tests but the slo
 test-slow: $(SETUP)  ## Run the slow tests
 	$(BIN)/pytest $(ON_ALL_CORES) $(TEST_BY_TEST) -m slow
 
-test-faults: $(SETUP)  ## Break everything that can break, and note in docs/reliability.md what held
-	$(BIN)/pytest $(ON_ALL_CORES) $(TEST_BY_TEST) -m faults
+test-faults: $(SETUP)  ## Break everything that can break, note what held: make test-faults [FILES=…]
+	$(BIN)/pytest $(ON_ALL_CORES) $(TEST_BY_TEST) -m faults $(FILES)
 
 lock:  ## Solve requirements.lock anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo 'error: uv: not found; pip install uv' >&2; exit 1; }
