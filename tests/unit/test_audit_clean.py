@@ -13,7 +13,7 @@ from rich.console import Console
 from tamperings import CELL, SAMPLES, put
 
 from mnist_diffusion.audit import replay
-from mnist_diffusion.audit.output import Severity, print_audit
+from mnist_diffusion.audit.output import Checked, Severity, failed, note, print_audit
 from mnist_diffusion.audit.show import diff, show
 from mnist_diffusion.audit.verify import Auditor, audit, chosen_cells
 from mnist_diffusion.runtime.errors import UserError
@@ -63,6 +63,20 @@ def test_names_are_whole_and_lines_fit(published_copy):
         assert {line.split()[0] for line in lines[1:first] if line[0] != " "} == {*CELLS, "report"}
         assert not any(re.search("[0-9a-f]{13}", line) for line in lines)
         assert lines[-1] == "3 cells: 2 proven, 1 failed; report failed"
+
+
+def test_of_many_files_with_one_note_one_is_named_and_all_with_one_fault():
+    """Fault: of sidecars from a changed git tree, ten files were listed."""
+    places = [f"reports/timings/train@{name}.json" for name in "abcd"]
+    notes = [note(place, "made with changes") for place in places]
+    console = Console(file=io.StringIO(), width=300)
+    faults = [failed(place, "not what was published") for place in places]
+    print_audit([Checked("cosine", [*notes, *faults])], Checked("report", notes), console)
+    told = [line for line in console.file.getvalue().splitlines() if places[0] in line]
+    assert told == [
+        f"failed {', '.join(places)}: not what was published",
+        f"note {places[0]} and 3 more: made with changes",
+    ]
 
 
 def test_images_are_drawn_again_bit_for_bit(published_copy):

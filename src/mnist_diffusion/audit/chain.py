@@ -201,8 +201,8 @@ def check_commit(evidence: Evidence, member: Member) -> Findings:
     sidecar = Timing.model_validate(evidence.json(timing))
     commit = sidecar.git_commit
     if not _is_of_this_run(evidence, member):
-        text = f"of another run of {member.address}; DVC took this one from its cache"
-        yield note(timing, f"{text}, so that the commit is unknown")
+        text = "of another run; DVC took this one from its cache, so that the commit is unknown"
+        yield note(timing, text)
     elif not commit:
         yield unverified(f"{timing}: git_commit", "made outside of git")
     elif sidecar.git_dirty is not False:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mnist_diffusion.files import jsonfile
-from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.errors import in_one_line
 
 LONGEST = 90
 NAMED = 10
@@ -78,19 +79,18 @@ class Checked:
         return {"verdict": self.verdict, "checks": self.checks, "findings": findings}
 
 
-def failed(item: object, text: str, expected: object = None, found: object = None) -> Finding:
-    """Something is wrong."""
-    return Finding(Severity.FAILED, str(item), text, _shown(expected), _shown(found))
+def _finding(
+    severity: Severity, item: object, text: str, expected: object = None, found: object = None
+) -> Finding:
+    return Finding(severity, str(item), text, _shown(expected), _shown(found))
 
 
-def unverified(item: object, text: str, expected: object = None, found: object = None) -> Finding:
-    """Something cannot be looked at, so that nothing is known about it."""
-    return Finding(Severity.UNVERIFIED, str(item), text, _shown(expected), _shown(found))
-
-
-def note(item: object, text: str) -> Finding:
-    """Something worth knowing."""
-    return Finding(Severity.NOTE, str(item), text)
+failed = partial(_finding, Severity.FAILED)
+"""Something is wrong."""
+unverified = partial(_finding, Severity.UNVERIFIED)
+"""Something cannot be looked at, so that nothing is known about it."""
+note = partial(_finding, Severity.NOTE)
+"""Something worth knowing."""
 
 
 def gather(address: str, check: str, item: object, findings: Callable[[], Findings]) -> Findings:
@@ -106,23 +106,15 @@ def gather(address: str, check: str, item: object, findings: Callable[[], Findin
             name = lacking[0].filename or item
             finding = unverified(name, "not there, so not everything can be checked")
         else:
-            finding = failed(item, f"cannot be checked: {in_words(error)}")
+            finding = failed(item, f"cannot be checked: {in_one_line(error)}")
         yield replace(finding, address=address, check=check)
 
 
-def in_words(error: Exception) -> str:
-    """An error in one line."""
-    text = " ".join(str(error).split())
-    if isinstance(error, UserError):  # it names the file, and what to do, by itself
-        return text
-    return _short(f"{type(error).__name__}: {text}" if text else type(error).__name__)
-
-
-def some(places: Iterable[object]) -> str:
+def some(places: Iterable[object], named: int = NAMED) -> str:
     """The first few of a list, and how many more there are."""
     every = [str(place) for place in places]
-    more = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
-    return ", ".join(every[:NAMED]) + more
+    more = f" and {len(every) - named} more" if len(every) > named else ""
+    return ", ".join(every[:named]) + more
 
 
 def together(checked: Iterable[Checked]) -> Checked:
@@ -143,7 +135,10 @@ def print_json(checked: Sequence[Checked], report: Checked) -> int:
 
 
 def print_audit(checked: Sequence[Checked], report: Checked, console: Console | None = None) -> int:
-    """A table of cells, and below it what was found, the worst first, each once; the exit code."""
+    """A table of cells, and below it what was found, the worst first, each once; the exit code.
+
+    Of places to which one note belongs, one is named and the others are counted.
+    """
     console = console or Console(highlight=False)
     everything = [*checked, report]
     console.print(_table(everything))
@@ -151,8 +146,9 @@ def print_audit(checked: Sequence[Checked], report: Checked, console: Console | 
         items: dict[str, dict[str, None]] = {}
         for finding in (f for one in everything for f in one.findings if f.severity == severity):
             items.setdefault(_text(finding), {})[finding.item] = None
+        named = 1 if severity == Severity.NOTE else NAMED
         for text, places in items.items():
-            line = f"[{STYLES[severity]}]{severity}[/] {escape(f'{some(places)}: {text}')}"
+            line = f"[{STYLES[severity]}]{severity}[/] {escape(f'{some(places, named)}: {text}')}"
             console.print(line, soft_wrap=True)
     made = dict.fromkeys(name for one in everything for name in one.checks)
     more = "" if {"redrawn", "deep"} & {*made} else "; --regenerate 3 draws images again, too"
@@ -189,8 +185,6 @@ def _table(checked: Sequence[Checked]) -> Table:
 
 
 def _shown(value: object) -> str | None:
-    return None if value is None else _short(str(value))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    text = str(value)
+    short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return None if value is None else short

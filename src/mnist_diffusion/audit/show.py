@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from mnist_diffusion.audit.chain import Member, differences
-from mnist_diffusion.audit.output import in_words
 from mnist_diffusion.audit.verify import chosen_cells
 from mnist_diffusion.evaluation.metrics import METRICS, values
 from mnist_diffusion.files import paths
@@ -19,7 +18,7 @@ from mnist_diffusion.provenance.digests import content_digest
 from mnist_diffusion.provenance.schemas.artifact import load
 from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics
 from mnist_diffusion.provenance.schemas.manifest import SampleManifest
-from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.errors import UserError, in_one_line
 
 SHOWN = 12
 """Digits of a digest that people read."""
@@ -115,7 +114,7 @@ def _where(cell: str) -> str:
     try:
         seen = mlflow_differences("evaluate", cell)
     except Exception as error:
-        return f"cannot be asked: {in_words(error)}"
+        return f"cannot be asked: {in_one_line(error)}"
     if seen is None:
         return "no run of these images; run `mnist-diffusion track --sync`"
     return f"run {seen[0]}"

@@ -21,7 +21,6 @@ from mnist_diffusion.audit.output import (
     Findings,
     failed,
     gather,
-    in_words,
     note,
     print_audit,
     print_json,
@@ -31,7 +30,7 @@ from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.provenance.digests import image_digests
 from mnist_diffusion.provenance.schemas.manifest import Manifest
-from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.errors import UserError, in_one_line
 from mnist_diffusion.runtime.instructions import limit_instructions
 from mnist_diffusion.settings.messages import suggest
 
@@ -234,7 +233,7 @@ def check_tracked(evidence: Evidence, member: Member) -> Findings:
     try:
         seen = mlflow_differences(member.stage, str(member.name))
     except Exception as error:
-        yield note("MLflow", f"cannot be asked: {in_words(error)}")
+        yield note("MLflow", f"cannot be asked: {in_one_line(error)}")
         return
     if seen is None:
         yield note("MLflow", f"has no finished run of {member.address}, as it is here; {sync}")
