@@ -14,7 +14,6 @@ from mnist_diffusion.evaluation import metrics
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.pipeline import MANIFEST
-from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.provenance.schemas.artifact import load
 from mnist_diffusion.provenance.schemas.cell_reports import (
     CellMetrics,
@@ -27,7 +26,7 @@ from mnist_diffusion.provenance.schemas.judge_reports import (
     ClassifierReport,
     ReferenceReport,
 )
-from mnist_diffusion.provenance.schemas.manifest import SampleManifest, Timing, TrainManifest
+from mnist_diffusion.provenance.schemas.manifest import SampleManifest, TrainManifest, timing_of
 from mnist_diffusion.reporting.labels import departures
 from mnist_diffusion.reporting.results import CellResult, Images, Labels, Results, RunResult
 from mnist_diffusion.runtime.errors import UserError
@@ -71,7 +70,7 @@ def _read_run(name: str, settings: Settings) -> RunResult:
     manifest = load(folder / MANIFEST, TrainManifest)
     history = read_table(folder / "history.csv", ["step", "images", "loss", "gradient_norm"])
     bins = ["step", "bin_start", "bin_end", "loss"]
-    timing = _timing("train", name, folder)
+    timing = timing_of("train", name)
     return RunResult(
         name=name,
         settings=settings.runs[name],
@@ -90,7 +89,7 @@ def _read_run(name: str, settings: Settings) -> RunResult:
 def _read_cell(name: str, settings: Settings, runs: dict[str, RunResult]) -> CellResult:
     folder = paths.samples(name)
     resolved = settings.cell(name)
-    timing = _timing("sample", name, folder)
+    timing = timing_of("sample", name)
     return CellResult(
         name=name,
         settings=resolved,
@@ -143,16 +142,6 @@ def _check_compared(results: Results) -> None:
             if name not in results.cells:
                 cause = f"compares {name}, which params.yaml does not declare"
                 raise UserError(f"{paths.COMPARISONS}: {cause}; run `dvc repro`")
-
-
-def _timing(stage: str, name: str, folder: Path) -> Timing | None:
-    """A sidecar, unless it timed other outputs: DVC may have restored these."""
-    path = paths.timing(stage, name)
-    if not path.exists():
-        return None
-    timing = load(path, Timing)
-    made = json_digest(read_json(folder / MANIFEST))
-    return timing if timing.manifest_sha256 == made else None
 
 
 def read_table(path: Path, columns: list[str]) -> pd.DataFrame:

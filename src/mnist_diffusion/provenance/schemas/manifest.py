@@ -6,7 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, RootModel
 
-from mnist_diffusion.provenance.schemas.artifact import Digest, Sourced, Strict
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
+from mnist_diffusion.pipeline import STAGES
+from mnist_diffusion.provenance.digests import json_digest
+from mnist_diffusion.provenance.schemas.artifact import Digest, Sourced, Strict, load
 from mnist_diffusion.settings import ResolvedCell, ResolvedRun, SharedSampling
 
 SCHEMA = 2
@@ -109,3 +113,14 @@ class Timing(Strict):
     dvc_experiment: str | None = None
     """Its name, under `dvc exp run`."""
     manifest_sha256: Digest | None = None
+
+
+def timing_of(stage: str, name: str | None) -> Timing | None:
+    """The sidecar of a stage, unless it is of another run than what is here: DVC may restore that.
+
+    UserError if it is none.
+    """
+    path, made = paths.timing(stage, name), STAGES[stage].published(name)
+    timing = load(path, Timing) if path.exists() else None
+    here = json_digest(read_json(made)) if made else None
+    return timing if timing and timing.manifest_sha256 == here else None
