@@ -95,6 +95,11 @@ STAGES = {
             report=lambda _: paths.AUTOENCODER_REPORT,
         ),
         Stage(
+            "judges",
+            "Train the other judges, which rank the cells too.",
+            folder=lambda _: paths.JUDGES,
+        ),
+        Stage(
             "reference",
             "Measure the real digits, and the real-vs-real baseline.",
             folder=lambda _: paths.REFERENCE,
@@ -114,6 +119,11 @@ STAGES = {
             "compare",
             "Compare the cells of each table, with verdicts.",
             report=lambda _: paths.COMPARISONS,
+        ),
+        Stage(
+            "ranks",
+            "Rank the cells by every judge.",
+            report=lambda _: paths.RANKS,
         ),
         Stage(
             "trtr",

@@ -447,13 +447,13 @@ def headline(root: Path) -> None:
     edit_yaml(root / "params.yaml", set_key("report/headline", RUN))
 
 
-@tampering("how often scores are resampled, in params.yaml and dvc.lock", f"{METRICS}: resamples")
-def resamples(root: Path) -> None:
+@tampering("how sure intervals are to be, in params.yaml and dvc.lock", f"{METRICS}: level")
+def level(root: Path) -> None:
     def change(lock: Any) -> None:
         params = _stage(f"evaluate@{CELL}")(lock)["params"]["params.yaml"]
-        params["evaluate"]["resamples"] = 9999
+        params["evaluate"]["level"] = 0.8
 
-    edit_yaml(root / "params.yaml", set_key("evaluate/resamples", 9999))
+    edit_yaml(root / "params.yaml", set_key("evaluate/level", 0.8))
     edit_yaml(root / "dvc.lock", change)
 
 

@@ -32,10 +32,12 @@ COPIED = (
     *("data/.gitignore", "data/README.md", "models/.gitignore", "models/README.md"),
 )
 
-CELLS = {"sample", "evaluate", "fd_curve", "compare", "tstr", "report"}
+CELLS = {"sample", "evaluate", "fd_curve", "compare", "ranks", "tstr", "report"}
 """All that an edit of drawing reruns."""
 FROM_TRAINING = {"train", *CELLS}
-FROM_THE_REFERENCE = {"reference", "evaluate", "fd_curve", "compare", "calibration", "report"}
+FROM_THE_REFERENCE = {
+    *("judges", "reference", "evaluate", "fd_curve", "compare", "ranks", "calibration", "report")
+}
 
 
 def appended(text: str) -> Callable[[str], str]:
@@ -63,7 +65,7 @@ EDITS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
         CODE,
         {"classifier", "autoencoder", "trtr", "tstr", *FROM_THE_REFERENCE},
     ),
-    "a metric": ("evaluation/pixel_scores.py", CODE, FROM_THE_REFERENCE),
+    "a metric": ("evaluation/frechet.py", CODE, FROM_THE_REFERENCE),
     "a chart": ("reporting/pages.py", CODE, {"report"}),
     "a template": ("reporting/templates/style.css", COMMENT, {"report"}),
     "a tag in MLflow": ("tracking/records.py", CODE, set()),

@@ -62,9 +62,8 @@ def write_params(path: Path) -> None:
     table = {"cells": list(CELLS[1:]), "baselines": [CELLS[1]]}
     params["tables"] = dict.fromkeys(params["tables"], table)
     params["report"]["headline"] = CELLS[-1]
-    params["evaluate"]["resamples"] = 20
     params["fd_curve"].update(count=COUNT, steps=2)
-    params["tstr"].update(cells=[CELLS[1]], epochs=1)
+    params["tstr"].update(cells=[CELLS[1]], epochs=1, seeds=2)
     params["calibration"].update(counts=[COUNT // 2, COUNT], count=COUNT, repeats=2)
     YAML().dump(json.loads(json.dumps(params)), path)
 

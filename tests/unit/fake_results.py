@@ -166,8 +166,9 @@ def _reference(count: int) -> dict[str, Any]:
         "n_test": 100,
         "classifier_sha256": JUDGE,
         "second": described | {"autoencoder_sha256": fake_evidence.AUTOENCODER},
-        "memorisation": {"median_distance": 6.4},
-        "pixels": {"saturated": 0.36, "mass": 103.0},
+        "within": {"kid": 2.0, "energy": -10.0},
+        "memorisation": {"median_distance": 6.4, "nearer": 92, "nearer_in_features": 93},
+        "pixels": {"saturated": 0.36, "mass": 103.0, "background": 0.001},
         "floors": {str(count): floor},
     }
 

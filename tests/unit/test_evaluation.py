@@ -5,14 +5,12 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
 
 from mnist_diffusion.evaluation.accuracy import agreement, calibration_error, reliability, shares
 from mnist_diffusion.evaluation.features import classify
-from mnist_diffusion.evaluation.frechet import (
-    ReferenceStatistics,
-    distances,
-    frechet_distance,
-)
+from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances
+from mnist_diffusion.runtime.errors import UserError
 
 
 def gaussian(count: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> Tensor:
@@ -23,7 +21,7 @@ def gaussian(count: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> T
 
 def test_fd_agrees_with_scipy() -> None:
     real, drawn = gaussian(900, 0).double(), gaussian(700, 1, shift=0.3, scale=1.2).double()
-    ours = frechet_distance(ReferenceStatistics.of(real), drawn)
+    ours = distances(drawn, ReferenceStatistics.of(real))["fd"]
     covariances = [np.cov(x.numpy(), rowvar=False) for x in (real, drawn)]
     root = sqrtm(covariances[0] @ covariances[1]).real
     apart = (real.mean(0) - drawn.mean(0)).square().sum()
@@ -43,9 +41,32 @@ def test_fd_of_shifted_and_scaled_gaussians_is_the_closed_form() -> None:
 
 def test_fd_of_a_set_with_itself_is_zero_in_any_order() -> None:
     real = gaussian(400, 0)
-    assert frechet_distance(ReferenceStatistics.of(real), real.flip(0)) == pytest.approx(
-        0, abs=1e-4
-    )
+    found = distances(real.flip(0), ReferenceStatistics.of(real))["fd"]
+    assert found == pytest.approx(0, abs=1e-4)
+    assert found >= 0
+
+
+def test_fd_is_that_of_torchmetrics() -> None:
+    real, drawn = gaussian(900, 0).double(), gaussian(40, 1, shift=0.3).double()
+    metric = FrechetInceptionDistance(feature=Features(12))
+    metric.set_dtype(torch.float64)
+    metric.update(real, real=True)
+    metric.update(drawn, real=False)
+    found = distances(drawn, ReferenceStatistics.of(real))["fd"]
+    assert found == pytest.approx(float(metric.compute()), rel=1e-6)
+
+
+class Features(nn.Identity):
+    """Stands where torchmetrics expects an Inception network: features go in and come out."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.num_features = width
+
+
+def test_one_image_has_no_distance() -> None:
+    with pytest.raises(UserError, match=r"^fd: 1 image has no covariance; draw 2 or more"):
+        distances(gaussian(1, 0), ReferenceStatistics.of(gaussian(90, 1)))
 
 
 def test_relative_fd_survives_a_change_of_feature_scale() -> None:

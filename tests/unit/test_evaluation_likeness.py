@@ -1,17 +1,13 @@
-"""KID, precision, recall, density and coverage, against their authors' words and code."""
+"""Precision, recall, density and coverage, against their authors' words and code."""
 
-import numpy as np
 import pytest
 import torch
 from prdc import compute_prdc
 from torch import Tensor
 
-from mnist_diffusion.evaluation.bootstrap import counts
-from mnist_diffusion.evaluation.frechet import ReferenceStatistics, per_class
-from mnist_diffusion.evaluation.kid import kernel_distance, kernel_estimate
 from mnist_diffusion.evaluation.prdc import decisions, prdc_influences
-from mnist_diffusion.evaluation.real_digits import Real, compared
-from mnist_diffusion.evaluation.scores import likeness, likeness_intervals, scores
+from mnist_diffusion.evaluation.real_digits import compared
+from mnist_diffusion.evaluation.scores import likeness, likeness_intervals
 from mnist_diffusion.runtime.errors import UserError
 
 
@@ -80,75 +76,46 @@ def test_influences_on_recall_and_coverage_are_what_is_lost_without_an_image() -
         assert lost.std() > 0
 
 
-def kid_by_words(real: np.ndarray, drawn: np.ndarray) -> float:
-    """Bińkowski et al. 2018, the unbiased estimator, term by term."""
-    m, n, width = len(real), len(drawn), real.shape[1]
-
-    def kernel(x: np.ndarray, y: np.ndarray) -> float:
-        return float((x @ y / width + 1) ** 3)
-
-    total = sum(kernel(real[i], real[j]) for i in range(m) for j in range(m) if i != j)
-    among = sum(kernel(drawn[i], drawn[j]) for i in range(n) for j in range(n) if i != j)
-    across = sum(kernel(x, y) for x in real for y in drawn)
-    return total / (m * (m - 1)) + among / (n * (n - 1)) - 2 * across / (m * n)
-
-
-def test_kid_is_that_of_the_paper() -> None:
-    real, drawn = normal(15, 4, 0).double(), normal(15, 4, 1, shift=0.5).double()
-    assert kernel_distance(real, drawn) == pytest.approx(kid_by_words(real.numpy(), drawn.numpy()))
-
-
-def test_an_image_moves_kid_as_when_it_is_left_out() -> None:
-    """Against the jackknife; a resample of one image alone moves by that image's influence."""
-    n = 25
-    real, drawn = normal(n, 4, 0).double(), normal(n, 4, 1, shift=0.5).double()
-    whole = kernel_distance(real, drawn)
-    estimate = kernel_estimate(real, drawn)
-    influences = estimate.resampled(n * torch.eye(n, dtype=torch.long)) - whole
-    without = [
-        kid_by_words(real.numpy(), np.delete(drawn.numpy(), image, axis=0)) for image in range(n)
-    ]
-    expected = (n - 1) * (whole - np.array(without))
-    expected -= expected.mean()
-    spread = expected.std()
-    np.testing.assert_allclose(influences.numpy() / spread, expected / spread, atol=0.15)
-
-
-def test_kid_does_not_see_the_order_and_sees_no_difference_on_average() -> None:
-    real = normal(200, 6, 0)
-    drawn = [normal(200, 6, seed) for seed in range(1, 41)]
-    values = torch.tensor([kernel_distance(real, one) for one in drawn])
-    assert abs(values.mean()) < 3 * values.std() / len(values) ** 0.5 + 0.02
-    assert values.min() < 0 < values.max()
-    assert kernel_distance(real, drawn[0].flip(0)) == pytest.approx(values[0].item(), rel=1e-5)
-
-
-def test_every_score_has_an_interval_around_it() -> None:
-    features = normal(300, 6, 1, shift=0.3)
-    real = Real(ReferenceStatistics.of(normal(3000, 6, 0)), normal(300, 6, 2))
-    drawings = torch.ones(40, 300, dtype=torch.long).scatter_add_(
-        1, torch.arange(40)[:, None], torch.ones(40, 1, dtype=torch.long)
-    )
-    found = scores(features, real)
-    intervals = likeness_intervals(features, real.features, drawings, 0.95)
-    assert set(intervals) == set(found) - {"fd", "relative_fd"}
+def test_every_score_by_neighbours_has_an_interval_around_it() -> None:
+    features, real, labels = normal(300, 6, 1, shift=0.3), normal(300, 6, 2), torch.arange(300) % 10
+    found = likeness(features, real)
+    intervals = likeness_intervals(features, labels, real, 0.95)
+    assert set(intervals) == set(found)
     for key, (low, high) in intervals.items():
         assert low < found[key] < high
 
 
 def test_only_as_many_images_are_met_as_there_are_test_digits() -> None:
-    features, real = normal(300, 6, 1, shift=0.3), normal(100, 6, 2)
-    drawings = counts(100, 20, seed=0)
+    features, real, labels = normal(300, 6, 1, shift=0.3), normal(100, 6, 2), torch.arange(300) % 10
     assert likeness(features, real) == likeness(features[:100], real)
-    intervals = likeness_intervals(features, real, drawings, 0.95)
-    assert intervals == likeness_intervals(features[:100], real, drawings, 0.95)
+    intervals = likeness_intervals(features, labels, real, 0.95)
+    assert intervals == likeness_intervals(features[:100], labels[:100], real, 0.95)
 
 
 def test_shares_have_intervals_among_shares() -> None:
     real = normal(60, 3, 0)
-    intervals = likeness_intervals(normal(60, 3, 1), real, counts(60, 50, seed=0), 0.95)
+    intervals = likeness_intervals(normal(60, 3, 1), torch.zeros(60), real, 0.95)
     for key in ("precision", "recall", "coverage"):
         assert 0 <= intervals[key][0] < intervals[key][1] <= 1
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(0.0, 1.0), (0.5, 0.8), (1.0, 0.6)])
+def test_intervals_of_precision_and_its_kin_hold_the_truth(shift: float, scale: float) -> None:
+    """Real images held fixed; what is drawn is as wide as the real or narrower, and off.
+
+    Of recall the interval is too wide where much is recalled, as it says.
+    """
+    real, unasked = normal(300, 6, 10**6), torch.full((300,), -1)
+    found, intervals = [], []
+    for seed in range(150):
+        images = scale * normal(300, 6, seed) + shift
+        found.append(likeness(images, real))
+        intervals.append(likeness_intervals(images, unasked, real, 0.95))
+    for key in ("precision", "recall", "density", "coverage"):
+        truth = sum(one[key] for one in found) / len(found)
+        covered = sum(one[key][0] < truth < one[key][1] for one in intervals) / len(found)
+        assert covered >= 0.90, key
+        assert covered <= 0.98 or key in ("recall", "coverage"), key
 
 
 def test_duplicated_images_change_no_mean_but_the_manifolds() -> None:
@@ -162,16 +129,3 @@ def test_duplicated_images_change_no_mean_but_the_manifolds() -> None:
 def test_no_more_than_half_of_the_test_digits_are_met() -> None:
     assert compared(2000, 10_000) == 2000
     assert compared(10_000, 10_000) == 5000
-
-
-def test_fd_of_each_class_sees_the_class_that_is_off() -> None:
-    labels = torch.arange(1000) % 10
-    training = normal(5000, 5, 0)
-    of = torch.arange(5000) % 10
-    classes = {str(d): ReferenceStatistics.of(training[of == d]) for d in range(10)}
-    features = normal(1000, 5, 1)
-    features[labels == 3] += 2
-    found = per_class(features, labels, classes)
-    assert max(found, key=lambda digit: found[digit] or 0) == "3"
-    few = per_class(features[:15], labels[:15], classes)
-    assert few["4"] is not None and few["5"] is None

@@ -10,9 +10,14 @@ import torch
 from audited import CELLS, COUNT
 from safetensors.torch import load_file
 
-from mnist_diffusion.evaluation.bootstrap import proportion_interval
+from mnist_diffusion.evaluation.estimates import proportion_interval
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics
-from mnist_diffusion.evaluation.real_digits import load_classes, load_real
+from mnist_diffusion.evaluation.metrics import values
+from mnist_diffusion.evaluation.real_digits import (
+    load_classes,
+    load_real,
+    load_statistics,
+)
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.judges import JUDGES
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest
@@ -20,7 +25,7 @@ from mnist_diffusion.settings import load_settings
 from mnist_diffusion.stages import evaluate
 from mnist_diffusion.tracking.records import record_of
 
-LIKENESS = {"kid", "precision", "recall", "density", "coverage"}
+LIKENESS = {"kid", "energy", "precision", "recall", "density", "coverage"}
 
 
 @pytest.fixture
@@ -49,7 +54,9 @@ def test_the_reference_has_a_floor_for_every_n(here: Path) -> None:
     assert set(report["floors"]) == {str(COUNT), str(settings.fd_curve.count)}
     for floor in report["floors"].values():
         assert LIKENESS | {"fd", "relative_fd", "accuracy", "second_fd"} < set(floor)
-        spreads = [spread for key, spread in floor.items() if key != "fd_per_class"]
+        infinite = {"fd_infinity", "second_fd_infinity"}
+        assert infinite | {f"{name}_asked" for name in infinite} < set(floor)
+        spreads = [spread for key, spread in floor.items() if spread and key != "fd_per_class"]
         spreads += [spread for spread in floor["fd_per_class"].values() if spread]
         assert all(one["low"] <= one["mean"] <= one["high"] for one in spreads)
     logged = record_of("reference").metrics
@@ -68,26 +75,36 @@ def test_the_features_of_the_reference_have_its_statistics(here: Path) -> None:
     order = np.load("data/reference/order.npy")
     assert torch.equal(real.features, features["test"][order[:COUNT]])
     assert sorted(order.tolist()) == list(range(100))
-    second = load_file("data/reference/second-features.safetensors")["train"]
-    assert torch.equal(
-        load_real(COUNT, "autoencoder").statistics.mean, ReferenceStatistics.of(second).mean
-    )
+    assert torch.equal(real.training, features["train"])
+    assert len(features["validation"]) == 100
+    assert len(load_statistics("autoencoder").mean) == 64
+
+
+def test_the_background_is_black_in_real_digits(here: Path) -> None:
+    background = np.load("data/reference/background.npy")
+    assert background[0, 0] and not background[14, 14]
+    assert told("reports/reference.json")["pixels"]["background"] < 0.01
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_judgement_is_whole(here: Path, cell: str) -> None:
     report = told(f"reports/metrics/{cell}.json")
     asked = bool((np.load(f"data/samples/{cell}/labels.npy") >= 0).all())
-    where_asked = {"accuracy", "calibration_error", "fd_per_class", "confusion"}
+    where_asked = {"accuracy", "fd_per_class", "confusion"}
     assert all((report[key] is not None) == asked for key in where_asked)
     assert (report["intervals"]["accuracy"] is not None) == asked
     assert report["compared"] == COUNT
-    values = {**report, "second_relative_fd": report["second"]["relative_fd"]}
+    scores = values(report)
     for key, ends in report["intervals"].items():
         if ends:
-            assert ends[0] <= values[key] <= ends[1], key
-    assert set(report["floors"]) == LIKENESS | {"fd_per_class"}
+            assert ends[0] <= scores[key] <= ends[1], key
+    distances = {"fd_infinity", "second_fd_infinity", "class_fd"}
+    assert set(report["floors"]) == LIKENESS | distances | {"fd_per_class"}
     floor = told("reports/reference.json")["floors"][str(COUNT)]
+    ending = "_asked" if asked else ""
+    assert report["floors"]["fd_infinity"] == floor[f"fd_infinity{ending}"]
+    low, high = report["intervals"]["fd_infinity"]
+    assert high - low == pytest.approx(2 * 1.96 * report["errors"]["fd_infinity"], rel=1e-3)
     assert report["second"]["relative_fd_floor"] == floor["second_relative_fd"]["mean"]
     assert set(report["made_from"]) == {
         *(f"sample@{cell}", "prepare", "classifier", "autoencoder", "reference")
@@ -110,8 +127,8 @@ def test_the_best_and_worst_images_are_told_apart(here: Path) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_mlflow_is_told_plain_numbers(here: Path, cell: str) -> None:
     logged = record_of("evaluate", cell).metrics
-    assert LIKENESS | {"second_relative_fd", "relative_fd_low", "relative_fd_high"} < set(logged)
-    assert {"share_closer", "saturated_floor"} < set(logged)
+    assert LIKENESS | {"second_fd_infinity", "fd_infinity_low", "fd_infinity_high"} < set(logged)
+    assert {"copied", "saturated_floor", "stroke_gap"} < set(logged)
     assert all(isinstance(value, int | float) for value in logged.values())
     assert "autoencoder_sha256" in record_of("evaluate", cell).tags
 

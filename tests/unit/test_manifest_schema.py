@@ -11,7 +11,7 @@ from mnist_diffusion.files.jsonfile import to_text
 from mnist_diffusion.provenance.schemas.manifest import json_schema
 
 SCHEMA = Path(__file__).parents[2] / "docs/manifest.schema.json"
-STAGES = {"prepare", "classifier", "autoencoder", "reference", "train", "sample"}
+STAGES = {"prepare", "classifier", "autoencoder", "judges", "reference", "train", "sample"}
 
 
 @pytest.fixture(scope="module")

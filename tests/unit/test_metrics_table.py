@@ -16,15 +16,28 @@ from mnist_diffusion.evaluation.metrics import (
 
 def judgement() -> dict[str, Any]:
     """A cell's judgement, as far as METRICS looks into it."""
-    floors = {name: {"mean": 0.95} for name in LIKENESS}
+    distances = ("fd_infinity", "second_fd_infinity", "class_fd")
+    floors = {name: {"mean": 0.95} for name in (*LIKENESS, *distances)}
+    copies = {"share": 0.9, "expected": 0.92, "p": 0.5}
+    ink = ("saturated", "background", "mass")
     scores = {name: 0.5 for name, metric in METRICS.items() if not metric.place}
     return {
         **scores,
         "fd_floor": 0.2,
         "relative_fd_floor": 0.01,
-        "second": {"fd": 2.0, "relative_fd": 0.02, "fd_floor": 1.0, "relative_fd_floor": 0.01},
-        "memorisation": {"share_closer": 0.01, "median_distance": 5, "median_distance_test": 6},
-        "pixels": {"saturated": 0.3, "saturated_real": 0.5, "mass": 107.0, "mass_real": 104.0},
+        "second": {
+            **{"fd": 2.0, "relative_fd": 0.02, "fd_infinity": 0.01},
+            **{"fd_floor": 1.0, "relative_fd_floor": 0.01},
+        },
+        "memorisation": {
+            **{"median_distance": 5, "median_distance_test": 6},
+            **{"pixels": copies, "features": copies},
+        },
+        "pixels": {
+            "stroke_gap": 0.2,
+            **dict.fromkeys(ink, 0.3),
+            **{f"{name}_real": 104.0 for name in ink},
+        },
         "floors": floors,
     }
 
@@ -44,10 +57,25 @@ def test_a_metric_that_a_judgement_lacks_is_named(name: str) -> None:
         check(without)
 
 
+def test_a_baseline_that_nobody_could_measure_is_none() -> None:
+    """Of too few digits of a class there is no class-wise distance."""
+    few = judgement()
+    few["floors"]["class_fd"] = None
+    check(few)
+    assert METRICS["class_fd"].of_real(few) is None
+
+
 def test_the_orders_that_published_files_have() -> None:
-    assert COMPARED == ("relative_fd", "second_relative_fd", "accuracy")
-    assert LIKENESS == ("kid", "precision", "recall", "density", "coverage")
-    assert set(LIKENESS) | set(COMPARED) == set(CALIBRATED)
+    assert COMPARED == ("fd_infinity", "second_fd_infinity", "class_fd", "accuracy")
+    assert LIKENESS == ("kid", "energy", "precision", "recall", "density", "coverage")
+    assert set(LIKENESS) < set(CALIBRATED)
+
+
+def test_distances_of_laws_and_neighbours_depend_on_n_and_unbiased_ones_do_not() -> None:
+    for name, metric in METRICS.items():
+        neighbours = name in LIKENESS and name not in ("kid", "energy")
+        distance = metric.kind == "distance" or name == "class_fd"
+        assert metric.depends_on_n == (neighbours or distance), name
 
 
 @pytest.mark.parametrize(

@@ -110,9 +110,9 @@ def test_what_is_confused_is_counted(results: Results) -> None:
 
 def test_a_metric_that_is_blind_is_named(results: Results) -> None:
     grid = metric_charts.detection_grid(results)
-    assert grid["relative FD"] == {"blur": "detects", "dropped-class": "blind"}
+    assert grid["relative FD∞"] == {"blur": "detects", "dropped-class": "blind"}
     assert set(grid["KID"].values()) == {"detects"}
-    assert grid["relative FD, autoencoder"]["dropped-class"] == "no, nor must it"
+    assert grid["relative FD∞, autoencoder"]["dropped-class"] == "no, nor must it"
 
 
 def test_ticks_of_a_logarithmic_axis_are_round() -> None:

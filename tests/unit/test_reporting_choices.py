@@ -75,7 +75,7 @@ def test_each_training_choice_says_what_changed(results: Results) -> None:
 
 def test_the_best_training_choice_is_one_of_all_drawn_alike(results: Results) -> None:
     table = all_tables(results)["ablations"]
-    place = titles(table).index("relative FD, %")
+    place = titles(table).index("relative FD∞, %")
     assert sum(row[place].best for row in table.rows()) == 1
     assert not {"training seed", "steps", "sampler"} & set(titles(table))
 
@@ -119,9 +119,9 @@ def test_lesser_choices_stand_beside_what_they_compete_with(results: Results) ->
 
 def test_lesser_choices_have_a_best_per_group(results: Results) -> None:
     table = all_tables(results)["choices"]
-    place = titles(table).index("relative FD, %")
+    place = titles(table).index("relative FD∞, %")
     best = {row[0].text for row in table.rows() if row[place].best}
-    lowest = table.frame.groupby("group")["relative_fd_percent"].idxmin()
+    lowest = table.frame.groupby("group")["fd_infinity_percent"].idxmin()
     assert len(lowest) == 2
     assert best == set(table.frame.loc[lowest, "cell"])
 

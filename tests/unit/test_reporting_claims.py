@@ -96,7 +96,7 @@ def verdict(name: str) -> Verdict:
     return outcome(name).verdict
 
 
-BOTH = ("relative_fd", "second_relative_fd")
+BOTH = ("fd_infinity", "second_fd_infinity")
 """The metrics of both networks."""
 
 
@@ -107,9 +107,9 @@ def set_metric(cell: str, metric: str, value: float, half: float = fake_evidence
     interval = fake_evidence.around(value, half)
     changes: dict[str, Any] = {metric: value}
     intervals = report["intervals"] | {metric: interval}
-    if metric == "relative_fd":
-        changes["second"] = report["second"] | {"relative_fd": value}
-        intervals["second_relative_fd"] = interval
+    if metric == "fd_infinity":
+        changes["second"] = report["second"] | {"fd_infinity": value}
+        intervals["second_fd_infinity"] = interval
     fake_results.change(path, **changes, intervals=intervals)
 
 
@@ -260,7 +260,7 @@ def test_over_guidance_shows_in_pixels_ink_and_fd(here: Path) -> None:
     for cell in ("g8", "g16"):
         pixels = json.loads(paths.metrics(cell).read_text())["pixels"]
         fake_results.change(paths.metrics(cell), pixels=pixels | {"mass": 103.0})
-        set_metric(cell, "relative_fd", 0.01, half=0.01)
+        set_metric(cell, "fd_infinity", 0.01, half=0.01)
     assert verdict("over-guided") is Verdict.FAILS
 
 
@@ -271,11 +271,11 @@ def test_guidance_trades_only_where_intervals_are_apart(here: Path) -> None:
 
 
 def test_label_dropout_is_judged_at_both_ends(here: Path) -> None:
-    set_metric("g0", "relative_fd", 0.5)
+    set_metric("g0", "fd_infinity", 0.5)
     assert verdict("label-dropout") is Verdict.DEPENDS
     set_metric("cosine-class-v", "accuracy", 0.2)
     assert verdict("label-dropout") is Verdict.FAILS
-    set_metric("g0", "relative_fd", 0.01)
+    set_metric("g0", "fd_infinity", 0.01)
     set_metric("cosine-class-v", "accuracy", 0.9)
     assert verdict("label-dropout") is Verdict.HOLDS
 
@@ -291,8 +291,8 @@ def test_a_comparison_reads_the_same_from_the_other_side(here: Path) -> None:
 
 
 def test_cells_that_were_not_paired_are_compared_with_caution(here: Path) -> None:
-    set_metric("g2", "relative_fd", 0.010, half=0.002)
-    set_metric("dpm5", "relative_fd", 0.013, half=0.002)
+    set_metric("g2", "fd_infinity", 0.010, half=0.002)
+    set_metric("dpm5", "fd_infinity", 0.013, half=0.002)
     results = load_results(SETTINGS)
     found = versus(results, results.cells["g2"], results.cells["dpm5"], BOTH[0])
     assert not found.paired

@@ -39,8 +39,8 @@ def test_a_cell_is_a_row_of_metrics(results: Results) -> None:
     found = {name: json.loads(text) for name, text in score_files(results).items()}
     assert set(found) == set(results.cells)
     headline = found[results.headline.name]
-    assert headline["relative_fd_percent"] == pytest.approx(
-        100 * results.headline.score("relative_fd"), abs=0.006
+    assert headline["fd_infinity_percent"] == pytest.approx(
+        100 * results.headline.score("fd_infinity"), abs=0.006
     )
     assert headline["n"] == 60
     assert "accuracy_percent" not in found["linear-uncond"]

@@ -36,7 +36,7 @@ def about_schedules(results: Results) -> list[str]:
 
 def test_a_sentence_ranks_one_conditioning_and_guidance(results: Results) -> None:
     groups = ["unconditional", "class-conditional, s = 1", "class-conditional, s = 2"]
-    starts = [f"Noise schedules and conditioning, {group}: relative FD from " for group in groups]
+    starts = [f"Noise schedules and conditioning, {group}: relative FD∞ from " for group in groups]
     texts = about_schedules(results)
     assert [text[: len(start)] for text, start in zip(texts, starts, strict=True)] == starts
     for text in texts:
@@ -48,7 +48,7 @@ def test_a_lowest_that_only_one_feature_extractor_sees_is_told(results: Results)
     (text,) = about(results, "samplers")
     assert "autoencoder" not in text
     path = paths.metrics("cosine-class-v-ddim10")
-    fake_results.change(path, second=read_json(path)["second"] | {"relative_fd": 0.0001})
+    fake_results.change(path, second=read_json(path)["second"] | {"fd_infinity": 0.0001})
     (text,) = about(load_results(results.settings), "samplers")
     assert text.endswith("; by the autoencoder's features cosine-class-v-ddim10 is lowest.")
 
@@ -64,12 +64,12 @@ def test_training_seeds_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_lowest_and_its_rivals_are_read_off_the_metrics(results: Results) -> None:
-    fake_results.change(paths.metrics("cosine-class-v"), relative_fd=0.0012345)
+    fake_results.change(paths.metrics("cosine-class-v"), fd_infinity=0.0012345)
     changed = load_results(results.settings)
     lowest = summary.facts(changed)[0]
     asked = [cell for cell in changed.cells.values() if cell.asked]
     assert (lowest.value, lowest.cell) == (f"0.12{SPACE}%", "cosine-class-v")
-    assert lowest.label == f"Lowest relative FD of {len(asked)} class cells"
+    assert lowest.label == f"Lowest relative FD∞ of {len(asked)} class cells"
 
 
 def baseline(results: Results) -> summary.Fact:
@@ -83,9 +83,8 @@ def test_the_baseline_has_a_range_over_random_sets(results: Results) -> None:
 
 def test_one_set_of_all_test_digits_has_no_range(results: Results) -> None:
     mean = {"mean": 0.001, "low": 0.001, "high": 0.001}
-    floor = {"relative_fd": mean, "fd_per_class": {}}
-    floors = {str(results.headline.metrics.n): floor}
-    fake_results.change(paths.REFERENCE_REPORT, floors=floors)
+    path = paths.metrics(results.headline.name)
+    fake_results.change(path, floors=read_json(path)["floors"] | {"fd_infinity": mean})
     fact = baseline(load_results(results.settings))
     assert fact.value == f"0.10{SPACE}%"
     assert " to " not in fact.note
@@ -97,10 +96,10 @@ def about(results: Results, section: str) -> list[str]:
 
 def test_single_choices_are_told_by_their_extent(results: Results) -> None:
     for cell, fd in (("cosine-class-v", 0.02), ("cosine-class-zero-snr", 0.03)):
-        second = read_json(paths.metrics(cell))["second"] | {"relative_fd": fd}
-        fake_results.change(paths.metrics(cell), relative_fd=fd, second=second)
+        second = read_json(paths.metrics(cell))["second"] | {"fd_infinity": fd}
+        fake_results.change(paths.metrics(cell), fd_infinity=fd, second=second)
     assert about(load_results(results.settings), "ablations") == [
-        "Training choices, 20 steps of DPM-Solver++(2M), class-conditional, s = 1: relative FD "
+        "Training choices, 20 steps of DPM-Solver++(2M), class-conditional, s = 1: relative FD∞ "
         f"from 2.00{SPACE}% (cosine-class-v) to 3.00{SPACE}% (cosine-class-zero-snr)."
     ]
 
@@ -120,7 +119,7 @@ def test_the_front_page_counts_every_class_cell(results: Results) -> None:
     """Whatever a cell is there for: "of all" must mean all."""
     asked = [cell for cell in results.settings.cells.values() if cell.guidance > 0]
     assert f" of {len(asked)} class cells" in summary.facts(results)[0].label
-    fake_results.change(paths.metrics("cosine-class-v-dpm10-leading"), relative_fd=0.001)
+    fake_results.change(paths.metrics("cosine-class-v-dpm10-leading"), fd_infinity=0.001)
     changed = load_results(results.settings)
     assert summary.facts(changed)[0].cell == "cosine-class-v-dpm10-leading"
     assert not any("leading" in text for text in about(changed, "samplers"))

@@ -23,7 +23,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     fake_results.build(root, SETTINGS)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        fake_results.change(paths.metrics("cosine-class-v"), relative_fd=0.012345, accuracy=0.98765)
+        fake_results.change(paths.metrics("cosine-class-v"), fd_infinity=0.012345, accuracy=0.98765)
         return load_results(SETTINGS)
 
 
@@ -34,10 +34,10 @@ def shown(table: Table, cell: str, title: str) -> str:
 
 def test_percentages_are_those_of_the_metrics(results: Results) -> None:
     table = all_tables(results)["samplers"]
-    assert shown(table, "cosine-class-v", "relative FD, %") == "1.23"
+    assert shown(table, "cosine-class-v", "relative FD∞, %") == "1.23"
     assert shown(table, "cosine-class-v", "accuracy, %") == "98.8"
     frame = table.frame.set_index("cell")
-    assert frame.loc["cosine-class-v", "relative_fd_percent"] == pytest.approx(1.2345)
+    assert frame.loc["cosine-class-v", "fd_infinity_percent"] == pytest.approx(1.2345)
     assert frame.loc["cosine-class-v", "accuracy_percent"] == pytest.approx(98.765)
 
 
@@ -84,10 +84,10 @@ def test_schedules_are_ordered_by_conditioning_and_guidance(guided: Table) -> No
 
 
 def test_schedules_have_a_best_among_what_is_alike(guided: Table) -> None:
-    place = [column.title for column in guided.columns].index("relative FD, %")
+    place = [column.title for column in guided.columns].index("relative FD∞, %")
     bold = {row[0].text for row in guided.rows() if row[place].best}
     groups = guided.frame.groupby("group")
-    lowest = guided.frame.loc[groups["relative_fd_percent"].idxmin(), "cell"]
+    lowest = guided.frame.loc[groups["fd_infinity_percent"].idxmin(), "cell"]
     assert len(lowest) == 3
     assert bold == set(lowest)
 

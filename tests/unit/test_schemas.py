@@ -53,7 +53,8 @@ def test_a_wrong_key_is_named(tmp_path: Path, changes: dict[str, Any], complaint
 
 
 def test_intervals_are_pairs_of_numbers() -> None:
-    content = {"accuracy": 0.5, "accuracy_per_class": DIGITS, "interval": [0.4, 0.6]}
+    content = {"accuracy": 0.5, "accuracies": [0.4, 0.6], "accuracy_per_class": DIGITS}
+    content["interval"] = [0.4, 0.6]
     assert TransferAccuracy.model_validate(content).interval == (0.4, 0.6)
     for wrong in ([0.4], [0.4, 0.5, 0.6], ["0.4", 0.6]):
         with pytest.raises(ValueError, match="interval"):

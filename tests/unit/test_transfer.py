@@ -8,6 +8,7 @@ from mnist_diffusion.dataset.mnist import Digits, read_digits
 from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.dataset.splits import save_split
 from mnist_diffusion.evaluation.features import classify
+from mnist_diffusion.evaluation.transfer import over_seeds
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import ClassifierTraining
 from mnist_diffusion.stages.trtr import real_digits
@@ -77,3 +78,28 @@ def test_trtr_has_the_digits_that_are_drawn(tmp_path, monkeypatch):
     assert len(set(found.images[:, 0, 0])) == 23
     with pytest.raises(UserError, match=r"prepare\.train: fewer than 7 of a digit"):
         real_digits(61)
+
+
+def trained(seeds: int, digits: int, seed: int) -> torch.Tensor:
+    """Which digits are right by each of some trainings: luck of both, and of the two together."""
+    generator = torch.Generator().manual_seed(seed)
+    hard = torch.randn(digits, generator=generator)
+    good = 0.1 * torch.randn(seeds, 1, generator=generator)
+    own = torch.randn(seeds, digits, generator=generator)
+    return (hard + good + own) < 2.0
+
+
+def test_the_interval_is_of_other_seeds_and_other_digits() -> None:
+    truth = float(torch.special.ndtr(torch.tensor(2.0 / 2.01**0.5)))
+    intervals = [over_seeds(trained(5, 1000, seed), 0.95)["interval"] for seed in range(300)]
+    held = sum(low < truth < high for low, high in intervals) / 300
+    assert 0.92 <= held <= 0.995
+
+
+def test_accuracies_are_by_seed_and_their_mean_is_the_accuracy() -> None:
+    right = torch.tensor([[True, True, True, False], [True, False, True, False]])
+    found = over_seeds(right, 0.95)
+    assert found["accuracies"] == [0.75, 0.5]
+    assert found["accuracy"] == 0.625
+    assert found["interval"] == [0.0, 1.0]
+    assert over_seeds(torch.ones(2, 4, dtype=torch.bool), 0.95)["interval"] == [1.0, 1.0]

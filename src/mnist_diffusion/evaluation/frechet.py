@@ -1,30 +1,24 @@
-"""Fréchet distance on the classifier's features.
+"""Fréchet distance on a network's features, at n images and extrapolated to any number.
 
-Never to be compared with Inception FID, nor with a distance under another classifier: that is why
-every judgement carries the classifier's digest. The relative distance only takes away the features'
-scale; a classifier that looks at other things still sees other distances.
+Never to be compared with Inception FID, nor with a distance under another network: that is why
+every judgement carries the networks' digests. The relative distance only takes away the features'
+scale; a network that looks at other things still sees other distances.
 """
+
+from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
+from torch import Tensor
 
-from mnist_diffusion.evaluation.bootstrap import Estimate
+from mnist_diffusion.evaluation.estimates import Estimate, halves
 from mnist_diffusion.runtime.errors import UserError
 
 FEWEST = 2
 """Fewer images have no covariance."""
-
-
-class _Features(nn.Identity):
-    """Stands where torchmetrics expects an Inception network: features go in and come out."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.num_features = width
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ class ReferenceStatistics:
     count: int
 
     @classmethod
-    def of(cls, features: Tensor) -> "ReferenceStatistics":
+    def of(cls, features: Tensor) -> ReferenceStatistics:
         """The statistics of features (n, d)."""
         features = features.double()
         return cls(features.mean(dim=0), torch.cov(features.T), len(features))
@@ -48,65 +42,62 @@ class ReferenceStatistics:
         """Total variance of the real features: the unit of the relative distance."""
         return float(self.covariance.trace())
 
+    @cached_property
+    def root(self) -> Tensor:
+        """(d, d) float64: the square root of the covariance."""
+        values, vectors = torch.linalg.eigh(self.covariance)
+        return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 
-def frechet_distance(reference: ReferenceStatistics, features: Tensor) -> float:
-    """|mu - mu'|² + tr(C + C' - 2 (C C')^½) (Dowson & Landau 1982) for features (n, d), n >= 2.
 
-    Rounding can leave a set's distance to itself just below 0; it is then 0.
+def relative_fd(features: Tensor, labels: Tensor, reference: ReferenceStatistics) -> Estimate:
+    """|mu - mu'|² + tr(C + C' - 2 (C C')^½) (Dowson & Landau 1982) over tr C, for features (n, d).
+
+    With influences: 2 z·(mu' - mu) + |z|² - z·T z for z from the mean of the set, where
+    T = S (S C' S)^-½ S and S = C^½ is the map that carries the drawn features' Gaussian to the real
+    ones'. It is the distance that n images have, which lies above that of their law by about b / n.
     """
-    metric = FrechetInceptionDistance(feature=_Features(features.shape[1]))
-    metric.set_dtype(torch.float64)
-    n, mean = reference.count, reference.mean
-    metric.real_features_sum = mean * n
-    metric.real_features_cov_sum = reference.covariance * (n - 1) + n * torch.outer(mean, mean)
-    metric.real_features_num_samples = torch.tensor(n)
-    metric.update(features.double(), real=False)
-    distance = float(metric.compute())
+    if len(features) < FEWEST:
+        raise UserError(f"fd: {len(features)} image has no covariance; draw {FEWEST} or more")
+    features = features.double()
+    mean, covariance = features.mean(dim=0), torch.cov(features.T)
+    values, vectors = torch.linalg.eigh(reference.root @ covariance @ reference.root)
+    apart, z = mean - reference.mean, features - mean
+    traces = reference.trace + float(covariance.trace())
+    distance = float(apart.square().sum()) + traces - 2 * float(values.clamp(min=0).sqrt().sum())
     if not math.isfinite(distance):
         raise UserError("fd: not a finite number; look at the images, and at the classifier")
-    return max(0.0, distance)
+    there = values > values.max() * len(values) * torch.finfo(values.dtype).eps
+    powers = values.where(there, 1.0) ** -0.25 * there
+    carried = z @ (reference.root @ vectors * powers)
+    influences = 2 * z @ apart + z.square().sum(dim=1) - carried.square().sum(dim=1)
+    found = Estimate(distance, influences - influences.mean(), labels)
+    return found.scaled(1 / reference.trace)
+
+
+def fd_infinity(
+    features: Tensor, labels: Tensor, reference: ReferenceStatistics, seed: int
+) -> Estimate:
+    """The relative distance of as many images as one likes: 2 FD(X) - mean FD of four halves of X.
+
+    As FD of n images is FD∞ + b / n to first order, b cancels (a jackknife of half the images:
+    Quenouille 1956; FD∞ is Chong & Forsyth's, 2020, who fit a line). Halves are stratified by label
+    (n,); of what was asked for no digits they are random ones. A little below 0 where the laws are
+    the same and luck is good. What is left of the bias falls as 1 / n²: -0.02 points at 2,000
+    images in 128 dimensions, -0.06 at 1,000, -0.24 at 500.
+
+    Influences are those on FD(X): the halves' are the same to first order, but more noise.
+    """
+    whole = relative_fd(features, labels, reference)
+    parts = [relative_fd(features[half], labels[half], reference) for half in halves(labels, seed)]
+    value = 2 * whole.value - sum(one.value for one in parts) / len(parts)
+    return Estimate(value, whole.influences, labels)
 
 
 def distances(features: Tensor, statistics: ReferenceStatistics) -> dict[str, float]:
-    """The Fréchet distance of features (n, d), and as a fraction of the real features' variance."""
-    distance = frechet_distance(statistics, features)
-    return {"fd": distance, "relative_fd": distance / statistics.trace}
+    """The Fréchet distance of features (n, d), and as a fraction of the real features' variance.
 
-
-def per_class(
-    features: Tensor, labels: Tensor, classes: dict[str, ReferenceStatistics]
-) -> dict[str, float | None]:
-    """Relative FD of the images of each digit, by labels (n,); null where there are too few.
-
-    Few images are far from their own law, so it is to be read beside the baseline for as few.
+    Rounding can leave a set's distance to itself just below 0; it is then 0.
     """
-    found: dict[str, float | None] = {}
-    for digit, statistics in classes.items():
-        chosen = features[labels == int(digit)]
-        enough = len(chosen) >= FEWEST
-        found[digit] = distances(chosen, statistics)["relative_fd"] if enough else None
-    return found
-
-
-def relative_fd(features: Tensor, reference: ReferenceStatistics) -> Estimate:
-    """The relative distance of features (n, d), with their influences.
-
-    The derivative of the distance by an image's weight: 2 z·(mu' - mu) + |z|² - z·T z for z from
-    the mean of the set, T = S (S C' S)^-½ S and S = C^½; less its mean, which is then 0.
-    """
-    distance = frechet_distance(reference, features)
-    features = features.double()
-    mean = features.mean(dim=0)
-    z = features - mean
-    root = _power(reference.covariance, 0.5)
-    transport = root @ _power(root @ torch.cov(features.T) @ root, -0.5) @ root
-    values = 2 * z @ (mean - reference.mean) + z.square().sum(dim=1) - ((z @ transport) * z).sum(1)
-    return Estimate(distance, values - values.mean(), unit=reference.trace)
-
-
-def _power(matrix: Tensor, exponent: float) -> Tensor:
-    """Of a symmetric matrix that is nowhere negative; what is 0 stays 0."""
-    values, vectors = torch.linalg.eigh(matrix)
-    there = values > values.max() * len(values) * torch.finfo(values.dtype).eps
-    powers = torch.where(there, values, 1.0) ** exponent * there
-    return (vectors * powers) @ vectors.T
+    labels = torch.zeros(len(features), dtype=torch.int64)
+    relative = max(0.0, relative_fd(features, labels, statistics).value)
+    return {"fd": relative * statistics.trace, "relative_fd": relative}

@@ -30,8 +30,11 @@ class Metric:
     percent: bool = False
     """A fraction, shown in per cent."""
     kind: Literal["distance", "likeness", "agreement", "certainty", "copies", "ink"] = "distance"
-    """distance: of two laws; likeness: by neighbours and kernels, against as many real digits;
-    agreement: with the digit asked for, null where none was."""
+    """distance: of two laws; likeness: by neighbours and kernels; agreement: with the digit asked
+    for, null where none was."""
+    depends_on_n: bool = False
+    """Moves with the number of images alone, FD∞ to second order: never to be compared between sets
+    of other sizes."""
     place: tuple[str, ...] = ()
     """Keys to it in a cell's judgement; its name, if empty."""
     real: tuple[str, ...] = ()
@@ -71,16 +74,20 @@ def _likeness(
     name: str,
     better: Literal["lower", "higher"],
     must_detect: tuple[str, ...],
+    *,
+    title: str = "",
+    percent: bool = True,
+    depends_on_n: bool = True,
     summary: bool = False,
 ) -> Metric:
-    percent = name not in ("kid", "density")
     return Metric(
         name,
-        "KID" if name == "kid" else name,
+        title or name,
         better,
         "points" if percent else "{:.3g}",
         percent=percent,
         kind="likeness",
+        depends_on_n=depends_on_n,
         real=("floors", name, "mean"),
         must_detect=must_detect,
         summary=summary,
@@ -90,25 +97,73 @@ def _likeness(
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("fd", "FD", "lower", "{:#.3g}", real=("fd_floor",), twin="second_fd"),
+        Metric(
+            "fd_infinity",
+            "relative FD∞",
+            "lower",
+            "{:.2f}",
+            percent=True,
+            depends_on_n=True,
+            real=("floors", "fd_infinity", "mean"),
+            twin="second_fd_infinity",
+            compared=True,
+            must_detect=DISTANCES,
+            summary=True,
+        ),
+        Metric(
+            "second_fd_infinity",
+            "relative FD∞, autoencoder",
+            "lower",
+            "points",
+            percent=True,
+            depends_on_n=True,
+            place=("second", "fd_infinity"),
+            real=("floors", "second_fd_infinity", "mean"),
+            network="autoencoder",
+            compared=True,
+            must_detect=DISTANCES,
+        ),
+        Metric(
+            "class_fd",
+            "class-wise FD∞",
+            "lower",
+            "points",
+            percent=True,
+            depends_on_n=True,
+            kind="agreement",
+            real=("floors", "class_fd", "mean"),
+            compared=True,
+            summary=True,
+        ),
+        Metric(
+            "fd",
+            "FD",
+            "lower",
+            "{:#.3g}",
+            depends_on_n=True,
+            real=("fd_floor",),
+            twin="second_fd",
+        ),
         Metric(
             "relative_fd",
             "relative FD",
             "lower",
             "{:.2f}",
             percent=True,
+            depends_on_n=True,
             real=("relative_fd_floor",),
             twin="second_relative_fd",
-            compared=True,
             must_detect=DISTANCES,
             summary=True,
         ),
-        _likeness("kid", "lower", DISTANCES),
+        _likeness("kid", "lower", DISTANCES, title="KID", percent=False, depends_on_n=False),
+        _likeness("energy", "lower", DISTANCES, title="energy distance", depends_on_n=False),
         Metric(
             "second_fd",
             "FD, autoencoder",
             "lower",
             "{:#.3g}",
+            depends_on_n=True,
             place=("second", "fd"),
             real=("second", "fd_floor"),
             network="autoencoder",
@@ -119,15 +174,15 @@ METRICS = {
             "lower",
             "points",
             percent=True,
+            depends_on_n=True,
             place=("second", "relative_fd"),
             real=("second", "relative_fd_floor"),
             network="autoencoder",
-            compared=True,
             must_detect=DISTANCES,
         ),
         _likeness("precision", "higher", LOOKS, summary=True),
         _likeness("recall", "higher", LOSSES, summary=True),
-        _likeness("density", "higher", LOOKS),
+        _likeness("density", "higher", LOOKS, percent=False),
         _likeness("coverage", "higher", DISTANCES),
         Metric(
             "accuracy",
@@ -140,24 +195,27 @@ METRICS = {
             must_detect=("wrong-labels",),
             summary=True,
         ),
-        Metric(
-            "calibration_error",
-            "calibration error",
-            "lower",
-            "{:.2f}",
-            percent=True,
-            kind="agreement",
-        ),
         Metric("confidence", "mean confidence", None, "{:.1f}", percent=True, kind="certainty"),
         Metric(
-            "share_closer",
-            "closer to a training digit than 99 % of real ones",
+            "copied",
+            "nearest digit is a training digit, in pixels",
             None,
-            "{:.2f}",
+            "{:.1f}",
             percent=True,
             kind="copies",
-            place=("memorisation", "share_closer"),
+            place=("memorisation", "pixels", "share"),
+            real=("memorisation", "pixels", "expected"),
             network=None,
+        ),
+        Metric(
+            "copied_features",
+            "nearest digit is a training digit, in features",
+            None,
+            "{:.1f}",
+            percent=True,
+            kind="copies",
+            place=("memorisation", "features", "share"),
+            real=("memorisation", "features", "expected"),
         ),
         Metric(
             "median_distance",
@@ -181,6 +239,27 @@ METRICS = {
             network=None,
         ),
         Metric(
+            "stroke_gap",
+            "full stroke pixels, off the real",
+            "lower",
+            "{:.1f}",
+            percent=True,
+            kind="ink",
+            place=("pixels", "stroke_gap"),
+            network=None,
+        ),
+        Metric(
+            "background",
+            "background level",
+            "lower",
+            "{:.2f}",
+            percent=True,
+            kind="ink",
+            place=("pixels", "background"),
+            real=("pixels", "background_real"),
+            network=None,
+        ),
+        Metric(
             "mass",
             "ink",
             None,
@@ -193,7 +272,7 @@ METRICS = {
     )
 }
 LIKENESS = tuple(name for name, metric in METRICS.items() if metric.kind == "likeness")
-"""Scores against as many real digits as there are images."""
+"""Scores by neighbours and kernels."""
 COMPARED = tuple(name for name, metric in METRICS.items() if metric.compared)
 """Those of which paired cells are tested for differences."""
 CALIBRATED = tuple(name for name, metric in METRICS.items() if metric.must_detect)
@@ -220,4 +299,6 @@ def check(judgement: Any) -> None:
 def _at(content: Any, place: Sequence[str]) -> float | None:
     for key in place:
         content = content[key] if isinstance(content, Mapping) else getattr(content, key)
-    return None if content is None else float(content)
+        if content is None:
+            return None
+    return float(content)

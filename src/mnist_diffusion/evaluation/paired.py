@@ -1,6 +1,6 @@
 """Two sample sets against each other, image by image: image k of both began as the same noise."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,12 +8,13 @@ import torch
 from scipy.stats import binomtest, norm
 from torch import Tensor
 
-from mnist_diffusion.evaluation.bootstrap import counts, normal_interval
+from mnist_diffusion.evaluation.class_fd import class_fd, per_class
+from mnist_diffusion.evaluation.estimates import Estimate, Interval
 from mnist_diffusion.evaluation.features import JudgedSet
-from mnist_diffusion.evaluation.frechet import ReferenceStatistics, relative_fd
+from mnist_diffusion.evaluation.frechet import ReferenceStatistics, fd_infinity
 
-NETWORKS = {"relative_fd": "classifier", "second_relative_fd": "autoencoder"}
-"""The distances compared, by the network whose features they are of."""
+NETWORKS = {"fd_infinity": "classifier", "second_fd_infinity": "autoencoder"}
+"""The pooled distances compared, by the network whose features they are of."""
 Verdict = Literal["better", "worse", "not distinguishable"]
 
 
@@ -42,10 +43,11 @@ class Pair:
 class Difference:
     """One set's score less the other's."""
 
-    value: float
-    interval: tuple[float, float]
+    estimate: Estimate
     p: float
     """Two-sided, of a difference this large if there were none."""
+    around: Callable[[float], Interval]
+    """The interval that reaches so many standard errors to either side."""
 
 
 def pairs(
@@ -84,17 +86,22 @@ def _same_digits(one: Tensor, other: Tensor) -> bool:
     return torch.equal(one[:n], other[:n])
 
 
-def difference(value: float, resampled: Tensor, level: float) -> Difference:
-    """A difference whose standard error is that of its paired bootstrap resamples (B,).
+def difference(one: Estimate, other: Estimate) -> Difference:
+    """Of two scores of which image k began as the same noise.
 
-    Paired, much of what both sets share cancels: their noise, and most of FD's bias at this n.
+    Paired, much of what both sets share cancels: their noise, and what bias there is at this n.
     """
-    error = float(resampled.std())
-    p = float(2 * norm.sf(abs(value) / error)) if error > 0 else float(value == 0)
-    return Difference(value, normal_interval(value, resampled, level), p)
+    found = one.less(other)
+    error = found.error
+    p = float(2 * norm.sf(abs(found.value) / error)) if error > 0 else float(found.value == 0)
+
+    def around(reach: float) -> Interval:
+        return found.value - reach * error, found.value + reach * error
+
+    return Difference(found, p, around)
 
 
-def accuracy_difference(right: Tensor, baseline: Tensor, level: float) -> Difference:
+def accuracy_difference(right: Tensor, baseline: Tensor, labels: Tensor) -> Difference:
     """The difference of two accuracies, from which images (n,) were classified right in each set.
 
     p: exact McNemar test. Interval: Wald's with half an image added to each of the four ways in
@@ -105,63 +112,63 @@ def accuracy_difference(right: Tensor, baseline: Tensor, level: float) -> Differ
     n = len(right) + 2
     centre = (gained - lost) / n
     error = ((gained + lost + 1) / n - centre**2) ** 0.5 / n**0.5
-    reach = float(norm.ppf((1 + level) / 2)) * error
-    return Difference((gained - lost) / len(right), (centre - reach, centre + reach), p)
+
+    def around(reach: float) -> Interval:
+        return centre - reach * error, centre + reach * error
+
+    change = right.double() - baseline.double()
+    return Difference(Estimate.mean(change, labels), p, around)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted so that any false verdict among them is as rare as in one (Holm 1979)."""
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
-    return adjusted
-
-
-def verdict(value: float, p: float, level: float, lower_is_better: bool) -> Verdict:
-    """Of a difference with this adjusted p."""
-    if p > 1 - level or value == 0:
+def verdict(interval: Interval, lower_is_better: bool) -> Verdict:
+    """Of a difference with this interval: so that the two never contradict one another."""
+    low, high = interval
+    if low <= 0 <= high:
         return "not distinguishable"
-    return "better" if (value < 0) == lower_is_better else "worse"
+    return "better" if (high < 0) == lower_is_better else "worse"
 
 
 class PairedComparisons:
-    """Cells that can be compared, each resampled alike and only once."""
+    """Cells that can be compared, each judged but once at each n."""
 
     def __init__(
         self,
         judged: Mapping[str, JudgedSet],
         references: Mapping[str, ReferenceStatistics],
-        *,
-        resamples: int,
-        level: float,
+        classes: Mapping[str, ReferenceStatistics],
         seed: int,
     ):
-        """`references` are by network."""
-        self._judged, self._references = judged, references
-        self._resamples, self._level, self._seed = resamples, level, seed
-        self._distances: dict[tuple[str, str, int], tuple[float, Tensor]] = {}
+        """`references` are by network, `classes` by digit; the seed is that of the halves."""
+        self._judged, self._references, self._classes = judged, references, classes
+        self._seed = seed
+        self._scores: dict[tuple[str, int], dict[str, Estimate]] = {}
 
     def differences(self, pair: Pair) -> dict[str, Difference]:
-        """By metric: the cell less its baseline. No accuracy where no digits were asked for."""
-        found = {metric: self._nearer(pair, network) for metric, network in NETWORKS.items()}
+        """By metric: the cell less its baseline. Of labels only where digits were asked for."""
+        mine, theirs = self.scores(pair.cell, pair.n), self.scores(pair.baseline, pair.n)
+        found = {metric: difference(mine[metric], theirs[metric]) for metric in mine}
         cell, baseline = self._judged[pair.cell], self._judged[pair.baseline]
         if cell.asked:
             right, wanted = cell.right[: pair.n], baseline.right[: pair.n]
-            found["accuracy"] = accuracy_difference(right, wanted, self._level)
+            found["accuracy"] = accuracy_difference(right, wanted, cell.labels[: pair.n])
         return found
 
-    def _nearer(self, pair: Pair, network: str) -> Difference:
-        value, resampled = self._relative_fd(network, pair.cell, pair.n)
-        other, others = self._relative_fd(network, pair.baseline, pair.n)
-        return difference(value - other, resampled - others, self._level)
+    def scores(self, name: str, n: int) -> dict[str, Estimate]:
+        """The distances of a cell's first n images, by metric; a class-wise one where asked for."""
+        if (name, n) not in self._scores:
+            self._scores[name, n] = self._judge(self._judged[name], n)
+        return self._scores[name, n]
 
-    def _relative_fd(self, network: str, name: str, n: int) -> tuple[float, Tensor]:
-        """Of the first n images: as it is, and of each resample."""
-        if (network, name, n) not in self._distances:
-            features = self._judged[name].features_of(network)[:n]
-            found = relative_fd(features, self._references[network])
-            resampled = found.resampled(counts(n, self._resamples, self._seed))
-            self._distances[network, name, n] = found.value, resampled
-        return self._distances[network, name, n]
+    def _judge(self, cell: JudgedSet, n: int) -> dict[str, Estimate]:
+        labels = cell.labels[:n]
+        found = {
+            metric: fd_infinity(
+                cell.features_of(network)[:n], labels, self._references[network], self._seed
+            )
+            for metric, network in NETWORKS.items()
+        }
+        if cell.asked:
+            by_digit = per_class(cell.features[:n], labels, self._classes, self._seed)
+            mean = class_fd(labels, by_digit)
+            found |= {"class_fd": mean} if mean else {}
+        return found

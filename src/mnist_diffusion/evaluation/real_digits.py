@@ -3,7 +3,7 @@
 That is the real-vs-real baseline of every metric at a given n.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mnist_diffusion.dataset.mnist import CLASSES
+from mnist_diffusion.evaluation.class_fd import class_fd, per_class
 from mnist_diffusion.evaluation.features import JudgedSet
-from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances, per_class
+from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances, fd_infinity
+from mnist_diffusion.evaluation.kernels import Met, kernel_distances
 from mnist_diffusion.evaluation.scores import Real, likeness, spread
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
@@ -26,13 +28,15 @@ PREFIX = {"classifier": "", "autoencoder": "second-"}
 STATISTICS = "statistics.safetensors"
 """mean (d,) and covariance (d, d) of the training digits' features."""
 FEATURES = "features.safetensors"
-"""train (n, d) and test (n_test, d)."""
+"""train (n, d), validation (n_validation, d) and test (n_test, d)."""
 CLASS_STATISTICS = "classes.safetensors"
 """mean (10, d) and covariance (10, d, d) of each digit's training features, by the classifier."""
 ORDER = "order.npy"
 """(n_test,) a random order of the test digits: those compared come first."""
-NEAREST = "nearest.npy"
-"""(n_test,) float32: how far each test digit is from its nearest training digit."""
+BACKGROUND = "background.npy"
+"""(28, 28) bool: the pixels that are black in nearly every training digit."""
+ASKED = "_asked"
+"""After the name of a score: of as many of each digit, as of a set that was asked for them."""
 
 
 def compared(n: int, tests: int) -> int:
@@ -43,14 +47,20 @@ def compared(n: int, tests: int) -> int:
     return min(n, tests // 2)
 
 
-def load_real(n: int, network: str = "classifier") -> Real:
-    """What n drawn images are compared with, from data/reference."""
-    prefix = PREFIX[network]
-    with safe_open(paths.REFERENCE / f"{prefix}{FEATURES}", framework="pt") as file:
-        test = file.get_tensor("test")
+def load_real(n: int) -> Real:
+    """What n drawn images are compared with under the classifier, from data/reference."""
+    training, test = load_features("train"), load_features("test")
     order = np.load(paths.REFERENCE / ORDER, allow_pickle=False)
     chosen = torch.from_numpy(order[: compared(n, len(test))])
-    return Real(load_statistics(network), test[chosen])
+    within = read_json(paths.REFERENCE_REPORT)["within"]
+    return Real(load_statistics(), training, within, test[chosen])
+
+
+def load_features(split: str) -> Tensor:
+    """(n, d) of a split's digits, by the classifier."""
+    with safe_open(paths.REFERENCE / FEATURES, framework="pt") as file:
+        features: Tensor = file.get_tensor(split)
+    return features
 
 
 def load_statistics(network: str = "classifier") -> ReferenceStatistics:
@@ -79,6 +89,8 @@ class TrainStatistics:
     classes: dict[str, ReferenceStatistics]
     second: ReferenceStatistics
     """Of the autoencoder's features."""
+    within: Mapping[str, float]
+    """By kernel distance: the mean kernel of two training digits."""
 
 
 def comparison_order(tests: int, seed: int) -> Tensor:
@@ -87,11 +99,12 @@ def comparison_order(tests: int, seed: int) -> Tensor:
 
 
 def baseline_draws(
-    tests: JudgedSet, training: TrainStatistics, n: int, repeats: int, seed: int
+    tests: JudgedSet, met: Met, training: TrainStatistics, n: int, repeats: int, seed: int
 ) -> Iterator[dict[str, Any]]:
     """The scores of each of several random sets of n test digits, as if they had been drawn.
 
-    A set of all test digits is always the same one, so its distances are measured once.
+    `met`: what the test digits are to the training digits. A set of all test digits is always the
+    same one, so its distances are measured once.
     """
     count = len(tests.labels)
     for repeat in range(repeats):
@@ -101,32 +114,55 @@ def baseline_draws(
             tests.features[shuffled[:m]], tests.features[shuffled[-m:]]
         )
         if repeat == 0 or n < count:
-            found |= _distances(tests, training, shuffled[:n])
-            found["fd_per_class"] = _per_class(tests, training, shuffled, n // CLASSES)
+            found |= _distances(tests, met, training, shuffled[:n], seed)
+            found |= _asked(tests, training, shuffled, n // CLASSES, seed)
         yield found
 
 
 def spreads(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean, lowest and highest of each score over the draws that have it."""
+    """The spread of each score over the draws that have it."""
     return {key: _spread([one[key] for one in found if key in one]) for key in found[0]}
 
 
-def _distances(tests: JudgedSet, training: TrainStatistics, chosen: Tensor) -> dict[str, float]:
+def _distances(
+    tests: JudgedSet, met: Met, training: TrainStatistics, chosen: Tensor, seed: int
+) -> dict[str, float]:
+    """Of digits as they come: no halves by class, for nobody asked for any."""
+    features, unasked = tests.features[chosen], torch.full_like(chosen, -1)
+    kernels = kernel_distances(features, unasked, met.chosen(chosen), training.within)
     second = distances(tests.second[chosen], training.second)
     return {
-        **distances(tests.features[chosen], training.statistics),
+        **distances(features, training.statistics),
+        **_infinities(tests, training, chosen, unasked, seed),
+        **{name: one.value for name, one in kernels.items()},
         **{f"second_{key}": value for key, value in second.items()},
         "accuracy": float(tests.right[chosen].double().mean()),
     }
 
 
-def _per_class(
-    tests: JudgedSet, training: TrainStatistics, shuffled: Tensor, each: int
-) -> dict[str, float | None]:
+def _infinities(
+    tests: JudgedSet, training: TrainStatistics, chosen: Tensor, labels: Tensor, seed: int
+) -> dict[str, float]:
+    first = fd_infinity(tests.features[chosen], labels, training.statistics, seed)
+    second = fd_infinity(tests.second[chosen], labels, training.second, seed)
+    return {"fd_infinity": first.value, "second_fd_infinity": second.value}
+
+
+def _asked(
+    tests: JudgedSet, training: TrainStatistics, shuffled: Tensor, each: int, seed: int
+) -> dict[str, Any]:
     """Of the first `each` of every digit, or of as many as there are."""
     labels = tests.labels[shuffled]
     chosen = torch.cat([shuffled[labels == digit][:each] for digit in range(CLASSES)])
-    return per_class(tests.features[chosen], tests.labels[chosen], training.classes)
+    asked = tests.labels[chosen]
+    found = per_class(tests.features[chosen], asked, training.classes, seed)
+    mean = class_fd(asked, found)
+    infinities = _infinities(tests, training, chosen, asked, seed)
+    return {
+        **{f"{key}{ASKED}": value for key, value in infinities.items()},
+        "class_fd": mean.value if mean else None,
+        "fd_per_class": {digit: one.value if one else None for digit, one in found.items()},
+    }
 
 
 def _spread(values: list[Any]) -> Any:

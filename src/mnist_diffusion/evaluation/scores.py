@@ -1,62 +1,86 @@
-"""Every score of a set of features, and the intervals of those scores."""
+"""Every score of a set of features, and what it is reckoned from."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean, stdev
 
 from torch import Tensor
 
-from mnist_diffusion.evaluation.bootstrap import Estimate, Interval, proportion_interval
+from mnist_diffusion.evaluation.estimates import (
+    Estimate,
+    Interval,
+    proportion_interval,
+    reach_of,
+)
 from mnist_diffusion.evaluation.features import JudgedSet
-from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances
-from mnist_diffusion.evaluation.kid import kernel_distance, kernel_estimate
+from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances, fd_infinity
+from mnist_diffusion.evaluation.kernels import kernel_distances, meet
 from mnist_diffusion.evaluation.prdc import decisions, prdc_influences
+
+SPREAD = 0.95
+"""How many random sets of real digits score between `low` and `high`."""
 
 
 @dataclass(frozen=True)
 class Real:
-    """Real digits under one feature extractor."""
+    """Real digits under the classifier."""
 
     statistics: ReferenceStatistics
     """Of all training digits."""
+    training: Tensor
+    """(m, d) of all training digits."""
+    within: Mapping[str, float]
+    """By kernel distance: the mean kernel of two training digits."""
     features: Tensor
-    """(m, d) of test digits, the same for every sample set of one size."""
+    """(k, d) of test digits, the same for every sample set of one size."""
 
 
-def scores(features: Tensor, real: Real) -> dict[str, float]:
-    """fd, relative_fd, kid, precision, recall, density and coverage of features (n, d)."""
-    return {**distances(features, real.statistics), **likeness(features, real.features)}
+def scores(features: Tensor, labels: Tensor, real: Real, seed: int) -> dict[str, float]:
+    """fd, relative_fd, fd_infinity, kid, energy, precision, recall, density and coverage."""
+    met = meet(features, real.training)
+    kernels = kernel_distances(features, labels, met, real.within)
+    return {
+        **distances(features, real.statistics),
+        "fd_infinity": fd_infinity(features, labels, real.statistics, seed).value,
+        **{name: found.value for name, found in kernels.items()},
+        **likeness(features, real.features),
+    }
 
 
 def likeness(features: Tensor, real: Tensor) -> dict[str, float]:
-    """Scores against real features (m, d), image by image; of the drawn ones the first m."""
-    drawn = features[: len(real)]
-    return {"kid": kernel_distance(real, drawn), **decisions(real, drawn).scores()}
+    """Scores by neighbours against real features (m, d); of the drawn ones the first m."""
+    return decisions(real, features[: len(real)]).scores()
 
 
-def summary(judged: JudgedSet, real: Real, second: Real) -> dict[str, float]:
+def summary(
+    judged: JudgedSet, real: Real, second: ReferenceStatistics, seed: int
+) -> dict[str, float]:
     """The scores that calibration puts to the test, against real digits under each extractor."""
+    relative = distances(judged.second, second)["relative_fd"]
     return {
-        **scores(judged.features, real),
-        "second_relative_fd": distances(judged.second, second.statistics)["relative_fd"],
+        **scores(judged.features, judged.labels, real, seed),
+        "second_relative_fd": relative,
+        "second_fd_infinity": fd_infinity(judged.second, judged.labels, second, seed).value,
         "accuracy": float(judged.right.double().mean()),
     }
 
 
 def likeness_intervals(
-    features: Tensor, real: Tensor, counts: Tensor, level: float
+    features: Tensor, labels: Tensor, real: Tensor, level: float
 ) -> dict[str, Interval]:
-    """Of kid, precision, recall, density and coverage; counts (b, m)."""
-    drawn = features[: len(real)]
+    """Of precision, recall, density and coverage."""
+    drawn, asked = features[: len(real)], labels[: len(real)]
     found = decisions(real, drawn)
     shares = {
-        key: Estimate(float(getattr(found, key).double().mean()), influences)
+        key: Estimate(float(getattr(found, key).double().mean()), influences, asked)
         for key, influences in prdc_influences(real, drawn).items()
     }
     return {
-        "kid": kernel_estimate(real, drawn).interval(counts, level),
         "precision": proportion_interval(found.precision, level),
-        "density": Estimate.mean(found.density).interval(counts, level),
-        **{key: _within_shares(one.interval(counts, level)) for key, one in shares.items()},
+        "density": Estimate.mean(found.density, asked).interval(level),
+        **{key: _within_shares(one.interval(level)) for key, one in shares.items()},
     }
 
 
@@ -65,5 +89,11 @@ def _within_shares(interval: Interval) -> Interval:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """What a score is over several sets: mean, lowest and highest."""
-    return {"mean": sum(values) / len(values), "low": min(values), "high": max(values)}
+    """What a score is over several sets: the mean, and what 95 % of such sets lie between.
+
+    By their standard deviation, for the lowest and the highest lie the further apart the more sets
+    there are. Of one set both are its score.
+    """
+    middle = mean(values)
+    reach = reach_of(SPREAD) * stdev(values) if len(values) > 1 else 0.0
+    return {"mean": middle, "low": middle - reach, "high": middle + reach}

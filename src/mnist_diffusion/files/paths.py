@@ -13,6 +13,7 @@ PREPARED = Path("data/prepared")
 REFERENCE = Path("data/reference")
 CLASSIFIER = Path("models/classifier")
 AUTOENCODER = Path("models/autoencoder")
+JUDGES = Path("models/judges")
 
 REPORTS = Path("reports")
 CLASSIFIER_REPORT = REPORTS / "classifier.json"
@@ -20,6 +21,7 @@ AUTOENCODER_REPORT = REPORTS / "autoencoder.json"
 REFERENCE_REPORT = REPORTS / "reference.json"
 COMPARISONS = REPORTS / "comparisons.json"
 CALIBRATION = REPORTS / "calibration.json"
+RANKS = REPORTS / "ranks.json"
 TRTR = REPORTS / "trtr.json"
 TABLES = REPORTS / "tables"
 FIGURES = REPORTS / "figures"

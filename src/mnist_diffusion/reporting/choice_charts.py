@@ -33,7 +33,7 @@ from mnist_diffusion.reporting.charts import (
 from mnist_diffusion.reporting.labels import SAMPLERS, TABLE_TITLES
 from mnist_diffusion.reporting.results import CellResult, Results
 
-FEATURES = {"relative_fd": "classifier", "second_relative_fd": "autoencoder"}
+FEATURES = {"fd_infinity": "classifier", "second_fd_infinity": "autoencoder"}
 """By the metrics that are compared."""
 COLOURS = scale_of({"classifier": INK, "autoencoder": ORANGE})
 SHAPES = scale_of({"classifier": "circle", "autoencoder": "diamond"})
@@ -70,11 +70,11 @@ def forest(
     return chart(
         _forest(frame, order).properties(height=ROW_HEIGHT * len(order)),
         name,
-        f"{title or 'Which choice matters'}: change in relative FD, in points",
+        f"{title or 'Which choice matters'}: change in relative FD∞, in points",
         "Left of 0 is better than the cell named above (vs). Paired by image: the same starting "
-        "noise; 95 % intervals over images, not over trainings; faint: not distinguishable, by "
-        f"Holm over the table. {trained}",
-        f"Change in relative FD, under the classifier's features: {listed}.",
+        "noise; 95 % intervals over images, not over trainings; faint: not distinguishable; all "
+        f"intervals of a table hold at once. {trained}",
+        f"Change in relative FD∞, under the classifier's features: {listed}.",
     )
 
 
@@ -107,7 +107,7 @@ def _forest(frame: pd.DataFrame, order: Sequence[str]) -> Any:
     dots = base.mark_point(size=45).encode(
         x=x, shape=alt.Shape("features:N", scale=SHAPES, legend=legend), href="link:N",
         tooltip=["cell:N", "baseline:N", "features:N", "difference:Q", "low:Q", "high:Q",
-                 "p (Holm):Q", "verdict:N", "n:Q"],
+                 "p (table):Q", "verdict:N", "n:Q"],
     )  # fmt: skip
     bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[4, 3]).encode(x="x:Q")
@@ -123,7 +123,7 @@ def _difference(one: PairedComparison) -> dict[str, Any]:
         "difference": 100 * one.difference,
         "low": 100 * one.interval[0],
         "high": 100 * one.interval[1],
-        "p (Holm)": one.p_holm,
+        "p (table)": one.p_adjusted,
         "verdict": one.verdict,
         "n": one.n,
         "link": f"#cell-{one.cell}",
@@ -139,9 +139,10 @@ def cost(results: Results) -> Chart:
     colour = alt.Color("sampler:N", scale=scale_of(looks), legend=alt.Legend(title=None))
     x = alt.X("evaluations:Q", title="network evaluations per image (log)", scale=log_scale())
     x = x.axis(log_axis(frame["evaluations"]))
-    real = results.baseline("relative_fd")
-    y = alt.Y("value:Q", title="relative FD, % (log)", scale=log_scale())
-    y = y.axis(log_axis([100 * real.low, *frame["value_high"]]))
+    real = results.baseline("fd_infinity")
+    lowest = max(0.01, 100 * real.low)  # a logarithm has no room for what luck puts below 0
+    y = alt.Y("value:Q", title="relative FD∞, % (log)", scale=log_scale())
+    y = y.axis(log_axis([lowest, *frame["value_high"]]))
     base = alt.Chart(frame).encode(opacity=fading(switch))
     dots = base.mark_point(size=90).encode(
         x=x, y=y, color=colour, shape=alt.Shape("sampler:N", legend=None), href="link:N",
@@ -149,7 +150,7 @@ def cost(results: Results) -> Chart:
                  "ms an image:Q"],
     )  # fmt: skip
     drawn = alt.layer(
-        real_band(100 * real.mean, 100 * real.low, 100 * real.high),
+        real_band(max(lowest, 100 * real.mean), lowest, 100 * real.high),
         whiskers(base, x, "value", colour),
         base.mark_line().encode(x=x, y=y, color=colour),
         dots.add_params(switch),
@@ -162,13 +163,13 @@ def cost(results: Results) -> Chart:
         "Lower left is better; bars are 95 % intervals. Grey: what real test digits score at the "
         "same n, no bound. Choose a sampler in the legend to single it out; a point leads to its "
         "cell.",
-        f"Relative FD against network evaluations per image. {listed}.",
+        f"Relative FD∞ against network evaluations per image. {listed}.",
     )
 
 
 def _cost_row(cell: CellResult) -> dict[str, Any]:
     pace = float("nan") if cell.seconds is None else 1000 * cell.seconds / cell.metrics.n
-    return _scored(cell.name, cell.score("relative_fd"), cell.interval("relative_fd")) | {
+    return _scored(cell.name, cell.score("fd_infinity"), cell.interval("fd_infinity")) | {
         "sampler": SAMPLERS[cell.settings.sampler],
         "evaluations": cell.evaluations,
         "accuracy": 100 * cell.score("accuracy"),
@@ -190,7 +191,7 @@ def _scored(cell: str, value: float, interval: Sequence[float]) -> dict[str, Any
 
 PANELS = {
     "accuracy": ("Accuracy", BLUE, "How often the classifier sees the digit asked for."),
-    "relative_fd": ("Relative FD", ORANGE, "Lower is nearer to real digits."),
+    "fd_infinity": ("Relative FD∞", ORANGE, "Lower is nearer to real digits."),
     "recall": ("Recall", GREEN, "The share of real digits that have a drawn one near: variety."),
     "tstr": ("TSTR accuracy", PINK, "A classifier trained on the samples, tested on real digits."),
 }
@@ -228,7 +229,7 @@ def _real(results: Results, name: str, n: int) -> Spread:
 
 def _panel(results: Results, name: str, rows: list[dict[str, Any]]) -> Chart:
     title, colour, caption = PANELS[name]
-    frame, log = tidy(rows), name == "relative_fd"
+    frame, log = tidy(rows), name == "fd_infinity"
     x = alt.X("s:Q", title="guidance scale s").scale(type="symlog", constant=1)
     x = x.axis(values=sorted(frame["s"]), format="~g", labelOverlap=True)
     y = alt.Y("value:Q", title=f"{title}, %{' (log)' if log else ''}")

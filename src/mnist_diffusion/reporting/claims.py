@@ -213,8 +213,8 @@ def by_each(one: str, other: str) -> str:
 
 def views(results: Results, cell: CellResult, baseline: CellResult) -> Views:
     """The relative FD of two cells under both feature extractors."""
-    first = versus(results, cell, baseline, "relative_fd")
-    return Views(first, versus(results, cell, baseline, METRICS["relative_fd"].twin or ""))
+    first = versus(results, cell, baseline, "fd_infinity")
+    return Views(first, versus(results, cell, baseline, METRICS["fd_infinity"].twin or ""))
 
 
 def versus(results: Results, cell: CellResult, baseline: CellResult, metric: str) -> Contrast:
@@ -252,7 +252,7 @@ def ends(cell: CellResult, metric: str) -> tuple[float, float]:
     return interval
 
 
-def measured(cell: CellResult, metric: str = "relative_fd", label: str = "") -> Datum:
+def measured(cell: CellResult, metric: str = "fd_infinity", label: str = "") -> Datum:
     """A cell's value with its interval, in per cent."""
     text = f"{points(cell.score(metric))} % ({ends_text(ends(cell, metric))})"
     return Datum(label or f"{METRICS[metric].title}, {cell.name}", text, cell.name)

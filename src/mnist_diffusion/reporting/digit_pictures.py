@@ -99,10 +99,10 @@ def digit_samples(name: str, title: str, caption: str, images: Images, labels: L
 
 def cell_samples(cell: CellResult) -> Picture:
     """The first digits of a cell, unselected."""
-    shown = {name: METRICS[name].shown(cell.score(name)) for name in ("relative_fd", "accuracy")}
+    shown = {name: METRICS[name].shown(cell.score(name)) for name in ("fd_infinity", "accuracy")}
     judged = f", accuracy {shown['accuracy']}\N{NO-BREAK SPACE}%" if cell.asked else ""
     caption = (
-        f"Relative FD {shown['relative_fd']}\N{NO-BREAK SPACE}%{judged}; "
+        f"Relative FD∞ {shown['fd_infinity']}\N{NO-BREAK SPACE}%{judged}; "
         f"{cell.evaluations} network evaluations an image."
     )
     return digit_samples(cell.name, cell.name, caption, cell.images, cell.labels)

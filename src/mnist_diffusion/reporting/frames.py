@@ -24,6 +24,8 @@ CELL_COLUMNS = [
     *("spacing", "first_step_signal", "bound", "guidance_interval", "guidance_rescale"),
     *("departures", "network_evaluations", "n", "fd", "relative_fd_floor_percent"),
     *("relative_fd_percent", "relative_fd_low", "relative_fd_high", "relative_fd_interval"),
+    *("fd_infinity_percent", "fd_infinity_low", "fd_infinity_high", "fd_infinity_interval"),
+    *("fd_infinity_floor_percent", "class_fd_percent", "class_fd_interval"),
     *("accuracy_percent", "accuracy_interval", "confidence_percent"),
     *("seconds", "milliseconds_per_image"),
 ]
@@ -108,8 +110,10 @@ def _scores(cell: CellResult) -> dict[str, Any]:
         found[f"{name}_interval"] = NONE if pd.isna(low) else labels.ends_text((low, high))
         if not pd.isna(low):
             found[f"{name}_text"] = score_text(name, cell.score(name), (low, high))
-    real = METRICS["relative_fd"].of_real(cell.metrics) or NAN
-    return {**found, "relative_fd_floor_percent": 100 * real}
+    for name in ("relative_fd", "fd_infinity"):
+        real = METRICS[name].of_real(cell.metrics)
+        found[f"{name}_floor_percent"] = NAN if real is None else 100 * real
+    return found
 
 
 def _tstr(results: Results, cell: CellResult) -> str:
@@ -175,6 +179,7 @@ def comparisons_frame(results: Results) -> pd.DataFrame:
         one.model_dump(exclude={"interval"})
         | {
             "difference": 100 * one.difference,
+            "error": 100 * one.error,
             "low": 100 * one.interval[0],
             "high": 100 * one.interval[1],
         }
@@ -210,8 +215,7 @@ def real_scores(results: Results) -> dict[str, Any]:
     trained = [one.real_accuracy for one in results.tstr.values()]
     if trained:
         row["tstr"] = labels.points(max(trained))
-    error = 100 * results.classifier.expected_calibration_error
-    return row | {"share_closer_percent": 1.0, "calibration_error_percent": error}
+    return row
 
 
 def changes(cells: Sequence[CellResult]) -> dict[str, str | None]:

@@ -100,17 +100,17 @@ def gallery(results: Results) -> dict[str, list[str]]:
 
 def largest(results: Results) -> list[dict[str, str]]:
     """The differences in relative FD that are largest, under both feature extractors."""
-    twin = METRICS["relative_fd"].twin
+    twin = METRICS["fd_infinity"].twin
     found: dict[tuple[str, str], dict[str, PairedComparison]] = {}
     for one in results.compared.comparisons:
         found.setdefault((one.cell, one.baseline), {}).setdefault(one.metric, one)
-    pairs = [own for own in found.values() if "relative_fd" in own and twin in own]
-    pairs.sort(key=lambda own: -abs(own["relative_fd"].difference))
+    pairs = [own for own in found.values() if "fd_infinity" in own and twin in own]
+    pairs.sort(key=lambda own: -abs(own["fd_infinity"].difference))
     return [
         {
-            "cell": own["relative_fd"].cell,
-            "baseline": own["relative_fd"].baseline,
-            "classifier": _difference(own["relative_fd"]),
+            "cell": own["fd_infinity"].cell,
+            "baseline": own["fd_infinity"].baseline,
+            "classifier": _difference(own["fd_infinity"]),
             "autoencoder": _difference(own[twin or ""]),
         }
         for own in pairs[:LARGEST]
@@ -132,8 +132,8 @@ def score_files(results: Results) -> dict[str, str]:
 
 def _row(cell: CellResult) -> dict[str, float]:
     shares = {name: METRICS[name].of(cell.metrics) for name in SUMMARY}
-    ends = cell.metrics.intervals["relative_fd"] or (None, None)
-    shares |= dict(zip(("relative_fd_low", "relative_fd_high"), ends, strict=True))
+    ends = cell.metrics.intervals["fd_infinity"] or (None, None)
+    shares |= dict(zip(("fd_infinity_low", "fd_infinity_high"), ends, strict=True))
     known = {f"{key}_percent": 100 * share for key, share in shares.items() if share is not None}
     return known | {"network_evaluations": cell.evaluations, "n": cell.metrics.n}
 

@@ -27,6 +27,7 @@ from mnist_diffusion.provenance.schemas.judge_reports import (
     ReferenceReport,
 )
 from mnist_diffusion.provenance.schemas.manifest import SampleManifest, TrainManifest, timing_of
+from mnist_diffusion.provenance.schemas.rank_report import RanksReport
 from mnist_diffusion.reporting.labels import departures
 from mnist_diffusion.reporting.results import CellResult, Images, Labels, Results, RunResult
 from mnist_diffusion.runtime.errors import UserError
@@ -48,6 +49,7 @@ def load_results(settings: Settings) -> Results:
         tstr={name: load(paths.tstr(name), TstrReport) for name in settings.tstr.cells},
         fd_curves={name: load(paths.fd_curve(name), FdCurveReport) for name in settings.runs},
         calibration=load(paths.CALIBRATION, CalibrationReport),
+        ranks=load(paths.RANKS, RanksReport),
         real_images=_images(paths.PREPARED / "test-images.npy"),
         real_labels=_labels(paths.PREPARED / "test-labels.npy"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from mnist_diffusion.provenance.schemas.judge_reports import (
     ReferenceReport,
 )
 from mnist_diffusion.provenance.schemas.manifest import SampleManifest
+from mnist_diffusion.provenance.schemas.rank_report import RanksReport
 from mnist_diffusion.settings import ResolvedCell, Run, Settings
 
 Images = NDArray[np.uint8]
@@ -123,6 +125,7 @@ class Results:
     fd_curves: dict[str, FdCurveReport]
     """By run."""
     calibration: CalibrationReport
+    ranks: RanksReport
     real_images: Images
     real_labels: Labels
 
@@ -132,9 +135,9 @@ class Results:
         return self.cells[self.settings.report.headline]
 
     def baseline(self, metric: str, n: int | None = None) -> Spread:
-        """What random sets of n real test digits score; n: the headline's, if not given."""
-        at_n = self.reference.floors[str(n or self.headline.metrics.n)]
-        return Spread.model_validate(getattr(at_n, metric))
+        """What random sets of n real test digits score; as the headline was asked, if not given."""
+        floors = self.reference.floors[str(n)] if n else self.headline.metrics.floors
+        return Spread.model_validate(getattr(floors, metric))
 
     def chosen(self, table: str) -> list[CellResult]:
         """The cells of one of params.yaml's tables, in its order."""
@@ -144,14 +147,22 @@ class Results:
 Cells = list[CellResult]
 
 
-def lowest(cells: Cells, metric: str = "relative_fd") -> CellResult:
+def comparable(cells: Cells, metric: str) -> Cells:
+    """Those that a metric may rank: where it moves with n, only those of the n that most have."""
+    if not METRICS[metric].depends_on_n:
+        return cells
+    usual = Counter(cell.metrics.n for cell in cells).most_common(1)[0][0]
+    return [cell for cell in cells if cell.metrics.n == usual]
+
+
+def lowest(cells: Cells, metric: str = "fd_infinity") -> CellResult:
     """The first cell of the lowest score."""
-    return min(cells, key=lambda cell: cell.score(metric))
+    return min(comparable(cells, metric), key=lambda cell: cell.score(metric))
 
 
-def highest(cells: Cells, metric: str = "relative_fd") -> CellResult:
+def highest(cells: Cells, metric: str = "fd_infinity") -> CellResult:
     """The first cell of the highest score."""
-    return max(cells, key=lambda cell: cell.score(metric))
+    return max(comparable(cells, metric), key=lambda cell: cell.score(metric))
 
 
 def grouped(cells: Cells, name: Callable[[CellResult], str]) -> dict[str, Cells]:

@@ -54,7 +54,7 @@ def ddim_steps(results: Results) -> ClaimOutcome:
         verdict = Verdict.UNTESTED
     elif verdict is Verdict.FAILS and set(losses) != {"more"}:
         verdict = Verdict.DEPENDS
-    margin = f"{points(MARGIN * base.score('relative_fd'))} points"
+    margin = f"{points(MARGIN * base.score('fd_infinity'))} points"
     reason = f"{'; '.join(map(_loss_in_words, seen))}. Little by the classifier: below {margin}."
     return ClaimOutcome(verdict, reason, [measured(base), *(one for v in seen for one in v.data())])
 
@@ -222,11 +222,11 @@ def over_guided(results: Results) -> ClaimOutcome:
     if not high:
         raise UntestableError(f"no guidance scale above {EXCESS:g} is declared")
     best, plain = lowest(cells), at_scale(cells, 1)
-    top, poor = ends(best, "relative_fd")[1], ends(plain, "recall")[0]
+    top, poor = ends(best, "fd_infinity")[1], ends(plain, "recall")[0]
     signs = {
         "too many full stroke pixels": [c for c in cells if _exceeds(c, "saturated")],
         "too much ink": [c for c in cells if _exceeds(c, "mass")],
-        f"a worse FD than at {_s(best)}": [c for c in cells if ends(c, "relative_fd")[0] > top],
+        f"a worse FD than at {_s(best)}": [c for c in cells if ends(c, "fd_infinity")[0] > top],
     }
     conditions = {
         f"{sign} ({_from_which(those, cells)})": all(cell in those for cell in high)

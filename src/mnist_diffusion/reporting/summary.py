@@ -51,8 +51,8 @@ class Extent:
 def facts(results: Results) -> list[Fact]:
     """Lowest relative FD, highest accuracy, what real digits score, and the classifier."""
     asked = [cell for cell in results.cells.values() if cell.asked]
-    real, judge = results.baseline("relative_fd"), results.classifier
-    measured = f"relative FD{_range(real)}, {count(results.headline.metrics.n)}"
+    real, judge = results.baseline("fd_infinity"), results.classifier
+    measured = f"relative FD∞{_range(real)}, {count(results.headline.metrics.n)}"
     known = f"accuracy, {count(judge.n)}"
     shown = [
         Fact("Real-vs-real baseline", percent(real.mean), measured),
@@ -64,11 +64,11 @@ def facts(results: Results) -> list[Fact]:
     accuracy = percent(surest.score("accuracy"))
     of, at = f"of {len(asked)} class cells", f"at {percent(closest.score('accuracy'))} accuracy"
     return [
-        Fact(f"Lowest relative FD {of}", _fd(closest), f"{at}, {closest.name}", closest.name),
+        Fact(f"Lowest relative FD∞ {of}", _fd(closest), f"{at}, {closest.name}", closest.name),
         Fact(
             f"Highest accuracy {of}",
             accuracy,
-            f"at {_fd(surest)} relative FD, {surest.name}",
+            f"at {_fd(surest)} relative FD∞, {surest.name}",
             surest.name,
         ),
         *shown,
@@ -88,7 +88,7 @@ def _range(real: Spread) -> str:
 
 
 def _fd(cell: CellResult) -> str:
-    return percent(cell.score("relative_fd"))
+    return percent(cell.score("fd_infinity"))
 
 
 def findings(results: Results) -> list[Extent]:
@@ -110,8 +110,8 @@ def findings(results: Results) -> list[Extent]:
 
 def _extent(cells: Cells) -> str:
     """The lowest and the highest, and what else is lowest under the other feature extractor."""
-    low, high, other = lowest(cells), highest(cells), lowest(cells, "second_relative_fd")
-    text = f"relative FD from {_fd(low)} ({low.name}) to {_fd(high)} ({high.name})"
+    low, high, other = lowest(cells), highest(cells), lowest(cells, "second_fd_infinity")
+    text = f"relative FD∞ from {_fd(low)} ({low.name}) to {_fd(high)} ({high.name})"
     return text if other is low else f"{text}; by the autoencoder's features {other.name} is lowest"
 
 

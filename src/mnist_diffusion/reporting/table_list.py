@@ -17,13 +17,14 @@ from mnist_diffusion.reporting.frames import (
     runs_frame,
 )
 from mnist_diffusion.reporting.labels import LOSSES, OUTPUTS, SAMPLERS, TABLE_TITLES
+from mnist_diffusion.reporting.rank_frames import disagreements_frame, ranks_frame
 from mnist_diffusion.reporting.results import Results
 from mnist_diffusion.reporting.tables import Column, Spec, Table
 
 TITLES = {name: metric.title for name, metric in METRICS.items()}
 UNITS = {name: f"{title}{', %' if METRICS[name].percent else ''}" for name, title in TITLES.items()}
 KEYS = {name: f"{name}_percent" if metric.percent else name for name, metric in METRICS.items()}
-ELSEWHERE = {"fd", "relative_fd", "accuracy", "confidence", "second_fd"}
+ELSEWHERE = {"fd_infinity", "fd", "relative_fd", "accuracy", "confidence", "second_fd"}
 """What other tables show, itself or relative; the table of metrics has all others."""
 OTHERS = {name: metric for name, metric in METRICS.items() if name not in ELSEWHERE}
 WITH_INTERVALS = [n for n, metric in OTHERS.items() if metric.compared or metric.kind == "likeness"]
@@ -58,9 +59,16 @@ COLUMNS = {
         Column("network_evaluations", "network evaluations", "{:,}"),
         Column("n", "n", "{:,}"),
         Column("fd", TITLES["fd"], METRICS["fd"].form),
-        Column("relative_fd_percent", UNITS["relative_fd"], "{:.2f}", "min", links=True),
-        Column("relative_fd_interval", "95 %"),
-        Column("relative_fd_floor_percent", "real test digits, %", "{:.2f}"),
+        Column("relative_fd_percent", UNITS["relative_fd"], "{:.2f}", links=True),
+        Column("relative_fd_floor_percent", "real test digits at this n, %", "{:.2f}"),
+        Column(
+            *("fd_infinity_percent", UNITS["fd_infinity"], "{:.2f}", "min"),
+            same_n=METRICS["fd_infinity"].depends_on_n,
+            links=True,
+        ),
+        Column("fd_infinity_interval", "95 %"),
+        Column("fd_infinity_floor_percent", "real test digits, %", "{:.2f}"),
+        Column("class_fd_percent", UNITS["class_fd"], "{:.1f}", lacking=NONE),
         Column("accuracy_percent", UNITS["accuracy"], "{:.1f}", "max", links=True, lacking=NONE),
         Column("confidence_percent", UNITS["confidence"], "{:.1f}"),
         Column("seconds", "seconds", "{:,.1f}"),
@@ -75,9 +83,15 @@ COLUMNS = {
         Column("difference", "difference", "{:+.2f}"),
         Column("low", "from", "{:+.2f}"),
         Column("high", "to", "{:+.2f}"),
-        Column("p_holm", "p, Holm", "{:.2g}"),
+        Column("p_adjusted", "p, over the table", "{:.2g}"),
         Column("verdict", "verdict"),
         Column("training_seeds", "training seeds"),
+        Column("rank", "rank"),
+        Column("by_others", "by other judges"),
+        Column("rank_range", "ranks apart"),
+        Column("other", "other"),
+        Column("nearer_by", "nearer to real digits by"),
+        Column("farther_by", "farther by"),
         *(Column(key, key, "{:.12}") for key in ("weights", "betas", "samples", "classifier")),
         Column("alpha_bar_last", "ᾱ at T", "{:.2e}"),
         Column("log_snr", "log-SNR"),
@@ -88,11 +102,13 @@ COLUMNS = {
         Column("sample_seed", "sample seed"),
     )
 }
-SCORES = "relative_fd_percent relative_fd_interval accuracy_percent"
+SCORES = "fd_infinity_percent fd_infinity_interval class_fd_percent accuracy_percent"
 TRAINED = " ".join(RUN_COLUMNS)
 CELL = " ".join(CELL_COLUMNS)
-BOLD = "bold: lowest relative FD and highest accuracy"
-COMPARED = "table cell baseline metric difference low high p p_holm verdict n training_seeds"
+BOLD = "bold: lowest relative FD∞ and highest accuracy"
+COMPARED = (
+    "table cell baseline metric difference error low high p p_adjusted verdict n training_seeds"
+)
 SPECS = [
     Spec(
         "schedules",
@@ -175,8 +191,9 @@ SPECS = [
         "cells",
         f"Every declared cell; {BOLD} of all, whatever the training, conditioning, guidance, "
         "sampler and steps",
-        "cell run sampler steps guidance departures? network_evaluations n fd relative_fd_percent "
-        "relative_fd_interval relative_fd_floor_percent accuracy_percent",
+        "cell run sampler steps guidance departures? network_evaluations n fd_infinity_percent "
+        "fd_infinity_interval fd_infinity_floor_percent class_fd_percent relative_fd_percent "
+        "relative_fd_floor_percent accuracy_percent",
         CELL,
     ),
     Spec(
@@ -200,9 +217,25 @@ SPECS = [
     Spec(
         "comparisons",
         "Paired comparisons: a cell less its baseline, in points of a per cent",
-        "cell baseline table metric difference low high p_holm verdict n training_seeds",
+        "cell baseline table metric difference low high p_adjusted verdict n training_seeds",
         COMPARED,
         of="comparisons",
+    ),
+    Spec(
+        "ranks",
+        "Cells of one n by relative FD∞, and their ranks by other judges: classifiers of another "
+        "seed or recipe",
+        "cell rank fd_infinity_percent by_others rank_range",
+        "cell rank fd_infinity_percent by_others rank_range",
+        of="ranks",
+    ),
+    Spec(
+        "disagreements",
+        "Pairs of cells that judges put in another order, each beyond its own 95 % of luck: the "
+        "cell's relative FD∞ less the other's, in points, ± a standard error",
+        "cell other nearer_by farther_by",
+        "cell other nearer_by farther_by",
+        of="disagreements",
     ),
     Spec(
         "provenance",
@@ -226,6 +259,8 @@ def all_tables(results: Results) -> dict[str, Table]:
         "runs": runs_frame(results),
         "fd_curve": fd_curves_frame(results),
         "comparisons": comparisons_frame(results),
+        "ranks": ranks_frame(results.ranks),
+        "disagreements": disagreements_frame(results.ranks),
     }
     built = [spec.build(results, frames[spec.of], COLUMNS) for spec in SPECS]
     return {table.name: table for table in built if len(table.frame)}

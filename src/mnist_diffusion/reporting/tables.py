@@ -23,6 +23,8 @@ class Column:
     """A format for the values; words and numbers alike."""
     best: Literal["min", "max"] | None = None
     """Which value is to stand out."""
+    same_n: bool = False
+    """Whether only rows of the n that most have may stand out: it moves with n."""
     links: bool = False
     """Whether a value leads to the row that says what its cell was made from."""
     lacking: str = LACKING
@@ -95,9 +97,11 @@ class Table:
         frame = self.frame.reset_index(drop=True)
         groups = frame[self.group] if self.group else pd.Series("", index=frame.index)
         rivals = frame[column.key].iloc[self.real_rows :]
+        if column.same_n and "n" in frame:
+            rivals = rivals[frame["n"] == frame["n"].mode()[0]]
         best = {name: _best_text(own, column) for name, own in rivals.groupby(groups)}
         return [
-            row >= self.real_rows and column.show(value) == best.get(group)
+            row in rivals.index and column.show(value) == best.get(group)
             for row, (value, group) in enumerate(zip(frame[column.key], groups, strict=True))
         ]
 
@@ -119,7 +123,7 @@ class Spec:
     """Keys of columns in order; those with "?" are shown only where rows differ in them."""
     csv: str
     """Keys of what is published; "key=name" gives it another name there."""
-    of: Literal["cells", "runs", "fd_curve", "comparisons"] = "cells"
+    of: Literal["cells", "runs", "fd_curve", "comparisons", "ranks", "disagreements"] = "cells"
     """The frame."""
     chosen: bool = False
     """The cells of params.yaml's table of this name, in its order; else all."""

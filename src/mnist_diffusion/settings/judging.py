@@ -35,6 +35,13 @@ class ClassifierTraining(Supervised):
     """Largest random shift, scaling and shear, as a fraction of the image."""
 
 
+class OtherJudge(Section):
+    """A classifier that ranks the cells too: in what it departs from the judge's training."""
+
+    seed: NonNegative
+    augmentation: Fraction
+
+
 class AutoencoderTraining(Supervised):
     """The second network: FD under its features confirms FD under the judge's, or does not."""
 
@@ -55,12 +62,12 @@ class Reference(Section):
 
 
 class Evaluate(Section):
-    """Intervals: a bootstrap over the images of a cell."""
+    """How sure of a judgement we want to be."""
 
-    resamples: Annotated[int, Field(ge=20)]
     level: Annotated[float, Field(gt=0.5, lt=1)]
     """How often an interval is to hold the true value."""
     seed: NonNegative
+    """Of the halves by which FD is extrapolated, and of the simultaneous intervals' draws."""
 
 
 class FdCurve(Section):
@@ -105,6 +112,8 @@ class Tstr(Section):
     epochs: Positive
     batch_size: Positive
     """Other than the judge's: these sets are many times smaller."""
+    seeds: Annotated[int, Field(ge=2)]
+    """Trainings of each set, the judge's seed and those after it: one seed tells no luck."""
     cells: Names
     """Cells that were asked for digits."""
 

@@ -17,6 +17,7 @@ from mnist_diffusion.settings.judging import (
     ClassifierTraining,
     Evaluate,
     FdCurve,
+    OtherJudge,
     Reference,
     Tables,
     Tstr,
@@ -32,7 +33,7 @@ from mnist_diffusion.settings.sampling import FIXED_ETA, Cell, SamplerChoice, Sh
 from mnist_diffusion.settings.section import Name, NonNegative, Positive, Section
 from mnist_diffusion.settings.training import Networks, Run, Train
 
-RESERVED_RUNS = {"classifier", "autoencoder"}
+RESERVED_RUNS = {"classifier", "autoencoder", "judges"}
 
 
 class Compute(Section):
@@ -83,6 +84,7 @@ class Settings(Section):
     prepare: Prepare
     classifier: ClassifierTraining
     autoencoder: AutoencoderTraining
+    judges: Annotated[dict[Name, OtherJudge], Field(min_length=1)]
     reference: Reference
     networks: Networks
     train: Train

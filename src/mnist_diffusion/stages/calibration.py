@@ -11,7 +11,7 @@ from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation.corruption import CORRUPTIONS, degradation, detection
 from mnist_diffusion.evaluation.features import Extractors
 from mnist_diffusion.evaluation.metrics import CALIBRATED
-from mnist_diffusion.evaluation.real_digits import ORDER, compared, load_real
+from mnist_diffusion.evaluation.real_digits import ORDER, compared, load_real, load_statistics
 from mnist_diffusion.evaluation.scores import spread, summary
 from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import Outcome
@@ -65,11 +65,11 @@ def _pool(n: int, settings: Settings, repeat: int = 0) -> Digits:
 
 def _baseline(extractors: Extractors, n: int, settings: Settings) -> dict[str, dict[str, float]]:
     """Each metric over random sets of n real digits."""
-    real, second = load_real(n), load_real(n, "autoencoder")
-    repeats = settings.calibration.repeats
+    real, second = load_real(n), load_statistics("autoencoder")
+    repeats, seed = settings.calibration.repeats, settings.calibration.seed
     sets = (_pool(n, settings, repeat) for repeat in range(repeats))
     found = [
-        summary(extractors.judge(pool.images[:n], pool.labels[:n]), real, second)
+        summary(extractors.judge(pool.images[:n], pool.labels[:n]), real, second, seed)
         for pool in track(sets, total=repeats, description=f"real at n={n}", unit="set")
     ]
     return {metric: spread([scores[metric] for scores in found]) for metric in CALIBRATED}
@@ -80,14 +80,14 @@ def _levels(
 ) -> list[dict[str, Any]]:
     """Each metric at each severity of each corruption, all of one set of real digits."""
     n = settings.calibration.count
-    pool, real, second = _pool(n, settings), load_real(n), load_real(n, "autoencoder")
+    pool, real, second = _pool(n, settings), load_real(n), load_statistics("autoencoder")
     severities = settings.calibration.corruptions.model_dump(by_alias=True)
     levels = [(name, severity) for name in CORRUPTIONS for severity in severities[name]]
     rows = []
     for name, severity in track(levels, total=len(levels), description="corruptions", unit="set"):
         seed = derive_seed(settings.calibration.seed, f"calibration/{name}")
         corrupted = CORRUPTIONS[name](pool, n, severity, np.random.default_rng(seed))
-        scores = summary(extractors.judge(*corrupted), real, second)
+        scores = summary(extractors.judge(*corrupted), real, second, settings.calibration.seed)
         rows += [
             {
                 "corruption": name,

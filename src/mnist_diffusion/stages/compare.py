@@ -3,19 +3,20 @@
 from collections.abc import Iterator
 from typing import Any
 
+from mnist_diffusion.evaluation.families import Family
 from mnist_diffusion.evaluation.features import Extractors, JudgedSet, load_cell
 from mnist_diffusion.evaluation.metrics import COMPARED, METRICS
 from mnist_diffusion.evaluation.paired import (
     NETWORKS,
+    Difference,
     Drawing,
     Pair,
     PairedComparisons,
-    holm,
     pairs,
     unmatched,
     verdict,
 )
-from mnist_diffusion.evaluation.real_digits import load_statistics
+from mnist_diffusion.evaluation.real_digits import load_classes, load_statistics
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.provenance.lineage import publish_report, read_manifest, snapshot_inputs
@@ -37,7 +38,6 @@ def run(settings: Settings) -> None:
     judged = {cell: extractors.judge(*load_cell(cell)) for cell in cells}
     report = {
         "level": settings.evaluate.level,
-        "resamples": settings.evaluate.resamples,
         **_compared(settings, judged),
         "classifier_sha256": extractors.digest("classifier"),
         "autoencoder_sha256": extractors.digest("autoencoder"),
@@ -47,7 +47,7 @@ def run(settings: Settings) -> None:
 
 
 def parameters(settings: Settings) -> dict[str, Any]:
-    """Which cells meet, and how often they are resampled."""
+    """Which cells meet, and how sure of it we want to be."""
     return {**settings.evaluate.model_dump(), "tables": settings.tables.model_dump()}
 
 
@@ -66,9 +66,9 @@ def _compared(settings: Settings, judged: dict[str, JudgedSet]) -> dict[str, Any
     tables: dict[str, TableCells] = dict(settings.tables)
     chosen = {name: pairs(table.cells, table.baselines, drawings) for name, table in tables.items()}
     references = {network: load_statistics(network) for network in NETWORKS.values()}
-    paired = PairedComparisons(judged, references, **settings.evaluate.model_dump())
+    paired = PairedComparisons(judged, references, load_classes(), settings.evaluate.seed)
     return {
-        "comparisons": list(_rows(chosen, paired, settings.evaluate.level)),
+        "comparisons": list(_rows(chosen, paired, settings)),
         "left_out": [
             {"table": name, "cell": cell, "why": UNMATCHED}
             for name, table in tables.items()
@@ -78,37 +78,43 @@ def _compared(settings: Settings, judged: dict[str, JudgedSet]) -> dict[str, Any
 
 
 def _rows(
-    chosen: dict[str, list[Pair]], paired: PairedComparisons, level: float
+    chosen: dict[str, list[Pair]], paired: PairedComparisons, settings: Settings
 ) -> Iterator[dict[str, Any]]:
-    """Every comparison, p-values adjusted within a table and a metric."""
+    """Every comparison, by table and metric."""
     every = [(table, pair) for table, found in chosen.items() for pair in found]
     tracked = track(every, total=len(every), description="compare", unit="pair")
     differences = {(table, pair): paired.differences(pair) for table, pair in tracked}
     for table in chosen:
-        for metric in COMPARED:
-            yield from _family(table, metric, differences, level)
+        yield from _family(table, differences, settings)
 
 
 def _family(
-    table: str, metric: str, differences: dict[Any, Any], level: float
+    table: str, differences: dict[tuple[str, Pair], dict[str, Difference]], settings: Settings
 ) -> Iterator[dict[str, Any]]:
-    family = [
-        (pair, found[metric])
+    """A table's comparisons under all metrics: all their intervals hold together, so often."""
+    members = [
+        (metric, pair, found[metric])
+        for metric in COMPARED
         for (where, pair), found in differences.items()
         if where == table and metric in found
     ]
-    adjusted = holm([found.p for _, found in family])
-    for (pair, found), p in zip(family, adjusted, strict=True):
+    if not members:
+        return
+    family = Family.of([found.estimate for *_, found in members], settings.evaluate.seed)
+    reach = family.reach(settings.evaluate.level)
+    for metric, pair, found in members:
+        interval = found.around(reach)
         yield {
             "table": table,
             "baseline": pair.baseline,
             "cell": pair.cell,
             "metric": metric,
-            "difference": found.value,
-            "interval": list(found.interval),
+            "difference": found.estimate.value,
+            "error": found.estimate.error,
+            "interval": list(interval),
             "p": found.p,
-            "p_holm": p,
-            "verdict": verdict(found.value, p, level, METRICS[metric].lower_is_better),
+            "p_adjusted": family.adjusted(found.p),
+            "verdict": verdict(interval, METRICS[metric].lower_is_better),
             "n": pair.n,
             "training_seeds": 1,
         }

@@ -1,5 +1,6 @@
 """trtr: train a classifier on as few real digits as a cell has, test on real ones."""
 
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from mnist_diffusion.dataset.mnist import CLASSES, Digits
 from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation.accuracy import agreement
-from mnist_diffusion.evaluation.bootstrap import proportion_interval
 from mnist_diffusion.evaluation.features import classify
+from mnist_diffusion.evaluation.transfer import over_seeds
 from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import Outcome
 from mnist_diffusion.provenance.lineage import publish_report, snapshot_inputs
@@ -32,7 +33,6 @@ def run(settings: Settings) -> Outcome:
         "level": settings.evaluate.level,
         "epochs": settings.tstr.epochs,
         "by_n": {str(n): tested(real_digits(n), settings, device)},
-        "training_seeds": 1,
     }
     publish_report(paths.TRTR, inputs, TrtrReport, **report)
     return Outcome(n * settings.tstr.epochs)
@@ -45,25 +45,36 @@ def parameters(settings: Settings) -> dict[str, Any]:
 
 def recipe(settings: Settings) -> dict[str, Any]:
     """The classifier's own, but for other epochs and batches: these sets are many times smaller."""
-    return {**_training(settings).model_dump(), "level": settings.evaluate.level}
+    shared = {"level": settings.evaluate.level, "seeds": settings.tstr.seeds}
+    return {**_training(settings).model_dump(), **shared}
 
 
-def _training(settings: Settings) -> ClassifierTraining:
-    changed = {"epochs": settings.tstr.epochs, "batch_size": settings.tstr.batch_size}
+def _training(settings: Settings, repeat: int = 0) -> ClassifierTraining:
+    changed = {
+        "epochs": settings.tstr.epochs,
+        "batch_size": settings.tstr.batch_size,
+        "seed": settings.classifier.seed + repeat,
+    }
     return settings.classifier.model_copy(update=changed)
 
 
 def tested(digits: Digits, settings: Settings, device: torch.device) -> dict[str, Any]:
-    """Accuracy on the real test digits of a classifier trained on these."""
-    network = trained_classifier(*_tensors(digits), _training(settings), device)
+    """Accuracy on the real test digits of classifiers trained on these, by as many seeds.
+
+    The same seeds for every set, so that all are trained alike but for the digits.
+    """
     images, labels = _tensors(load_split("test"))
-    probabilities = classify(network, images, device).probabilities
-    found = agreement(probabilities, labels)
-    right = probabilities.argmax(dim=1) == labels
+    right, by_digit = [], []
+    for repeat in range(settings.tstr.seeds):
+        network = trained_classifier(*_tensors(digits), _training(settings, repeat), device)
+        probabilities = classify(network, images, device).probabilities
+        right.append(probabilities.argmax(dim=1) == labels)
+        by_digit.append(agreement(probabilities, labels)["accuracy_per_class"])
     return {
-        "accuracy": found["accuracy"],
-        "accuracy_per_class": found["accuracy_per_class"],
-        "interval": list(proportion_interval(right, settings.evaluate.level)),
+        **over_seeds(torch.stack(right), settings.evaluate.level),
+        "accuracy_per_class": {
+            digit: mean(one[digit] for one in by_digit) for digit in by_digit[0]
+        },
     }
 
 

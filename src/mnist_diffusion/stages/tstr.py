@@ -1,4 +1,4 @@
-"""tstr: train a classifier on a cell's digits, and test it on real ones."""
+"""tstr: train classifiers on a cell's digits, and test them on real ones."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def run(settings: Settings, name: str) -> Outcome:
         "cell": name,
         "run": settings.cells[name].run,
         "n": len(drawn.labels),
-        **{key: trtr[key] for key in ("n_test", "level", "epochs", "training_seeds")},
+        **{key: trtr[key] for key in ("n_test", "level", "epochs")},
         **tested(drawn, settings, device),
         "real_accuracy": real["accuracy"],
         "real_interval": real["interval"],

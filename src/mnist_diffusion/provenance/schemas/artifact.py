@@ -26,7 +26,7 @@ class Strict(BaseModel):
 
 
 class Spread(Strict):
-    """The mean, the lowest and the highest score of several random sets of real digits."""
+    """What random sets of real digits score: the mean, and what 95 % of them lie between."""
 
     mean: float
     low: float

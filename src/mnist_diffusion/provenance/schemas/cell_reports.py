@@ -27,28 +27,49 @@ class SecondNetwork(Strict):
     autoencoder_sha256: Digest
     fd: float
     relative_fd: float
+    fd_infinity: float
     fd_floor: float
     """What real test digits score on average at the same n."""
     relative_fd_floor: float
 
 
+class Copies(Strict):
+    """Images whose nearest real digit is a training digit, not a held-out one."""
+
+    share: float
+    expected: float
+    """The share where nothing was copied."""
+    p: float
+    """Of so large a share or a larger one, if nothing was."""
+
+
 class Memorisation(Strict):
-    """Distances to the nearest training digit: L2 of pixels in [0, 1]."""
+    """Nearness to training digits: L2 of pixels in [0, 1], or of the classifier's features."""
 
     median_distance: float
+    """To the nearest, in pixels."""
     median_distance_test: float
     """The same of real test digits."""
-    share_closer: float
-    """Images closer to a training digit than 99 % of real test digits are."""
+    pixels: Copies
+    """Expected: the training digits' share of all that were parted at random."""
+    features: Copies
+    """Expected: what real test digits show, for the classifier knows the training digits."""
 
 
 class Pixels(Strict):
-    """Ink: the share of stroke pixels that are full, and the mean of all ink per image."""
+    """Ink, each beside that of real test digits."""
 
     saturated: float
+    """The share of stroke pixels that are full."""
     saturated_real: float
+    stroke_gap: float
+    """How far apart these two are."""
     mass: float
+    """All ink per image."""
     mass_real: float
+    background: float
+    """The mean of the pixels that are black in nearly every training digit, of white's 1."""
+    background_real: float
 
 
 class Extremes(Strict):
@@ -76,7 +97,7 @@ class CellMetrics(Sourced, extra="allow"):
     accuracy_per_class: PerDigit | None
     confusion: Confusion | None
     fd_per_class: PerDigit | None
-    """Relative FD by digit."""
+    """Relative FD∞ by digit."""
     predicted_per_class: PerDigit
     """Which share of the images the classifier takes for each digit."""
     extremes: Extremes
@@ -85,19 +106,24 @@ class CellMetrics(Sourced, extra="allow"):
     pixels: Pixels
     floors: RealBaseline
     compared: int
-    """Real digits that kid, precision, recall, density and coverage are taken against."""
+    """Real digits that precision, recall, density and coverage are taken against."""
     level: float
     """How often an interval is to hold the true value."""
-    resamples: int
+    errors: dict[str, float]
+    """Standard errors over images, by the influences of each: stratified where digits were asked
+    for."""
     intervals: dict[str, Ends | None]
-    """Of each metric, by bootstrap over images."""
+    """Of each metric, had other images been drawn by the same training."""
 
 
 PairVerdict = Literal["better", "worse", "not distinguishable"]
 
 
 class PairedComparison(Strict):
-    """A cell against its table's baseline: paired by image, and corrected over the table (Holm)."""
+    """A cell against its table's baseline, paired by image: what this pair of trainings differs by.
+
+    All intervals of a table hold the truth at once as often as the report's level says.
+    """
 
     table: str
     baseline: str
@@ -105,10 +131,15 @@ class PairedComparison(Strict):
     metric: str
     difference: float
     """The cell's value less the baseline's."""
+    error: float
+    """Its standard error over images."""
     interval: Ends
     p: float
-    p_holm: float
+    """Of this difference by itself."""
+    p_adjusted: float
+    """How often the table would show one as small by luck alone."""
     verdict: PairVerdict
+    """Not distinguishable: the interval holds 0."""
     n: int
     training_seeds: int
 
@@ -125,7 +156,6 @@ class ComparisonsReport(Sourced):
     """reports/comparisons.json: every comparison of the declared tables."""
 
     level: float
-    resamples: int
     comparisons: list[PairedComparison]
     left_out: list[LeftOut]
     classifier_sha256: Digest
@@ -134,11 +164,14 @@ class ComparisonsReport(Sourced):
 
 
 class TransferAccuracy(Strict):
-    """Accuracy on the real test digits."""
+    """Accuracy on the real test digits, of classifiers that differ in their seed."""
 
     accuracy: float
+    """Their mean."""
+    accuracies: Annotated[list[float], Field(min_length=2)]
     accuracy_per_class: PerDigit
     interval: Ends
+    """Of other seeds and other test digits, these training digits given."""
 
 
 class TrtrReport(Sourced):
@@ -149,7 +182,6 @@ class TrtrReport(Sourced):
     epochs: int
     by_n: dict[str, TransferAccuracy]
     """By the number of training digits, written out: "2000"."""
-    training_seeds: int
 
 
 class TstrReport(Sourced, TransferAccuracy):
@@ -161,7 +193,6 @@ class TstrReport(Sourced, TransferAccuracy):
     n_test: int
     level: float
     epochs: int
-    training_seeds: int
     real_accuracy: float
     """The same recipe on as many real training digits."""
     real_interval: Ends

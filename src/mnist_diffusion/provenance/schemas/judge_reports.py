@@ -48,11 +48,13 @@ class RealBaseline(Strict, extra="allow"):
     """What random sets of n real test digits score against the training digits: no bound.
 
     Test digits are other writers' and the classifier was trained on the training digits, so a model
-    that repeats training digits could score below it. By metric.
+    that repeats training digits could score below it. By metric; `<name>_asked` is of as many of
+    each digit, for sets that were asked for them. Null where too few are of some digit.
     """
 
-    __pydantic_extra__: dict[str, Spread]
+    __pydantic_extra__: dict[str, Spread | None]
     fd_per_class: dict[str, Spread | None]
+    """Relative FD∞ by digit."""
 
 
 class TrainingStatistics(Strict):
@@ -71,6 +73,17 @@ class AutoencoderStatistics(TrainingStatistics):
     autoencoder_sha256: Digest
 
 
+class RealNearness(Strict):
+    """How near the real test digits come to training digits."""
+
+    median_distance: float
+    """To the nearest: L2 of pixels in [0, 1]."""
+    nearer: int
+    """Test digits that are nearer to a training digit than to any held out, in pixels."""
+    nearer_in_features: int
+    """The same by the classifier."""
+
+
 class ReferenceReport(TrainingStatistics):
     """reports/reference.json: statistics of the training digits, and what test digits score."""
 
@@ -78,8 +91,9 @@ class ReferenceReport(TrainingStatistics):
     n_test: int
     classifier_sha256: Digest
     second: AutoencoderStatistics
-    memorisation: dict[str, float]
-    """Distances of the real test digits to the nearest training digit, by statistic."""
+    within: dict[str, float]
+    """By kernel distance: the mean kernel of two training digits."""
+    memorisation: RealNearness
     pixels: dict[str, float]
     """Ink of the real test digits."""
     floors: dict[str, RealBaseline]
@@ -101,7 +115,7 @@ class CorruptionLevel(Strict):
     metric: str
     value: float
     relative_to_floor: float
-    """How many widths of the baseline's range above its mean; above 0 is worse, in any metric."""
+    """How many widths of the baseline's spread above its mean; above 0 is worse, in any metric."""
 
 
 class Detection(Strict):

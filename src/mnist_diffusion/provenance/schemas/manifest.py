@@ -27,9 +27,9 @@ class Common(Sourced):
 
 
 class SingleManifest(Common):
-    """data/prepared, data/reference, models/classifier or models/autoencoder"""
+    """data/prepared, data/reference, models/classifier, models/autoencoder or models/judges"""
 
-    stage: Literal["prepare", "classifier", "autoencoder", "reference"]
+    stage: Literal["prepare", "classifier", "autoencoder", "judges", "reference"]
     name: None
     parameters: Values
 
