@@ -5,7 +5,7 @@ import torch
 from prdc import compute_prdc
 from torch import Tensor
 
-from mnist_diffusion.evaluation.prdc import decisions, prdc_influences
+from mnist_diffusion.evaluation.prdc import Balls, Decisions
 from mnist_diffusion.evaluation.real_digits import compared
 from mnist_diffusion.evaluation.scores import likeness, likeness_intervals
 from mnist_diffusion.runtime.errors import UserError
@@ -13,6 +13,10 @@ from mnist_diffusion.runtime.errors import UserError
 
 def normal(n: int, width: int, seed: int, shift: float = 0.0) -> Tensor:
     return torch.randn(n, width, generator=torch.Generator().manual_seed(seed)) + shift
+
+
+def decisions(real: Tensor, drawn: Tensor, neighbours: int = 5) -> Decisions:
+    return Balls(real, drawn, neighbours).decisions()
 
 
 @pytest.mark.parametrize(("n", "m", "k"), [(60, 60, 5), (80, 50, 3), (40, 70, 1)])
@@ -70,7 +74,7 @@ def test_influences_on_recall_and_coverage_are_what_is_lost_without_an_image() -
     real, drawn, n = normal(50, 3, 0), normal(40, 3, 1, shift=0.8), 40
     whole = decisions(real, drawn).scores()
     without = [decisions(real, torch.cat([drawn[:i], drawn[i + 1 :]])).scores() for i in range(n)]
-    for key, found in prdc_influences(real, drawn).items():
+    for key, found in Balls(real, drawn).influences().items():
         lost = torch.tensor([whole[key] - one[key] for one in without]).double()
         torch.testing.assert_close(found, (n - 1) * (lost - lost.mean()))
         assert lost.std() > 0
@@ -78,8 +82,8 @@ def test_influences_on_recall_and_coverage_are_what_is_lost_without_an_image() -
 
 def test_every_score_by_neighbours_has_an_interval_around_it() -> None:
     features, real, labels = normal(300, 6, 1, shift=0.3), normal(300, 6, 2), torch.arange(300) % 10
-    found = likeness(features, real)
-    intervals = likeness_intervals(features, labels, real, 0.95)
+    found, intervals = likeness_intervals(features, labels, real, 0.95)
+    assert found == likeness(features, real)
     assert set(intervals) == set(found)
     for key, (low, high) in intervals.items():
         assert low < found[key] < high
@@ -94,7 +98,7 @@ def test_only_as_many_images_are_met_as_there_are_test_digits() -> None:
 
 def test_shares_have_intervals_among_shares() -> None:
     real = normal(60, 3, 0)
-    intervals = likeness_intervals(normal(60, 3, 1), torch.zeros(60), real, 0.95)
+    _, intervals = likeness_intervals(normal(60, 3, 1), torch.zeros(60), real, 0.95)
     for key in ("precision", "recall", "coverage"):
         assert 0 <= intervals[key][0] < intervals[key][1] <= 1
 
@@ -109,8 +113,9 @@ def test_intervals_of_precision_and_its_kin_hold_the_truth(shift: float, scale: 
     found, intervals = [], []
     for seed in range(150):
         images = scale * normal(300, 6, seed) + shift
-        found.append(likeness(images, real))
-        intervals.append(likeness_intervals(images, unasked, real, 0.95))
+        values, ends = likeness_intervals(images, unasked, real, 0.95)
+        found.append(values)
+        intervals.append(ends)
     for key in ("precision", "recall", "density", "coverage"):
         truth = sum(one[key] for one in found) / len(found)
         covered = sum(one[key][0] < truth < one[key][1] for one in intervals) / len(found)

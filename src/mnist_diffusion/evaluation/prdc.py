@@ -31,40 +31,44 @@ class Decisions:
         return {name: float(values.double().mean()) for name, values in vars(self).items()}
 
 
-def decisions(real: Tensor, drawn: Tensor, neighbours: int = NEIGHBOURS) -> Decisions:
-    """Compare features (n, d) of drawn images with (m, d) of real ones, float64 on the CPU."""
-    real, drawn = real.double(), drawn.double()
-    distances = torch.cdist(drawn, real)
-    in_real = distances < _radii(real, neighbours)[0]
-    in_drawn = distances < _radii(drawn, neighbours)[0][:, None]
-    return Decisions(
-        precision=in_real.any(dim=1),
-        recall=in_drawn.any(dim=0),
-        density=in_real.sum(dim=1).double() / neighbours,
-        coverage=in_real.any(dim=0),
-    )
+class Balls:
+    """The balls around features (n, d) of drawn images and (m, d) of real ones, on the CPU."""
 
+    def __init__(self, real: Tensor, drawn: Tensor, neighbours: int = NEIGHBOURS):
+        real, drawn = real.double(), drawn.double()
+        distances = torch.cdist(drawn, real)
+        radii, self._larger, self._nearest = _radii(drawn, neighbours)
+        self._distances, self._neighbours = distances, neighbours
+        self._in_real = distances < _radii(real, neighbours)[0]
+        self._in_drawn = distances < radii[:, None]
 
-def prdc_influences(real: Tensor, drawn: Tensor, neighbours: int = NEIGHBOURS) -> dict[str, Tensor]:
-    """How much each drawn image moves recall and coverage, times n: (n,) float64 each.
+    def decisions(self) -> Decisions:
+        """What was found for each image."""
+        return Decisions(
+            precision=self._in_real.any(dim=1),
+            recall=self._in_drawn.any(dim=0),
+            density=self._in_real.sum(dim=1).double() / self._neighbours,
+            coverage=self._in_real.any(dim=0),
+        )
 
-    The jackknife's: n - 1 times what is lost without the image (Efron 1982, chapter 2). Its ball
-    goes, and the balls of those it was a near neighbour of grow to their next one. Errs on the side
-    of caution: up to 1.7 times the spread of recall where most is recalled.
-    """
-    real, drawn = real.double(), drawn.double()
-    distances = torch.cdist(drawn, real)
-    radii, larger, nearest = _radii(drawn, neighbours)
-    in_ball = distances < radii[:, None]
-    in_larger = distances < larger[:, None]
-    grown = torch.zeros(len(drawn), len(real)).index_add_(
-        0, nearest.flatten(), in_larger.float().repeat_interleave(neighbours, dim=0)
-    )
-    in_real = distances < _radii(real, neighbours)[0]
-    return {
-        "recall": _lost(in_ball, (in_ball.sum(dim=0) > in_ball.long()) | (grown > 0)),
-        "coverage": _lost(in_real, in_real.sum(dim=0) > in_real.long()),
-    }
+    def influences(self) -> dict[str, Tensor]:
+        """How much each drawn image moves recall and coverage, times n: (n,) float64 each.
+
+        The jackknife's: n - 1 times what is lost without the image (Efron 1982, chapter 2). Its
+        ball goes, and the balls of those it was a near neighbour of grow to their next one. Errs on
+        the side of caution: up to 1.7 times the spread of recall where most is recalled.
+        """
+        in_larger = self._distances < self._larger[:, None]
+        grown = torch.zeros(self._distances.shape).index_add_(
+            0,
+            self._nearest.flatten(),
+            in_larger.float().repeat_interleave(self._neighbours, dim=0),
+        )
+        inside, real = self._in_drawn, self._in_real
+        return {
+            "recall": _lost(inside, (inside.sum(dim=0) > inside.long()) | (grown > 0)),
+            "coverage": _lost(real, real.sum(dim=0) > real.long()),
+        }
 
 
 def _lost(covers: Tensor, without: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from mnist_diffusion.evaluation.estimates import (
 from mnist_diffusion.evaluation.features import JudgedSet
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances, fd_infinity
 from mnist_diffusion.evaluation.kernels import kernel_distances, meet
-from mnist_diffusion.evaluation.prdc import decisions, prdc_influences
+from mnist_diffusion.evaluation.prdc import Balls
 
 SPREAD = 0.95
 """How many random sets of real digits score between `low` and `high`."""
@@ -51,7 +51,7 @@ def scores(features: Tensor, labels: Tensor, real: Real, seed: int) -> dict[str,
 
 def likeness(features: Tensor, real: Tensor) -> dict[str, float]:
     """Scores by neighbours against real features (m, d); of the drawn ones the first m."""
-    return decisions(real, features[: len(real)]).scores()
+    return Balls(real, features[: len(real)]).decisions().scores()
 
 
 def summary(
@@ -69,15 +69,16 @@ def summary(
 
 def likeness_intervals(
     features: Tensor, labels: Tensor, real: Tensor, level: float
-) -> dict[str, Interval]:
-    """Of precision, recall, density and coverage."""
-    drawn, asked = features[: len(real)], labels[: len(real)]
-    found = decisions(real, drawn)
+) -> tuple[dict[str, float], dict[str, Interval]]:
+    """The same, with an interval of each."""
+    balls, asked = Balls(real, features[: len(real)]), labels[: len(real)]
+    found = balls.decisions()
+    values = found.scores()
     shares = {
-        key: Estimate(float(getattr(found, key).double().mean()), influences, asked)
-        for key, influences in prdc_influences(real, drawn).items()
+        key: Estimate(values[key], influences, asked)
+        for key, influences in balls.influences().items()
     }
-    return {
+    return values, {
         "precision": proportion_interval(found.precision, level),
         "density": Estimate.mean(found.density, asked).interval(level),
         **{key: _within_shares(one.interval(level)) for key, one in shares.items()},

@@ -16,7 +16,7 @@ from mnist_diffusion.evaluation.copying import (
     nearer,
     nearest_distances,
 )
-from mnist_diffusion.evaluation.estimates import Estimate, proportion_interval
+from mnist_diffusion.evaluation.estimates import Estimate, Interval, proportion_interval
 from mnist_diffusion.evaluation.features import Extractors, JudgedSet, load_cell
 from mnist_diffusion.evaluation.frechet import distances, fd_infinity, relative_fd
 from mnist_diffusion.evaluation.ink import ink, stroke_gap
@@ -65,6 +65,9 @@ def _judgement(images: NDArray[np.uint8], judged: JudgedSet, chosen: Evaluate) -
     floors = _floors(described["floors"][str(len(images))], judged.asked)
     real = real_digits.load_real(len(images))
     met = meet(judged.features, real.training)
+    likeness, intervals = scores.likeness_intervals(
+        judged.features, judged.labels, real.features, chosen.level
+    )
     by_digit = _by_digit(judged, chosen)
     estimates = {
         **_distances(judged, real, chosen),
@@ -73,11 +76,11 @@ def _judgement(images: NDArray[np.uint8], judged: JudgedSet, chosen: Evaluate) -
         **_ink(images, judged.labels, described["pixels"]["saturated"]),
         "confidence": Estimate.mean(judged.probabilities.amax(dim=1), judged.labels),
     }
-    values = {name: found.value if found else None for name, found in estimates.items()}
+    values = _values(estimates)
     return {
         **distances(judged.features, real.statistics),
         **{name: values[name] for name in ("fd_infinity", "class_fd", "kid", "energy")},
-        **scores.likeness(judged.features, real.features),
+        **likeness,
         "fd_floor": floors.pop("fd")["mean"],
         "relative_fd_floor": floors.pop("relative_fd")["mean"],
         "reference_sha256": described["reference_sha256"],
@@ -97,17 +100,17 @@ def _judgement(images: NDArray[np.uint8], judged: JudgedSet, chosen: Evaluate) -
         "compared": len(real.features),
         "level": chosen.level,
         "errors": {name: found.error for name, found in estimates.items() if found},
-        "intervals": {
-            **{
-                name: found.interval(chosen.level) if found else None
-                for name, found in estimates.items()
-            },
-            **scores.likeness_intervals(
-                judged.features, judged.labels, real.features, chosen.level
-            ),
-            "accuracy": proportion_interval(judged.right, chosen.level) if judged.asked else None,
-        },
+        "intervals": intervals | _intervals(estimates, judged, chosen.level),
     }
+
+
+def _intervals(
+    estimates: dict[str, Estimate | None], judged: JudgedSet, level: float
+) -> dict[str, Interval | None]:
+    """Had other images been drawn; null where a score has no value."""
+    found = {name: one.interval(level) if one else None for name, one in estimates.items()}
+    right = proportion_interval(judged.right, level) if judged.asked else None
+    return {**found, "accuracy": right}
 
 
 def _floors(baseline: dict[str, Any], asked: bool) -> dict[str, Any]:
