@@ -226,7 +226,7 @@ def false_tables(tables: int, n: int, size: int) -> float:
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     for shift in (0.0, 0.3):
         for metric, share in covered(60, n=300, shift=shift).items():
-            assert 0.87 <= share, (metric, shift)
+            assert share >= 0.87, (metric, shift)
 
 
 def test_verdicts_on_equals_are_rare_in_a_table() -> None:

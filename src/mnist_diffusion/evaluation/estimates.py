@@ -35,6 +35,8 @@ class Estimate:
     """(n,) float64 of mean 0: the derivative of `value` by an image's weight, times n."""
     labels: Tensor
     """(n,) the digits asked for, one and the same where none were: the strata."""
+    doubt: float = 0.0
+    """What its error is beside the luck of its images: bias that may be left, one standard error."""
 
     @classmethod
     def mean(cls, values: Tensor, labels: Tensor) -> Estimate:
@@ -54,19 +56,20 @@ class Estimate:
 
     def scaled(self, factor: float) -> Estimate:
         """So many times the score."""
-        return Estimate(factor * self.value, factor * self.influences, self.labels)
+        doubt = abs(factor) * self.doubt
+        return Estimate(factor * self.value, factor * self.influences, self.labels, doubt)
 
     def less(self, other: Estimate) -> Estimate:
         """The difference of two scores of which image k began as the same noise.
 
-        Of the influences too: what both share, cancels.
+        Of the influences and doubts too: what both share, cancels.
         """
-        apart = self.influences - other.influences
-        return Estimate(self.value - other.value, apart, self.labels)
+        apart, doubt = self.influences - other.influences, abs(self.doubt - other.doubt)
+        return Estimate(self.value - other.value, apart, self.labels, doubt)
 
     @cached_property
     def contributions(self) -> Tensor:
-        """(n,) float64: their squares sum to the squared error.
+        """(n,) float64: their squares sum to the squared error, but for the doubt.
 
         The products of two estimates' contributions, image by image, sum to their covariance.
         """
@@ -75,7 +78,7 @@ class Estimate:
     @property
     def error(self) -> float:
         """The standard error."""
-        return float(self.contributions.square().sum().sqrt())
+        return float((self.contributions.square().sum() + self.doubt**2).sqrt())
 
     def interval(self, level: float) -> Interval:
         """The value ± as many standard errors as hold the truth so often."""

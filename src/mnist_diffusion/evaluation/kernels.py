@@ -41,7 +41,6 @@ class Met:
 
 def meet(features: Tensor, real: Tensor) -> Met:
     """Features (n, d) with real ones (m, d), float32 on the CPU; sums in float64."""
-
     blocks = real.split(BLOCK)
 
     def run(some: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -40,6 +40,8 @@ SHAPES = scale_of({"classifier": "circle", "autoencoder": "diamond"})
 ROW_HEIGHT = 20
 TICKS = [-100, -50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50, 100, 200]
 SAMPLER_COLOURS = in_turn(SAMPLERS)
+LEAST = 1e-4
+"""What is drawn of a share that may be 0, where the scale is logarithmic."""
 
 
 def forests(results: Results) -> dict[str, list[Chart]]:
@@ -139,10 +141,9 @@ def cost(results: Results) -> Chart:
     colour = alt.Color("sampler:N", scale=scale_of(looks), legend=alt.Legend(title=None))
     x = alt.X("evaluations:Q", title="network evaluations per image (log)", scale=log_scale())
     x = x.axis(log_axis(frame["evaluations"]))
-    real = results.baseline("fd_infinity")
-    lowest = max(0.01, 100 * real.low)  # a logarithm has no room for what luck puts below 0
+    real = _above_zero(results.baseline("fd_infinity"))
     y = alt.Y("value:Q", title="relative FD∞, % (log)", scale=log_scale())
-    y = y.axis(log_axis([lowest, *frame["value_high"]]))
+    y = y.axis(log_axis([100 * real.low, *frame["value_high"]]))
     base = alt.Chart(frame).encode(opacity=fading(switch))
     dots = base.mark_point(size=90).encode(
         x=x, y=y, color=colour, shape=alt.Shape("sampler:N", legend=None), href="link:N",
@@ -150,7 +151,7 @@ def cost(results: Results) -> Chart:
                  "ms an image:Q"],
     )  # fmt: skip
     drawn = alt.layer(
-        real_band(max(lowest, 100 * real.mean), lowest, 100 * real.high),
+        real_band(100 * real.mean, 100 * real.low, 100 * real.high),
         whiskers(base, x, "value", colour),
         base.mark_line().encode(x=x, y=y, color=colour),
         dots.add_params(switch),
@@ -219,12 +220,17 @@ def _panel_rows(results: Results, cells: list[CellResult], name: str) -> list[di
     return rows
 
 
-def _real(results: Results, name: str, n: int) -> Spread:
+def _real(results: Results, name: str, cell: CellResult) -> Spread:
     if name in METRICS and name != "accuracy":
-        return results.baseline(name, n)
+        return results.baseline(name, cell)
     trained = [one.real_accuracy for one in results.tstr.values()]
     value = results.classifier.accuracy if name == "accuracy" else max(trained)
     return Spread(mean=value, low=value, high=value)
+
+
+def _above_zero(real: Spread) -> Spread:
+    """For a logarithm, which has no room for what luck puts below 0."""
+    return Spread(**{end: max(LEAST, value) for end, value in real.model_dump().items()})
 
 
 def _panel(results: Results, name: str, rows: list[dict[str, Any]]) -> Chart:
@@ -233,8 +239,9 @@ def _panel(results: Results, name: str, rows: list[dict[str, Any]]) -> Chart:
     x = alt.X("s:Q", title="guidance scale s").scale(type="symlog", constant=1)
     x = x.axis(values=sorted(frame["s"]), format="~g", labelOverlap=True)
     y = alt.Y("value:Q", title=f"{title}, %{' (log)' if log else ''}")
-    real = _real(results, name, results.cells[rows[0]["cell"]].metrics.n)
+    real = _real(results, name, results.cells[rows[0]["cell"]])
     if log:
+        real = _above_zero(real)
         y = y.scale(log_scale()).axis(log_axis([100 * real.low, *frame["value_high"]]))
     else:
         y = y.scale(zero=False)

@@ -134,9 +134,9 @@ class Results:
         """The front page's cell."""
         return self.cells[self.settings.report.headline]
 
-    def baseline(self, metric: str, n: int | None = None) -> Spread:
-        """What random sets of n real test digits score; as the headline was asked, if not given."""
-        floors = self.reference.floors[str(n)] if n else self.headline.metrics.floors
+    def baseline(self, metric: str, cell: CellResult | None = None) -> Spread:
+        """What random sets of real test digits score that are like a cell's, or the headline's."""
+        floors = (cell or self.headline).metrics.floors
         return Spread.model_validate(getattr(floors, metric))
 
     def chosen(self, table: str) -> list[CellResult]:
