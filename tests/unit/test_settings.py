@@ -142,6 +142,7 @@ def test_words_are_those_of_the_registries(
         ("cells/cosine-class-g2/guidance", "guidence", "guidance"),
         ("report/headline", "head-line", "headline"),
     ],
+        ("train/timestep_samplings/logit-normal", "logit_normal", "logit-normal"),
 )
 def test_a_mistyped_key_is_named_with_what_was_meant(
     content: dict[str, Any], key: str, typo: str, meant: str
@@ -292,7 +293,13 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
         ),
         ("runs/cosine-class/timestep_sampling", "importance", None),
         (
+        ("runs/cosine-class", {**RUN, "zero_terminal_snr": True, "weighting": "x0"}, None),
             "runs/cosine-class",
+        (
+            "runs/cosine-class",
+            {**RUN, "zero_terminal_snr": True, "weighting": "v", "timestep_sampling": "laplace"},
+            "runs.cosine-class.timestep_sampling: laplace never draws zero SNR,",
+        ),
             {**RUN, "timestep_sampling": "importance", "recipe": "short"},
             "runs.cosine-class.timestep_sampling: importance waits until",
         ),

@@ -24,7 +24,7 @@ SAMPLERS = {
     "dpm-solver-3": "DPM-Solver++(3M)",
     "heun": "Heun in log-SNR",
 }
-LOSSES = {"epsilon": "ε-MSE", "v": "v-MSE", "p2": "P2", "min-snr": "min-SNR"}
+LOSSES = {"epsilon": "ε-MSE", "x0": "x₀-MSE", "v": "v-MSE", "p2": "P2", "min-snr": "min-SNR"}
 """By `weighting`: the mean squared error that the training minimises."""
 OUTPUTS = {"epsilon": "ε", "x0": "x₀", "v": "v"}
 """By `prediction`: what the network puts out."""
