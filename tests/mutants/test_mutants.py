@@ -228,14 +228,14 @@ GUIDANCE: dict[str, Mutant] = {
         (
             "guidance off by one (w for s)",
             "guidance",
-            "with_label, scale)",
-            "with_label, scale + 1)",
+            "unguided, scale)",
+            "unguided, scale + 1)",
         ),
         (
             "s = 1 unconditional",
             "guidance",
-            "if scale == 1:\n        return conditional",
-            "if scale == 1:\n        return unconditional",
+            "if scale == 1:\n        return denoiser",
+            "if scale == 1:\n        return guide",
         ),
         (
             "an interval turned inside out",
@@ -248,6 +248,12 @@ GUIDANCE: dict[str, Mutant] = {
             "guidance",
             "if scale == 1:",
             "if scale == -1:",
+        ),
+        (
+            "guidance towards the guide",
+            "guidance",
+            "torch.lerp(guide(x, at), unguided, scale)",
+            "torch.lerp(unguided, guide(x, at), scale)",
         ),
         (
             "rescaling the wrong way",
@@ -419,8 +425,50 @@ AROUND: dict[str, Mutant] = {
         (
             "a call of the network that counts twice",
             "sampling/denoiser.py",
-            "self.calls += 1",
-            "self.calls += 2",
+            "self.counter.calls += 1",
+            "self.counter.calls += 2",
+        ),
+        (
+            "a guide whose calls do not count",
+            "sampling/denoiser.py",
+            "_Counted(self.early, counter) if self.early is not None else None",
+            "self.early",
+        ),
+        (
+            "a guide with the run's own weights",
+            "sampling/denoiser.py",
+            "self.early if guide.early else self.network",
+            "self.network",
+        ),
+        (
+            "a snapshot that is never asked for a digit",
+            "sampling/denoiser.py",
+            "labels if guide.labelled else",
+            "labels if guide.labelled and not guide.early else",
+        ),
+        (
+            "snapshots counted from 0",
+            "sampling/denoiser.py",
+            "kept[number - 1][1]",
+            "kept[number][1]",
+        ),
+        (
+            "a snapshot loaded into the run's own network",
+            "sampling/denoiser.py",
+            "early = deepcopy(network)",
+            "early = network",
+        ),
+        (
+            "snapshots by name, not by step",
+            "networks/checkpoint.py",
+            'sorted((int(path.stem), path) for path in (folder / SNAPSHOTS).glob("*"))',
+            '[(int(path.stem), path) for path in sorted((folder / SNAPSHOTS).glob("*"))]',
+        ),
+        (
+            "digits asked of a run without labels",
+            "settings/sampling.py",
+            'return conditioning == "class" and self.guidance != 0',
+            "return self.guidance != 0",
         ),
     ]
 }
