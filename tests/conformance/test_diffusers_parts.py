@@ -61,6 +61,7 @@ def assert_near(mine: Tensor, other: Tensor, atol: float = 1e-13) -> None:
     torch.testing.assert_close(mine, other, rtol=1e-10, atol=atol)
 
 
+@pytest.mark.parametrize("name", BETAS)
 def test_schedules_are_those_of_diffusers_under_other_names(name: str) -> None:
     assert_near(SCHEDULES[name](1000).betas, DDPMScheduler(**BETAS[name]).betas)
 
@@ -133,6 +134,9 @@ def test_weightings_as_factors_on_what_the_network_puts_out(schedule: Schedule) 
         ("p2", "epsilon"): (1 + snr) ** -0.5,
         ("epsilon", "epsilon"): torch.ones_like(snr),
         ("epsilon", "x0"): snr,
+        ("x0", "x0"): torch.ones_like(snr),
+        ("x0", "epsilon"): 1 / snr,
+        ("x0", "v"): 1 / (snr + 1),
         ("v", "v"): torch.ones_like(snr),
         ("v", "x0"): snr + 1,
     }

@@ -293,7 +293,9 @@ def test_ddim_is_ancestral_at_full_eta_and_the_first_order_solver_at_none(
     for steps in STEP_COUNTS:
         path = levels(schedule_of(schedule, terminal), steps, spacing)
         ends = [end_of(name, THREE_CLUSTERS.denoise, start, path, eta) for name in (one, other)]
-        torch.testing.assert_close(*ends, rtol=0, atol=1e-10)
+        # 1 - alpha_bar has lost as many digits as the cleanest level has little noise.
+        rounding = 2e-15 / float(path[-2].sigma) ** 2
+        torch.testing.assert_close(*ends, rtol=0, atol=max(1e-10, rounding))
 
 
 def step_moments(sampler: str, data: Mixture, here: Level, there: Level) -> tuple[Tensor, Tensor]:

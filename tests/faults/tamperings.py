@@ -217,6 +217,11 @@ def weight(root: Path) -> None:
     flip_bit(root / MODEL / "weights.safetensors")
 
 
+@tampering("a weight of a snapshot, by one bit", f"{MODEL}/snapshots/2.safetensors")
+def snapshot(root: Path) -> None:
+    flip_bit(root / MODEL / "snapshots/2.safetensors")
+
+
 @tampering("the classifier, by one bit", "models/classifier/weights.safetensors")
 def classifier(root: Path) -> None:
     flip_bit(root / "models/classifier/weights.safetensors")
@@ -271,6 +276,7 @@ FIELDS: list[tuple[str, str, str, Any]] = [
     (MANIFEST, "name", ": name", "cosine-class"),
     (MANIFEST, "made_from/train@cosine-class", "models/cosine-class/manifest.json", "0" * 64),
     (MANIFEST, "parameters/cell/guidance", ": parameters.cell.guidance", 3.0),
+    (MANIFEST, "parameters/cell/guide", ": parameters.cell.guide", "snapshot"),
     (MANIFEST, "parameters/sample/seed", ": parameters.sample.seed", 1),
     (MANIFEST, "parameters/cell/run", ": parameters.cell.run", "linear-uncond"),
     (MANIFEST, "parameters/cell/invented", ": parameters.cell.invented", 1),

@@ -12,7 +12,8 @@ import sys
 import diffusers.schedulers.scheduling_ddim
 import diffusers.schedulers.scheduling_ddpm
 import diffusers.schedulers.scheduling_dpmsolver_multistep
-import diffusers.schedulers.scheduling_dpmsolver_singlestep  # noqa: F401
+import diffusers.schedulers.scheduling_dpmsolver_singlestep
+import diffusers.schedulers.scheduling_flow_match_euler_discrete  # noqa: F401
 import hypothesis.strategies  # noqa: F401
 import pandas as pd  # noqa: F401
 import pydantic  # noqa: F401

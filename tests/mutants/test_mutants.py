@@ -65,6 +65,12 @@ SCHEDULES: dict[str, Mutant] = {
             "torch.log(self.sigma) - torch.log(self.alpha)",
         ),
         ("SNR without its square", "(self.alpha / self.sigma) ** 2", "(self.alpha / self.sigma)"),
+        ("rectified flow that starts from T", "+ 0.5) / timesteps", "+ 1.0) / (timesteps + 1)"),
+        (
+            "rectified flow of amplitudes, not of variances",
+            "(1 - time) ** 2 / ((1 - time) ** 2 + time**2)",
+            "(1 - time)",
+        ),
         ("terminal signal shifted, not stretched", " * signal[0] / (signal[0] - signal[-1])", ""),
         ("terminal SNR of alpha, not its square", "(signal / before) ** 2", "(signal / before)"),
     ]
@@ -129,6 +135,7 @@ FORWARD: dict[str, Mutant] = {
             "return at.alpha**2\n",
             "return at.alpha\n",
         ),
+        ("x0-MSE without its square", "weightings", "return at.sigma**2\n", "return at.sigma\n"),
         ("P2 without k", "weightings", "(k + at.snr)", "(at.snr)"),
         ("P2 turned round", "weightings", "/ (k + at.snr) ** gamma", "* (k + at.snr) ** gamma"),
         ("min-SNR that is max-SNR", "weightings", "clamp(max=gamma)", "clamp(min=gamma)"),
@@ -166,6 +173,33 @@ TIMESTEPS: dict[str, Mutant] = {
         ),
         ("importance without the uniform share", "timesteps", " + share / self.timesteps", ""),
         ("a state that forgets the counts", "timesteps", 'self._seen.copy_(state["seen"])', "pass"),
+        (
+            "a Laplace density of twice the scale",
+            "timesteps",
+            "(location - log_snr) / scale",
+            "(location - log_snr) / (2 * scale)",
+        ),
+        (
+            "a Laplace density of noise-to-signal",
+            "timesteps",
+            "(location - log_snr) / scale",
+            "(location + log_snr) / scale",
+        ),
+        ("logit-normal in log-SNR", "timesteps", "-log_snr / 2 - mean", "-log_snr - mean"),
+        ("logit-normal upside down", "timesteps", "-log_snr / 2 - mean", "log_snr / 2 - mean"),
+        ("a density of half-log-SNR", "timesteps", "log_snr = 2 * schedule", "log_snr = schedule"),
+        (
+            "a density cut at the timesteps, not between them",
+            "timesteps",
+            "(log_snr[:-1] + log_snr[1:]) / 2",
+            "log_snr[1:]",
+        ),
+        (
+            "a density that is weighted back",
+            "timesteps",
+            "right=True)\n        return t, torch.ones(count, dtype=torch.float64)",
+            "right=True)\n        return t, 1 + t.double() / self.timesteps",
+        ),
         ("T for T - 1", "spacings", "np.arange(count, 0,", "np.arange(count - 1, 0,"),
         ("trailing shifted by one", "spacings", "int(t) - 1 for", "int(t) - 2 for"),
         (
@@ -194,14 +228,14 @@ GUIDANCE: dict[str, Mutant] = {
         (
             "guidance off by one (w for s)",
             "guidance",
-            "with_label, scale)",
-            "with_label, scale + 1)",
+            "unguided, scale)",
+            "unguided, scale + 1)",
         ),
         (
             "s = 1 unconditional",
             "guidance",
-            "if scale == 1:\n        return conditional",
-            "if scale == 1:\n        return unconditional",
+            "if scale == 1:\n        return denoiser",
+            "if scale == 1:\n        return guide",
         ),
         (
             "an interval turned inside out",
@@ -214,6 +248,12 @@ GUIDANCE: dict[str, Mutant] = {
             "guidance",
             "if scale == 1:",
             "if scale == -1:",
+        ),
+        (
+            "guidance towards the guide",
+            "guidance",
+            "torch.lerp(guide(x, at), unguided, scale)",
+            "torch.lerp(unguided, guide(x, at), scale)",
         ),
         (
             "rescaling the wrong way",
@@ -385,8 +425,50 @@ AROUND: dict[str, Mutant] = {
         (
             "a call of the network that counts twice",
             "sampling/denoiser.py",
-            "self.calls += 1",
-            "self.calls += 2",
+            "self.counter.calls += 1",
+            "self.counter.calls += 2",
+        ),
+        (
+            "a guide whose calls do not count",
+            "sampling/denoiser.py",
+            "_Counted(self.early, counter) if self.early is not None else None",
+            "self.early",
+        ),
+        (
+            "a guide with the run's own weights",
+            "sampling/denoiser.py",
+            "self.early if guide.early else self.network",
+            "self.network",
+        ),
+        (
+            "a snapshot that is never asked for a digit",
+            "sampling/denoiser.py",
+            "labels if guide.labelled else",
+            "labels if guide.labelled and not guide.early else",
+        ),
+        (
+            "snapshots counted from 0",
+            "sampling/denoiser.py",
+            "kept[number - 1][1]",
+            "kept[number][1]",
+        ),
+        (
+            "a snapshot loaded into the run's own network",
+            "sampling/denoiser.py",
+            "early = deepcopy(network)",
+            "early = network",
+        ),
+        (
+            "snapshots by name, not by step",
+            "networks/checkpoint.py",
+            'sorted((int(path.stem), path) for path in (folder / SNAPSHOTS).glob("*"))',
+            '[(int(path.stem), path) for path in sorted((folder / SNAPSHOTS).glob("*"))]',
+        ),
+        (
+            "digits asked of a run without labels",
+            "settings/sampling.py",
+            'return conditioning == "class" and self.guidance != 0',
+            "return self.guidance != 0",
         ),
     ]
 }

@@ -58,12 +58,18 @@ def test_every_cell_is_published_and_judged(clone: Clone, ran: list[str]) -> Non
         metrics = json.loads((clone.folder / f"reports/metrics/{name}.json").read_text())
         count = cell.get("count", params["sample"]["count"])
         assert (images.shape, images.dtype) == ((count, 28, 28), np.uint8)
-        assert ((labels == -1).all()) == (cell["guidance"] == 0)
+        asked = params["runs"][cell["run"]]["conditioning"] == "class" and cell["guidance"] != 0
+        assert ((labels == -1).all()) == (not asked)
         assert manifest["outputs"]["images_sha256"] == array_digest(images)
         assert metrics["samples_sha256"] == array_digest(images)
         assert metrics["n"] == count
         assert metrics["relative_fd"] > metrics["relative_fd_floor"] > 0
-        assert (metrics["accuracy"] is None) == (cell["guidance"] == 0)
+        assert (metrics["accuracy"] is None) == (not asked)
+        guided_early = cell.get("guide", "label") != "label"
+        assert ("guide_weights_sha256" in manifest["inputs"]) == guided_early
+        if "guidance_interval" not in cell:
+            each = 1 if cell["guidance"] in (0, 1) else 2
+            assert manifest["network_evaluations"] == each * cell["steps"]
 
 
 def test_every_run_is_judged_along_its_training(clone: Clone, ran: list[str]) -> None:

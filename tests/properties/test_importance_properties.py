@@ -14,7 +14,11 @@ from strategies import (
     seeds,
 )
 
+from mnist_diffusion.diffusion.schedules import SCHEDULES
 from mnist_diffusion.diffusion.timesteps import SecondMoment
+
+cosine = SCHEDULES["cosine"]
+"""Of which only the number of timesteps counts here."""
 
 
 class NaiveSecondMoment:
@@ -37,7 +41,7 @@ def learned(draw: DrawFn, warm: bool | None = True) -> tuple[SecondMoment, Naive
     """An importance sampler and the naive one after the same losses; warmed up where `warm`."""
     count, history = draw(st.integers(2, 8)), draw(st.integers(1, 4))
     share = draw(st.floats(0.05, 1))
-    ours = SecondMoment(count, history=history, uniform_share=share)
+    ours = SecondMoment(cosine(count), history=history, uniform_share=share)
     naive = NaiveSecondMoment(count, history, share)
     rng = np.random.default_rng(draw(seeds))
     first = np.repeat(np.arange(count), history) if warm else np.empty(0, dtype=int)
@@ -71,7 +75,7 @@ class TestImportanceSampling:
         self, count: int, history: int, data: st.DataObject
     ) -> None:
         """However many losses the others have had."""
-        sampler = SecondMoment(count, history=history, uniform_share=0.1)
+        sampler = SecondMoment(cosine(count), history=history, uniform_share=0.1)
         late = data.draw(st.integers(0, count - 1), label="late")
         others = [t for t in range(count) if t != late] * (history + 2)
         waiting = [*others, *[late] * (history - 1)]
@@ -113,10 +117,14 @@ class TestImportanceSampling:
         """Through a copy, as on disk: later losses of the one must not reach the other."""
         ours, naive = pair
         state = ours.state()
-        restored = SecondMoment(ours.timesteps, history=naive.history, uniform_share=naive.share)
+        restored = SecondMoment(
+            cosine(ours.timesteps), history=naive.history, uniform_share=naive.share
+        )
         restored.restore(state)
         ours.observe(torch.zeros(9, dtype=torch.int64), torch.full((9,), 99.0).double())
-        late = SecondMoment(ours.timesteps, history=naive.history, uniform_share=naive.share)
+        late = SecondMoment(
+            cosine(ours.timesteps), history=naive.history, uniform_share=naive.share
+        )
         late.restore(state)
         for sampler in (restored, late):
             np.testing.assert_allclose(sampler.probabilities(), naive.probabilities(), rtol=1e-12)

@@ -126,6 +126,7 @@ class TestLosses:
         snr = float(at.alpha**2 / at.sigma**2)
         losses = {
             "epsilon": epsilon_loss,
+            "x0": x0_loss,
             "v": v_loss,
             "p2": epsilon_loss / (k + snr) ** gamma,
             "min-snr": x0_loss * min(snr, gamma),

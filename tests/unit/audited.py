@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from smoke_scale import smoke_params
 
 REPOSITORY = Path(__file__).parents[2]
-CELLS = ("linear-uncond", "cosine-class", "cosine-class-g2")
+CELLS = ("linear-uncond", "cosine-class", "cosine-class-g2-snapshot", "cosine-class-g2")
 RUNS = ("linear-uncond", "cosine-class")
 COUNT = 20
 RUN_ALL = """

@@ -42,6 +42,7 @@ QUICK = {
     "a hidden file added to a model",
     "a file replaced by a link to its copy",
     "a weight, by one bit",
+    "a weight of a snapshot, by one bit",
     f"{MANIFEST}, parameters/cell/guidance",
     f"{METRICS}, fd",
     f"{TSTR}, made_from/sample@{RUN}",

@@ -72,6 +72,7 @@ def test_velocity_factor_turns_output_errors_into_errors_of_v(prediction: str) -
     [
         ("epsilon", {}, lambda snr: torch.ones_like(snr)),
         ("v", {}, lambda snr: (1 + snr) / snr),
+        ("x0", {}, lambda snr: 1 / snr),
         ("p2", {"k": 1.0, "gamma": 1.0}, lambda snr: 1 / (1 + snr)),
         ("p2", {"k": 2.0, "gamma": 0.5}, lambda snr: (2 + snr) ** -0.5),
         ("min-snr", {"gamma": 5.0}, lambda snr: snr.clamp(max=5) / snr),
@@ -97,15 +98,16 @@ def test_unit_mean_leaves_the_shape_of_a_weighting() -> None:
     torch.testing.assert_close(unit / unit[0], plain / plain[0])
 
 
-def test_only_v_weighs_where_there_is_no_signal() -> None:
+def test_only_v_and_x0_weigh_where_there_is_no_signal() -> None:
     """Which is why settings refuse the others on a schedule of zero terminal SNR."""
     schedule = zero_terminal_snr(SCHEDULES["cosine"](1000))
     at = schedule.level(999)
     for name, parameters in (
         ("epsilon", {}),
+        ("x0", {}),
         ("v", {}),
         ("p2", {"k": 1.0, "gamma": 1.0, "unit_mean": True}),
         ("min-snr", {"gamma": 5.0}),
     ):
         weight = float(weighting(name, schedule, **parameters)(at))  # type: ignore[arg-type]
-        assert weight == (1 if name == "v" else 0)
+        assert weight == (1 if name in ("v", "x0") else 0)

@@ -35,6 +35,24 @@ def test_an_unconditional_run_is_not_guided():
     assert ask("uncond").cell.guidance == 0
 
 
+@pytest.mark.parametrize(
+    ("conditioning", "guidance", "guide"),
+    [
+        ("class", None, "snapshot"),
+        ("class", 0.5, "snapshot"),
+        ("class", 1.0, "label"),
+        ("class", 0.0, "label"),
+        ("uncond", None, "label"),
+    ],
+)
+def test_a_snapshot_guides_as_in_the_cell_where_there_is_something_to_guide(
+    conditioning, guidance, guide
+):
+    base = BASE.model_copy(update={"guide": "snapshot", "guide_snapshot": 1})
+    asked = request(base, SETTINGS.sample, config(conditioning), run="r", guidance=guidance)
+    assert (asked.cell.guide, asked.cell.guide_snapshot) == (guide, 1)
+
+
 @pytest.mark.parametrize(("sampler", "eta"), [("ddpm", 1.0), ("ddpm-large", 1.0), ("ddim", 0.0)])
 def test_a_sampler_brings_its_noise(sampler, eta):
     assert (ask(sampler=sampler).cell.sampler, ask(sampler=sampler).cell.eta) == (sampler, eta)

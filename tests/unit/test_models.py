@@ -73,7 +73,7 @@ def expected(run, **asked):
     """The images that `generate` would draw."""
     settings = load_settings()
     base, config = settings.cell(settings.report.headline), drawing.trained(run)
-    artist = drawing.load(Path(f"models/{run}"), settings.compute)
+    artist = drawing.load(Path(f"models/{run}"), settings.compute, base)
     wanted = request(base, settings.sample, config, run=run, **asked)
     return np.concatenate(list(drawing.batches(artist, wanted)))
 
@@ -163,6 +163,26 @@ def test_pyfunc_draws_what_generate_draws(registered, monkeypatch):
     ):
         with pytest.raises(MlflowException, match=word):
             model.predict(pd.DataFrame([wish]))
+
+
+def test_a_model_has_the_snapshots_that_guide_it(registered, monkeypatch):
+    """It draws as the headline does, also where that is away from the run's own earlier weights."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    import mlflow.pyfunc
+    import pandas as pd
+
+    content = read_yaml(Path("params.yaml"))
+    content["report"]["headline"] = "cosine-class-g2-snapshot"
+    YAML(typ="safe").dump(content, Path("params.yaml"))
+    assert complete().failed == 0
+    mlflow.set_tracking_uri(store.tracking_uri())
+    model = mlflow.pyfunc.load_model(f"models:/{models.name()}@run-{RUN}")
+    rows = model.predict(pd.DataFrame([{"digit": 7, "count": 2}])).to_dict("records")
+    drawn = expected(RUN, digit=7, count=2)
+    assert np.array_equal(decoded(rows), drawn)
+    put_back = content["report"] | {"headline": HEADLINE}
+    YAML(typ="safe").dump(content | {"report": put_back}, Path("params.yaml"))
+    assert not np.array_equal(expected(RUN, digit=7, count=2), drawn)
 
 
 def test_weights_that_are_not_the_manifests_are_not_registered(unregistered, capfd):

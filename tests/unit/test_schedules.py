@@ -17,6 +17,7 @@ PUBLISHED = {
     "linear": (0.999900, 4.036e-5, -5.059, 0.259),
     "quadratic": (0.999900, 7.334e-4, -3.609, 0.418),
     "cosine": (0.999959, 2.429e-9, -9.918, 0.496),
+    "rectified-flow": (0.99999975, 2.5025e-7, -7.600, 0.4995),
 }
 
 
@@ -28,6 +29,16 @@ def test_ends_match_published_values(name: str) -> None:
     assert float(schedule.alphas_bar[-1]) == pytest.approx(last, rel=1e-3)
     assert float(schedule.level(999).half_log_snr) == pytest.approx(half_log_snr, abs=2e-3)
     assert schedule.card()["t_where_snr_is_1"] == pytest.approx(crossing * 1000, abs=1.5)
+
+
+@pytest.mark.parametrize("timesteps", [1, 30, 1000])
+def test_rectified_flow_has_the_snr_of_the_straight_path(timesteps: int) -> None:
+    """((1 - t) / t)² at the middle of each slice; backwards, signal and noise change places."""
+    at = SCHEDULES["rectified-flow"](timesteps).level(torch.arange(timesteps))
+    times = [(2 * k + 1) / (2 * timesteps) for k in range(timesteps)]
+    straight = torch.tensor([((1 - time) / time) ** 2 for time in times], dtype=torch.float64)
+    torch.testing.assert_close(at.snr, straight, rtol=1e-7, atol=0)
+    torch.testing.assert_close(at.alpha.flip(0), at.sigma, rtol=1e-7, atol=0)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -17,6 +17,7 @@ from mnist_diffusion.diffusion.weightings import WEIGHTINGS
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.sampling.denoiser import GUIDES
 from mnist_diffusion.settings import (
     Cell,
     Choices,
@@ -41,6 +42,7 @@ RUN = {
 }
 ZERO_SNR_EPSILON = {**RUN, "zero_terminal_snr": True, "prediction": "epsilon"}
 CELL = {"run": "cosine-class", "sampler": "ddim", "steps": 10, "eta": 0.0, "guidance": 2.0}
+EARLY = {**CELL, "run": "linear-uncond", "guide": "snapshot", "guide_snapshot": 1}
 NAN, INFINITY = float("nan"), float("inf")
 BAD_NAMES = ["../x", "a;touch c", "-x", "x-", "a--b", "A", "é", "", "a b", "a\nb", "x" * 300]
 
@@ -119,6 +121,7 @@ def test_no_number_hides_in_the_code(section: type[BaseModel]) -> None:
         (Run, "timestep_sampling", TIMESTEP_SAMPLERS),
         (Choices, "spacing", SPACINGS),
         (Choices, "x0_bound", X0_BOUNDS),
+        (Choices, "guide", GUIDES),
         (Run, "network", DENOISERS),
         (Cell, "sampler", SAMPLERS),
     ],
@@ -139,6 +142,7 @@ def test_words_are_those_of_the_registries(
         ("runs/cosine-class/schedule", "shedule", "schedule"),
         ("train/weightings/min-snr", "min_snr", "min-snr"),
         ("train/weightings/min-snr/gamma", "gama", "gamma"),
+        ("train/timestep_samplings/logit-normal", "logit_normal", "logit-normal"),
         ("cells/cosine-class-g2/guidance", "guidence", "guidance"),
         ("report/headline", "head-line", "headline"),
     ],
@@ -173,6 +177,11 @@ def test_a_strange_key_is_refused(content: dict[str, Any], key: object) -> None:
         ("sample/guidance_interval", [0.2], "at least 2 items"),
         ("sample/guidance_rescale", INFINITY, "less than or equal to 1"),
         ("train/weightings/min-snr/gamma", 0.0, "greater than 0"),
+        ("train/timestep_samplings/laplace/location", INFINITY, "finite number"),
+        ("train/timestep_samplings/laplace/scale", 0.0, "greater than 0"),
+        ("train/timestep_samplings/logit-normal/mean", NAN, "finite number"),
+        ("train/timestep_samplings/logit-normal/deviation", -1.0, "greater than 0"),
+        ("sample/guide_snapshot", 0, "greater than 0"),
         ("train/timestep_samplings/importance/history", 0, "greater than 0"),
         ("cells/cosine-class-g2/run", 5, "valid string"),
         ("networks/unet/channels", 24, "valid list"),
@@ -284,12 +293,63 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
         ("sample/guidance_interval", [2.0, 0.2], "sample.guidance_interval: [2.0, 0.2] is empty;"),
         ("runs/cosine-class/prediction", "epsilon", None),
         ("runs/cosine-class", {**RUN, "zero_terminal_snr": True, "weighting": "v"}, None),
+        ("runs/cosine-class", {**RUN, "zero_terminal_snr": True, "weighting": "x0"}, None),
         ("runs/cosine-class/zero_terminal_snr", True, "runs.cosine-class.weighting: epsilon gives"),
         (
             "runs/cosine-class",
-            {**RUN, "prediction": "epsilon", "weighting": "v"},
-            "runs.cosine-class.weighting: v on an output read as epsilon",
+            {**RUN, "zero_terminal_snr": True, "weighting": "v", "timestep_sampling": "laplace"},
+            "runs.cosine-class.timestep_sampling: laplace never draws zero SNR,",
         ),
+        (
+            "runs/cosine-class",
+            {**RUN, "prediction": "epsilon", "weighting": "v"},
+            "runs.cosine-class.weighting: v on an output read as epsilon is all the noisiest "
+            "timestep's under cosine;",
+        ),
+        (
+            "runs/cosine-class",
+            {**RUN, "schedule": "rectified-flow", "prediction": "epsilon", "weighting": "x0"},
+            "runs.cosine-class.weighting: x0 on an output read as epsilon is all the noisiest "
+            "timestep's under rectified-flow;",
+        ),
+        (
+            "runs/cosine-class",
+            {**RUN, "schedule": "linear", "prediction": "epsilon", "weighting": "x0"},
+            None,
+        ),
+        ("cells/cosine-class-g2/guide", "snapshot", None),
+        ("cells/cosine-class-g2/guide", "snapshot-unlabelled", None),
+        ("cells/cosine-class-g2/guide", None, "cells.cosine-class-g2.guide: null says nothing;"),
+        ("cells/guided", {**EARLY, "guidance": 0.5}, None),
+        ("cells/guided", EARLY, None),
+        ("cells/guided", {**EARLY, "guide_snapshot": 5}, None),
+        (
+            "cells/guided",
+            {**EARLY, "guide_snapshot": 6},
+            "cells.guided.guide_snapshot: 6 is not before the end of training, 5 are;",
+        ),
+        (
+            "cells/guided",
+            {**EARLY, "guidance": 1.0},
+            "cells.guided.guidance: 1 leaves the snapshot",
+        ),
+        (
+            "cells/guided",
+            {**EARLY, "guidance": 0.0},
+            "cells.guided.guidance: 0 leaves the snapshot",
+        ),
+        (
+            "cells/guided",
+            {**EARLY, "guide": "snapshot-unlabelled"},
+            "cells.guided.guide: linear-uncond knows no labels to leave out; set snapshot",
+        ),
+        (
+            "cells/guided",
+            {**EARLY, "guide": "label"},
+            "cells.guided.guidance: linear-uncond is unconditional; set 0, choose a class run, or",
+        ),
+        ("train/snapshots", 1, None),
+        ("sample/guide", "snapshot", None),
         ("runs/cosine-class/timestep_sampling", "importance", None),
         (
             "runs/cosine-class",
@@ -346,6 +406,24 @@ def test_values_that_contradict_each_other(
         parse_settings(content, "params.yaml")
     else:
         assert _refusal(content).startswith(f"params.yaml: {start}")
+
+
+def test_no_snapshot_guides_where_training_is_too_short_to_have_any(
+    content: dict[str, Any],
+) -> None:
+    """As many snapshots as steps at the most, the last of them the end."""
+    content["train"]["recipes"]["plain"]["steps"] = 2
+    content["cells"]["guided"] = {**EARLY, "guide_snapshot": 1}
+    parse_settings(content, "params.yaml")
+    content["cells"]["guided"] = {**EARLY, "guide_snapshot": 2}
+    assert "2 is not before the end of training, 1 are; lower it" in _refusal(content)
+
+
+def test_digits_are_asked_for_of_class_runs_alone(content: dict[str, Any]) -> None:
+    """A cell that a snapshot guides is not thereby one of digits."""
+    content["cells"]["guided"] = dict(EARLY)
+    content["tstr"]["cells"] = ["guided"]
+    assert _refusal(content).startswith("params.yaml: tstr.cells: guided was asked for no digits")
 
 
 def test_a_cell_is_completed_by_what_all_share(content: dict[str, Any]) -> None:

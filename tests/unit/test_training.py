@@ -52,6 +52,7 @@ TRAIN = Train.model_validate(
         "snapshots": 2,
         "weightings": {
             "epsilon": {},
+            "x0": {},
             "v": {},
             "p2": {"k": 1.0, "gamma": 1.0, "unit_mean": False},
             "min-snr": {"gamma": 5.0, "unit_mean": False},
@@ -60,6 +61,8 @@ TRAIN = Train.model_validate(
             "uniform": {},
             "stratified": {},
             "importance": {"history": 1, "uniform_share": 0.5},
+            "laplace": {"location": 0.0, "scale": 0.5},
+            "logit-normal": {"mean": 0.0, "deviation": 1.0},
         },
         "recipes": {"fast": RECIPE},
     }
@@ -127,6 +130,7 @@ def test_the_loss_is_the_mse_of_the_predicted_noise(prediction: str) -> None:
     ("weighting", "factor"),
     [
         ("v", lambda snr: (1 + snr) / snr),
+        ("x0", lambda snr: 1 / snr),
         ("p2", lambda snr: 1 / (1 + snr)),
         ("min-snr", lambda snr: snr.clamp(max=5) / snr),
     ],
@@ -242,6 +246,21 @@ def test_a_gradient_that_is_not_finite_stops_the_training_before_the_weights_mov
     with pytest.raises(UserError, match=r"gradient is (inf|nan) at step 0"):
         next(fit(network, objective(), recipe, ExponentialAverage(network, 0.9)))
     assert float(network.value.detach()) == 0.0
+
+
+@pytest.mark.parametrize(("name", "reach"), [("laplace", 4.0), ("logit-normal", 8.0)])
+def test_a_density_draws_what_is_trained_on_and_its_loss_is_the_plain_mean(
+    name: str, reach: float
+) -> None:
+    """Around log-SNR 0, on whatever schedule the run has."""
+    for schedule in ("linear", "rectified-flow"):
+        task = objective(RUN.model_copy(update={"timestep_sampling": name, "schedule": schedule}))
+        loss, details = task(Constant(0.3), 3)
+        t, epsilon_error = details.double().unbind(dim=1)
+        log_snr = SCHEDULES[schedule](1000).level(t.long()).snr.log()
+        assert float(log_snr.abs().max()) < reach
+        assert float(log_snr.min()) < 0 < float(log_snr.max())
+        assert float(loss.detach()) == pytest.approx(float(epsilon_error.mean()), rel=1e-5)
 
 
 def test_importance_sampling_sees_the_loss_of_every_image() -> None:

@@ -39,13 +39,15 @@ def check_images(
     cell = ResolvedCell.model_validate(manifest["parameters"]["cell"])
     sample = SharedSampling.model_validate(manifest["parameters"]["sample"])
     indices = chosen(count, cell.count, evidence.content(member.artifact) if seed is None else seed)
-    drawn = redraw(load_denoiser(paths.model(cell.run), device), cell, sample, indices)
+    denoiser = load_denoiser(paths.model(cell.run), device, cell)
+    drawn = redraw(denoiser, cell, sample, indices)
     images, labels = (
         np.load(evidence.plain(folder / f"{name}.npy"), allow_pickle=False)
         for name in ("images", "labels")
     )
     yield from compared(folder / "images.npy", indices, to_uint8(drawn), images[indices], foreign)
-    for k in np.flatnonzero(labels != labels_for(cell.count, cell.guidance)).tolist()[:NAMED]:
+    due = labels_for(cell.count, cell.asks(denoiser.conditioning))
+    for k in np.flatnonzero(labels != due).tolist()[:NAMED]:
         yield failed(f"{folder / 'labels.npy'}: label {k}", "not the digit asked for there")
 
 

@@ -1,4 +1,4 @@
-"""Classifier-free guidance. It wraps denoisers; samplers never learn of it."""
+"""Guidance: away from a worse denoiser. It wraps denoisers; samplers never learn of it."""
 
 from __future__ import annotations
 
@@ -14,37 +14,39 @@ Denoiser = Callable[[Tensor, Level], Tensor]
 
 
 def guided(
-    conditional: Denoiser,
-    unconditional: Denoiser,
+    denoiser: Denoiser,
+    guide: Denoiser,
     scale: float,
     *,
     interval: tuple[float, float] | None = None,
     rescale: float = 0.0,
 ) -> Denoiser:
-    """eps = eps_uncond + s · (eps_cond - eps_uncond) (Ho & Salimans 2022, the source's form).
+    """eps = eps_guide + s · (eps - eps_guide), away from a guide that knows less.
 
-    At a given x_t, eps is affine in x0, so the same combination of x0 is the same guidance.
-    s = 0 and s = 1 call one denoiser, once, and are exact. `interval` bounds sigma / alpha, ends
-    included: beyond it the conditional denoiser is left alone (Kynkäänniemi et al. 2024).
+    Classifier-free guidance where the guide is the same network without a label (Ho & Salimans
+    2022; the source's form), autoguidance where it is a less trained one (Karras et al. 2024,
+    arXiv 2406.02507, eq. 3). At a given x_t, eps is affine in x0, so the same combination of x0 is
+    the same guidance. s = 0 and s = 1 call one denoiser, once, and are exact. `interval` bounds
+    sigma / alpha, ends included: beyond it the denoiser is left alone (Kynkäänniemi et al. 2024).
     `rescale` is the phi of `rescaled`.
     """
     if scale == 0:
-        return unconditional
+        return guide
     if scale == 1:
-        return conditional
+        return denoiser
 
     def denoise(x: Tensor, at: Level) -> Tensor:
-        with_label = conditional(x, at)
+        unguided = denoiser(x, at)
         if interval is not None and not _within(interval, at):
-            return with_label
-        x0 = torch.lerp(unconditional(x, at), with_label, scale)
-        return rescaled(x0, with_label, rescale) if rescale else x0
+            return unguided
+        x0 = torch.lerp(guide(x, at), unguided, scale)
+        return rescaled(x0, unguided, rescale) if rescale else x0
 
     return denoise
 
 
-def rescaled(guided: Tensor, conditional: Tensor, phi: float) -> Tensor:
-    """Bring each image's contrast back to the conditional's, by a share phi of the way.
+def rescaled(guided: Tensor, unguided: Tensor, phi: float) -> Tensor:
+    """Bring each image's contrast back to the unguided's, by a share phi of the way.
 
     Guidance widens the range of x0, which looks over-exposed (Lin et al. 2024, section 3.4). Theirs
     rescales what the network puts out; on x0 the same phi is another strength. An image without
@@ -52,7 +54,7 @@ def rescaled(guided: Tensor, conditional: Tensor, phi: float) -> Tensor:
     """
     dims = tuple(range(1, guided.ndim))
     contrast = guided.std(dim=dims, keepdim=True)
-    ratio = torch.where(contrast > 0, conditional.std(dim=dims, keepdim=True) / contrast, 1.0)
+    ratio = torch.where(contrast > 0, unguided.std(dim=dims, keepdim=True) / contrast, 1.0)
     return guided * torch.lerp(torch.ones_like(ratio), ratio, phi)
 
 

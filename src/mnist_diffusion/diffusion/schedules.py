@@ -110,6 +110,19 @@ def cosine(timesteps: int, offset: float = 0.008, largest_beta: float = 0.999) -
     return Schedule((1 - alphas_bar[1:] / alphas_bar[:-1]).clamp(max=largest_beta))
 
 
+def rectified_flow(timesteps: int) -> Schedule:
+    """Log-SNR as on the straight path x_t = (1 - t) x0 + t eps (Liu et al. 2023, eq. 1).
+
+    That path over sqrt((1 - t)² + t²) keeps the variance, and a step of DDIM is an Euler step of
+    the flow (Esser et al. 2024, eq. 13). Timesteps are the midpoints of T equal slices of (0, 1):
+    at t = 1 no signal would be left, which `zero_terminal_snr` asks for on any schedule.
+    """
+    time = (torch.arange(timesteps, dtype=torch.float64) + 0.5) / timesteps
+    alphas_bar = (1 - time) ** 2 / ((1 - time) ** 2 + time**2)
+    before = torch.cat([torch.ones(1, dtype=torch.float64), alphas_bar[:-1]])
+    return Schedule(1 - alphas_bar / before)
+
+
 def zero_terminal_snr(schedule: Schedule) -> Schedule:
     """Shift and stretch sqrt(alpha_bar) so that no signal is left at T-1 (Lin et al. 2024, alg. 1).
 
@@ -126,4 +139,5 @@ SCHEDULES: dict[str, Callable[[int], Schedule]] = {
     "linear": linear,
     "cosine": cosine,
     "quadratic": quadratic,
+    "rectified-flow": rectified_flow,
 }

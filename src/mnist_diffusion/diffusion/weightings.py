@@ -21,6 +21,11 @@ def epsilon(at: Level) -> Tensor:
     return at.alpha**2
 
 
+def x0(at: Level) -> Tensor:
+    """Plain MSE on the clean image: eps-MSE / SNR, v-MSE / (SNR + 1) (Salimans & Ho 2022)."""
+    return at.sigma**2
+
+
 def velocity(at: Level) -> Tensor:
     """Plain MSE on v, which is SNR + 1 times that on x0 (Salimans & Ho 2022)."""
     return torch.ones_like(at.alpha)
@@ -38,6 +43,7 @@ def min_snr(at: Level, *, gamma: float) -> Tensor:
 
 WEIGHTINGS: dict[str, Callable[..., Tensor]] = {
     "epsilon": epsilon,
+    "x0": x0,
     "v": velocity,
     "p2": p2,
     "min-snr": min_snr,

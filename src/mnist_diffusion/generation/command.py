@@ -30,7 +30,7 @@ def generate(out: Path, animation: Path | None, run: str | None, **asked: Any) -
     config = drawing.trained(name)
     base = settings.cell(settings.report.headline)
     wanted = request(base, settings.sample, config, run=name, **asked)
-    artist = drawing.load(paths.model(name), settings.compute)
+    artist = drawing.load(paths.model(name), settings.compute, wanted.cell)
     frames = _draw(artist, wanted, animated=animation is not None)
     images = frames[-1]
     facts = artist.facts(wanted, images)

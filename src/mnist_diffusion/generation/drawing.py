@@ -18,7 +18,7 @@ from mnist_diffusion.dataset.pixels import to_uint8
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.provenance.digests import array_digest, arrays_digest
+from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
@@ -75,7 +75,7 @@ class Trained:
         return {
             "made_by": "mnist-diffusion generate",
             "run": request.cell.run,
-            "weights_sha256": arrays_digest(checkpoint.weights(self.denoiser.network)),
+            **self.denoiser.weights_digests(),
             "betas_sha256": array_digest(self.denoiser.schedule.betas.numpy()),
             "parameters": request.parameters,
             "images_sha256": array_digest(images),
@@ -102,7 +102,9 @@ def request(
     """
     labelled = config["run"]["conditioning"] == "class"
     wanted = guidance if guidance is not None else base.guidance if labelled else 0.0
-    changed = {"run": run, "guidance": float(wanted)}
+    # 0 asks for no digit, and 1 for no guide: a snapshot has no part in either.
+    guide = base.guide if wanted not in (0, 1) else "label"
+    changed = {"run": run, "guidance": float(wanted), "guide": guide}
     if sampler is not None and sampler != base.sampler:
         changed |= {"sampler": sampler, "eta": FIXED_ETA.get(sampler, 0.0)}
     if steps is not None:
@@ -126,10 +128,10 @@ def trained(run: str) -> dict[str, Any]:
     return config
 
 
-def load(folder: Path, compute: Compute) -> Trained:
-    """Load a run from its folder; UserError if a file of it is broken."""
+def load(folder: Path, compute: Compute, cell: ResolvedCell) -> Trained:
+    """Load a run from its folder, with what guides `cell`; UserError if a file of it is broken."""
     try:
-        denoiser = load_denoiser(folder, configure(compute))
+        denoiser = load_denoiser(folder, configure(compute), cell)
     except (OSError, ValueError) as error:
         cause = str(error).splitlines()[0]
         raise UserError(f"{folder / paths.BETAS}: unusable ({cause}); run `dvc repro`") from None

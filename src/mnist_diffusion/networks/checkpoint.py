@@ -16,6 +16,8 @@ from mnist_diffusion.runtime.errors import UserError
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
+SNAPSHOTS = "snapshots"
+"""The folder beside them of weights as they were along training, <step>.safetensors."""
 
 Networks = Mapping[str, Callable[..., nn.Module]]
 """A registry: builders, from sizes, by the name that a config has."""
@@ -66,6 +68,11 @@ def load_weights(network: nn.Module, path: Path) -> None:
     for name, there in network.state_dict().items():
         if tensors[name].dtype != there.dtype:
             raise _unusable(path, f"{name} is {tensors[name].dtype}, not {there.dtype}")
+
+
+def snapshots(folder: Path) -> list[tuple[int, Path]]:
+    """The weights that a run has kept along its training, by rising step, the final ones last."""
+    return sorted((int(path.stem), path) for path in (folder / SNAPSHOTS).glob("*"))
 
 
 def _unusable(path: Path, cause: str) -> UserError:

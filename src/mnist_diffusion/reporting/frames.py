@@ -20,7 +20,7 @@ DIGITS = [str(digit) for digit in range(10)]
 
 RUN_COLUMNS = [*Run.model_fields]
 CELL_COLUMNS = [
-    *("cell", "run", "sampler", "steps", "eta", "guidance"),
+    *("cell", "run", "sampler", "steps", "eta", "guidance", "guide"),
     *("spacing", "first_step_signal", "bound", "guidance_interval", "guidance_rescale"),
     *("departures", "network_evaluations", "n", "fd", "relative_fd_floor_percent"),
     *("relative_fd_percent", "relative_fd_low", "relative_fd_high", "relative_fd_interval"),
@@ -84,11 +84,12 @@ def run_settings(run: RunResult) -> dict[str, Any]:
 def _drawing(cell: CellResult) -> dict[str, Any]:
     """Settings of a cell; those about guidance are empty where there is nothing to guide."""
     guided = labels.is_guided(cell.settings)
-    unconditional = cell.run.settings.conditioning == "uncond"
+    unconditional = cell.run.settings.conditioning == "uncond" and not guided
     return {
         "cell": cell.name,
         **cell.settings.model_dump(include=set(Sampling.model_fields)),
         "guidance": NAN if unconditional else cell.settings.guidance,
+        "guide": labels.guide(cell.settings),
         "spacing": cell.settings.spacing,
         "first_step_signal": cell.manifest.schedule.first_step_signal,
         "bound": labels.bound(cell.settings),

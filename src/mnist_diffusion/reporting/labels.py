@@ -24,10 +24,16 @@ SAMPLERS = {
     "dpm-solver-3": "DPM-Solver++(3M)",
     "heun": "Heun in log-SNR",
 }
-LOSSES = {"epsilon": "ε-MSE", "v": "v-MSE", "p2": "P2", "min-snr": "min-SNR"}
+LOSSES = {"epsilon": "ε-MSE", "x0": "x₀-MSE", "v": "v-MSE", "p2": "P2", "min-snr": "min-SNR"}
 """By `weighting`: the mean squared error that the training minimises."""
 OUTPUTS = {"epsilon": "ε", "x0": "x₀", "v": "v"}
 """By `prediction`: what the network puts out."""
+GUIDES = {
+    "label": "",
+    "snapshot": "snapshot {}",
+    "snapshot-unlabelled": "unlabelled snapshot {}",
+}
+"""By `guide`, with a place for which snapshot it is."""
 TRAINING_CHOICES = {
     "zero_terminal_snr": "terminal SNR",
     "prediction": "network output",
@@ -40,9 +46,11 @@ TRAINING_CHOICES = {
 
 def condition(cell: CellResult) -> str:
     """What a cell is asked for, and how strongly."""
+    by = guide(cell.settings)
+    strength = f"s = {cell.settings.guidance:g}" + (f" by {by}" if by else "")
     if cell.run.settings.conditioning == "uncond":
-        return "unconditional"
-    return f"class-conditional, s = {cell.settings.guidance:g}"
+        return f"unconditional, {strength}" if by else "unconditional"
+    return f"class-conditional, {strength}"
 
 
 def drawing(cell: CellResult) -> str:
@@ -59,6 +67,11 @@ def run_and_drawing(cell: CellResult) -> str:
 def is_guided(cell: ResolvedCell) -> bool:
     """Whether there is a guidance to confine or rescale: 0 and 1 call one denoiser alone."""
     return cell.guidance not in (0, 1)
+
+
+def guide(cell: ResolvedCell) -> str:
+    """The snapshot that guides a cell; empty where its own network does, or nothing."""
+    return GUIDES[cell.guide].format(cell.guide_snapshot) if is_guided(cell) else ""
 
 
 def bound(choices: Choices) -> str:

@@ -50,6 +50,7 @@ COLUMNS = {
         Column("steps", "steps"),
         Column("eta", "η", "{:g}"),
         Column("guidance", "guidance s", "{:g}", lacking=NONE),
+        Column("guide", "guided by", names={"": NONE}),
         Column("departures", "otherwise", names={"": NONE}),
         Column("spacing", "spacing"),
         Column("first_step_signal", "signal at first step", "{:.2g}"),
@@ -113,7 +114,7 @@ SPECS = [
     Spec(
         "schedules",
         f"Noise schedules by conditioning; {BOLD} among rows of the same conditioning and guidance",
-        "cell schedule conditioning guidance network weighting? seed? sampler? steps? eta? "
+        "cell schedule conditioning guidance guide? network weighting? seed? sampler? steps? eta? "
         f"departures? {SCORES}",
         f"group {TRAINED} {CELL}",
         chosen=True,
@@ -145,7 +146,7 @@ SPECS = [
         "guidance",
         "Guidance scale s in ε∅ + s·(εc − ε∅): 0 ignores the label, 1 is plain conditional; "
         f"{BOLD}",
-        f"cell guidance departures? network_evaluations {SCORES} fd confidence_percent",
+        f"cell guidance guide? departures? network_evaluations {SCORES} fd confidence_percent",
         CELL,
         chosen=True,
         sort=["guidance"],
@@ -153,8 +154,8 @@ SPECS = [
     Spec(
         "choices",
         f"Sampling choices; {BOLD} among rows of the same run, sampler, steps and guidance",
-        "cell run? sampler? steps spacing first_step_signal bound guidance guidance_interval "
-        f"guidance_rescale network_evaluations {SCORES}",
+        "cell run? sampler? steps spacing first_step_signal bound guidance guide? "
+        f"guidance_interval guidance_rescale network_evaluations {SCORES}",
         f"group {CELL}",
         chosen=True,
         group="run_and_drawing",

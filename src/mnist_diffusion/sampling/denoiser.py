@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,14 +12,33 @@ from torch import Tensor, nn
 
 from mnist_diffusion.diffusion.bounds import bounded
 from mnist_diffusion.diffusion.guidance import Denoiser, guided
-from mnist_diffusion.diffusion.predictions import PREDICTIONS, Prediction
+from mnist_diffusion.diffusion.predictions import PREDICTIONS
 from mnist_diffusion.diffusion.schedules import Level, Schedule
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.denoisers import DENOISERS
+from mnist_diffusion.provenance.digests import arrays_digest
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import ResolvedCell
 
 NO_LABEL = -1
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What a cell is guided away from: a network that knows less than the run's own."""
+
+    early: bool
+    """It has the weights of an earlier snapshot of the run."""
+    labelled: bool
+    """It is asked for the digit too, where one is asked for."""
+
+
+GUIDES = {
+    "label": Guide(early=False, labelled=False),
+    "snapshot": Guide(early=True, labelled=True),
+    "snapshot-unlabelled": Guide(early=True, labelled=False),
+}
 
 
 @dataclass(frozen=True)
@@ -29,56 +49,108 @@ class TrainedDenoiser:
     schedule: Schedule
     prediction: str
     device: torch.device
+    conditioning: str
+    early: nn.Module | None = None
+    """An earlier snapshot of it, for the cells that one guides."""
 
     def conditioned(self, labels: Tensor, cell: ResolvedCell) -> Denoiser:
         """A guided, bounded denoiser for images of these labels (n,), in the images' dtype.
 
-        A guided step calls the network twice, with and without labels. One call of a doubled batch
-        is no faster on a CPU: 0.8 to 1.1 times as fast at 25 to 400 images.
+        A guided step calls networks twice: that of the run, and its guide. One call of a doubled
+        batch is no faster on a CPU, where one network is both: 0.8 to 1.1 times as fast at 25 to
+        400 images.
         """
-        prediction = PREDICTIONS[self.prediction]
         labels = labels.to(self.device)
-        interval = cell.guidance_interval
+        guide, interval = GUIDES[cell.guide], cell.guidance_interval
         denoise = guided(
-            self._predict(prediction, labels),
-            self._predict(prediction, torch.full_like(labels, NO_LABEL)),
+            self._predict(self.network, labels),
+            self._predict(
+                self.early if guide.early else self.network,
+                labels if guide.labelled else torch.full_like(labels, NO_LABEL),
+            ),
             cell.guidance,
             interval=(interval[0], interval[1]) if interval else None,
             rescale=cell.guidance_rescale,
         )
         return bounded(denoise, cell.x0_bound, cell.dynamic_quantile)
 
-    def _predict(self, prediction: Prediction, labels: Tensor) -> Denoiser:
+    def _predict(self, network: nn.Module | None, labels: Tensor) -> Denoiser:
+        prediction = PREDICTIONS[self.prediction]
+
         def denoise(x: Tensor, at: Level) -> Tensor:
+            assert network is not None, "a snapshot guides, and none is loaded"
             x = x.contiguous(memory_format=torch.channels_last)
-            output = self.network(x, at.t.to(self.device).expand(len(x)), labels)
+            output = network(x, at.t.to(self.device).expand(len(x)), labels)
             return prediction.to_x0(output, x, at)
 
         return denoise
 
+    def weights_digests(self) -> dict[str, str]:
+        """Of the network, and of its earlier snapshot where one is loaded."""
+        networks = {"weights_sha256": self.network, "guide_weights_sha256": self.early}
+        return {
+            key: arrays_digest(checkpoint.weights(network))
+            for key, network in networks.items()
+            if network is not None
+        }
+
     def counted(self) -> tuple[TrainedDenoiser, Counter]:
-        """The same denoiser, and what counts the calls of its network."""
-        counter = Counter(self.network)
-        return replace(self, network=counter), counter
+        """The same denoiser, and what counts the calls of its networks."""
+        counter = Counter()
+        early = _Counted(self.early, counter) if self.early is not None else None
+        return replace(self, network=_Counted(self.network, counter), early=early), counter
 
 
-def load_denoiser(folder: Path, device: torch.device) -> TrainedDenoiser:
-    """The denoiser that a training run has published; UserError if its weights are unusable."""
+def load_denoiser(
+    folder: Path, device: torch.device, cell: ResolvedCell | None = None
+) -> TrainedDenoiser:
+    """The denoiser that a training run has published, with what guides `cell`.
+
+    UserError if its weights are unusable, or there is no such snapshot.
+    """
     network, config = checkpoint.load(folder, DENOISERS)
     schedule = Schedule(torch.from_numpy(np.load(folder / paths.BETAS, allow_pickle=False)))
-    return TrainedDenoiser(network.to(device), schedule, config["run"]["prediction"], device)
+    network, run = network.to(device), config["run"]
+    early = cell is not None and GUIDES[cell.guide].early
+    return TrainedDenoiser(
+        network,
+        schedule,
+        run["prediction"],
+        device,
+        run["conditioning"],
+        early=_early(network, folder, cell.guide_snapshot) if cell and early else None,
+    )
 
 
-class Counter(nn.Module):
-    """A network that counts its calls."""
+def _early(network: nn.Module, folder: Path, number: int) -> nn.Module:
+    """The network as it was at one of its snapshots, counted from 1."""
+    kept = checkpoint.snapshots(folder)
+    if number >= len(kept):
+        raise UserError(
+            f"{folder / checkpoint.SNAPSHOTS}: the last of {len(kept)} is the run itself, and "
+            f"number {number} is none before; lower guide_snapshot, or run `dvc repro`"
+        )
+    early = deepcopy(network)
+    checkpoint.load_weights(early, kept[number - 1][1])
+    return early
 
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
+
+class Counter:
+    """Counts the calls of networks."""
+
+    def __init__(self) -> None:
         self.calls = 0
+
+
+class _Counted(nn.Module):
+    """A network whose calls are counted."""
+
+    def __init__(self, network: nn.Module, counter: Counter):
+        super().__init__()
+        self.network, self.counter = network, counter
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """Like the network's own."""
-        self.calls += 1
+        self.counter.calls += 1
         output: Tensor = self.network(x, t, labels)
         return output

@@ -34,9 +34,9 @@ class MicroBatch:
     """Calls of the network, counted: what each of the images cost."""
 
 
-def labels_for(count: int, guidance: float) -> np.ndarray:
+def labels_for(count: int, asked: bool) -> np.ndarray:
     """Digit k mod 10 for image k, or -1 for all where nothing is asked for; (count,) int64."""
-    if guidance == 0:
+    if not asked:
         return np.full(count, NO_LABEL, dtype=np.int64)
     return np.arange(count, dtype=np.int64) % 10
 
@@ -65,7 +65,7 @@ def _micro_batch(
     wanted = min(sample.micro_batch, cell.count - first)
     followed = max(0, min(sample.trajectory_images - first, wanted))
     indices = range(first, first + sample.micro_batch)
-    labels = labels_for(first + sample.micro_batch, cell.guidance)[first:]
+    labels = labels_for(first + sample.micro_batch, cell.asks(denoiser.conditioning))[first:]
     counted, counter = denoiser.counted()
     states = _walk(counted, cell, sample, indices, torch.from_numpy(labels))
     kept = trajectory_steps(cell.steps)
@@ -89,7 +89,7 @@ def redraw(
     while waiting := set(indices) - drawn.keys():
         asked = {index % sample.micro_batch: index for index in waiting}
         batch = [asked.get(place, place) for place in range(sample.micro_batch)]
-        labels = labels_for(max(batch) + 1, cell.guidance)[batch]
+        labels = labels_for(max(batch) + 1, cell.asks(denoiser.conditioning))[batch]
         states = _walk(denoiser, cell, sample, batch, torch.from_numpy(labels))
         images = deque(states, maxlen=1).pop().cpu()
         drawn |= {index: images[place] for place, index in asked.items()}

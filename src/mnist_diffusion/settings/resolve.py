@@ -56,7 +56,7 @@ def resolve_run(run: Run, train: Train, networks: Networks) -> ResolvedRun:
     They must be there: Settings has checked it.
     """
     weightings = train.weightings.model_dump(by_alias=True)
-    samplings = train.timestep_samplings.model_dump()
+    samplings = train.timestep_samplings.model_dump(by_alias=True)
     sizes = getattr(networks, run.network).model_dump()
     return ResolvedRun(
         run=run,

@@ -11,6 +11,7 @@ from mnist_diffusion.settings.section import Count, Name, NonNegative, Positive,
 FIXED_ETA = {"ddpm": 1.0, "ddpm-large": 1.0}
 """Samplers whose noise is given; all others but ddim have none."""
 
+GuideName = Literal["label", "snapshot", "snapshot-unlabelled"]
 Spacing = Literal["trailing", "leading", "linspace", "log-snr"]
 X0Bound = Literal["clip", "dynamic", "none"]
 Interval = Annotated[
@@ -29,6 +30,11 @@ class Choices(Section):
     """How the predicted x0 is held within the range of pixels."""
     dynamic_quantile: Annotated[float, Field(gt=0, le=1)]
     """Of |x0|, for the dynamic bound."""
+    guide: GuideName
+    """What guidance leads away from: the run's network without the label, an earlier snapshot of it
+    that is asked the same, or that snapshot without the label."""
+    guide_snapshot: Positive
+    """Which of the run's `train.snapshots`, the first being 1, where the guide is one."""
     guidance_interval: Interval | None
     """Guide only at these levels of sigma / alpha; null guides at all."""
     guidance_rescale: Share
@@ -63,7 +69,11 @@ class SamplerChoice(Section):
     eta: Share
     """Share of the ancestral noise: 1 for ddpm, 0 for solvers, either or between for ddim."""
     guidance: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-    """s in eps_uncond + s·(eps_cond - eps_uncond): 0 is unconditional, 1 plain conditional."""
+    """s in eps_guide + s·(eps - eps_guide): 0 is unconditional, 1 without a guide."""
+
+    def asks(self, conditioning: str) -> bool:
+        """Whether digits are asked for, of a run of this conditioning."""
+        return conditioning == "class" and self.guidance != 0
 
 
 class Sampling(SamplerChoice):
@@ -79,6 +89,8 @@ class Cell(Sampling):
     spacing: Spacing | None = None
     x0_bound: X0Bound | None = None
     dynamic_quantile: Annotated[float | None, Field(gt=0, le=1)] = None
+    guide: GuideName | None = None
+    guide_snapshot: Positive | None = None
     guidance_interval: Interval | None = None
     guidance_rescale: Share | None = None
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mnist_diffusion.settings.section import (
+    Finite,
     Fraction,
     Name,
     NonNegative,
@@ -14,6 +15,10 @@ from mnist_diffusion.settings.section import (
     Rate,
     Section,
 )
+
+LOG_SNR_DENSITIES = ("laplace", "logit-normal")
+NEARLY_PURE_NOISE = ("cosine", "rectified-flow")
+"""Schedules whose last SNR is so small that an error of epsilon there is millions of one of x0."""
 
 
 class UNetSettings(Section):
@@ -117,6 +122,7 @@ class Weightings(Section):
     """The parameters of each weighting; `runs` name one."""
 
     epsilon: Parameterless
+    x0: Parameterless
     v: Parameterless
     p2: P2
     min_snr: MinSNR = Field(alias="min-snr")
@@ -130,12 +136,28 @@ class Importance(Section):
     uniform_share: Annotated[float, Field(gt=0, le=1)]
 
 
+class LaplaceDensity(Section):
+    """exp(-|log-SNR - location| / scale)"""
+
+    location: Finite
+    scale: Rate
+
+
+class LogitNormalDensity(Section):
+    """logit(t) normal, with t the time of the rectified flow: log-SNR is -2 logit(t)"""
+
+    mean: Finite
+    deviation: Rate
+
+
 class TimestepSamplings(Section):
     """The parameters of each way to draw timesteps; `runs` name one."""
 
     uniform: Parameterless
     stratified: Parameterless
     importance: Importance
+    laplace: LaplaceDensity
+    logit_normal: LogitNormalDensity = Field(alias="logit-normal")
 
 
 class TrainShared(Section):
@@ -160,7 +182,7 @@ class Train(TrainShared):
 class Run(Section):
     """One trained denoiser."""
 
-    schedule: Literal["linear", "cosine", "quadratic"]
+    schedule: Literal["linear", "cosine", "quadratic", "rectified-flow"]
     zero_terminal_snr: bool
     """Rescale the schedule so that no signal at all is left at its last timestep."""
     conditioning: Literal["uncond", "class"]
@@ -168,9 +190,10 @@ class Run(Section):
     recipe: Name
     prediction: Literal["epsilon", "x0", "v"]
     """How the network's output is read."""
-    weighting: Literal["epsilon", "v", "p2", "min-snr"]
+    weighting: Literal["epsilon", "x0", "v", "p2", "min-snr"]
     """What is minimised: the mean squared error of this, or of epsilon, reweighted."""
-    timestep_sampling: Literal["uniform", "stratified", "importance"]
+    timestep_sampling: Literal["uniform", "stratified", "importance", "laplace", "logit-normal"]
+    """The last two are densities over log-SNR, and weight the loss by how often they draw."""
     seed: NonNegative
 
     @model_validator(mode="after")
@@ -181,14 +204,21 @@ class Run(Section):
             raise ValueError(
                 "prediction: epsilon tells nothing of the image at zero SNR; set v or x0"
             )
-        if self.zero_terminal_snr and self.weighting != "v":
+        if self.zero_terminal_snr and self.weighting not in ("v", "x0"):
             raise ValueError(
                 f"weighting: {self.weighting} gives no weight to zero SNR, where sampling starts; "
-                "set v"
+                "set v or x0"
             )
-        if self.prediction == "epsilon" and self.weighting == "v":
+        if self.zero_terminal_snr and self.timestep_sampling in LOG_SNR_DENSITIES:
             raise ValueError(
-                "weighting: v on an output read as epsilon is all the noisiest timestep's; "
-                "set epsilon, p2 or min-snr, or prediction v or x0"
+                f"timestep_sampling: {self.timestep_sampling} never draws zero SNR, where sampling "
+                "starts; set stratified"
+            )
+        nearly_pure = self.schedule in NEARLY_PURE_NOISE
+        if self.prediction == "epsilon" and self.weighting in ("v", "x0") and nearly_pure:
+            raise ValueError(
+                f"weighting: {self.weighting} on an output read as epsilon is all the noisiest "
+                f"timestep's under {self.schedule}; set epsilon, p2 or min-snr, prediction v or "
+                "x0, or schedule linear"
             )
         return self

@@ -145,7 +145,7 @@ class Settings(Section):
     def _check_claims(self) -> None:
         for name in self.tstr.cells:
             require(name, self.cells, "tstr.cells", "cell")
-            if self.cells[name].guidance == 0:
+            if not self.cells[name].asks(self.runs[self.cells[name].run].conditioning):
                 raise ValueError(f"tstr.cells: {name} was asked for no digits; leave it out")
             if self.cell(name).count != self.sample.count:
                 raise ValueError(f"tstr.cells: {name} has a count of its own; leave it out")
@@ -175,9 +175,31 @@ class Settings(Section):
             raise ValueError(
                 f"cells.{name}.steps: {cell.steps} exceeds train.timesteps {self.train.timesteps}"
             )
-        if self.runs[cell.run].conditioning == "uncond" and cell.guidance != 0:
+        self._check_guide(name, self.cell(name))
+
+    def _check_guide(self, name: str, cell: ResolvedCell) -> None:
+        unconditional = self.runs[cell.run].conditioning == "uncond"
+        recipe = self.train.recipes[self.runs[cell.run].recipe]
+        earlier = min(self.train.snapshots, recipe.steps) - 1
+        if cell.guide == "label":
+            if unconditional and cell.guidance != 0:
+                raise ValueError(
+                    f"cells.{name}.guidance: {cell.run} is unconditional; set 0, choose a class "
+                    "run, or guide: snapshot"
+                )
+        elif unconditional and cell.guide == "snapshot-unlabelled":
             raise ValueError(
-                f"cells.{name}.guidance: {cell.run} is unconditional; set 0 or choose a class run"
+                f"cells.{name}.guide: {cell.run} knows no labels to leave out; set snapshot"
+            )
+        elif cell.guidance in (0, 1):
+            raise ValueError(
+                f"cells.{name}.guidance: {cell.guidance:g} leaves the snapshot without a part; set "
+                "another, or guide: label"
+            )
+        elif cell.guide_snapshot > earlier:
+            raise ValueError(
+                f"cells.{name}.guide_snapshot: {cell.guide_snapshot} is not before the end of "
+                f"training, {earlier} are; lower it, or raise train.snapshots"
             )
 
 

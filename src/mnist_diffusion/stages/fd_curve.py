@@ -3,7 +3,6 @@
 A few of the images stay in data/snapshots/<run>.npy.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,7 @@ def run(settings: Settings, name: str) -> Outcome:
     reference = load_statistics()
     batch_size = read_manifest(folder)["parameters"]["recipe"]["batch_size"]
     points, kept = [], []
-    snapshots = _snapshots(folder)
+    snapshots = checkpoint.snapshots(folder)
     for step, path in track(snapshots, total=len(snapshots), description=name, unit="snapshot"):
         checkpoint.load_weights(denoiser.network, path)
         batches = draw(denoiser, _cell(settings, name), settings.sample)
@@ -74,11 +73,6 @@ def parameters(settings: Settings, name: str) -> dict[str, Any]:
     """How the images are drawn: conditional ones unguided, the others unasked."""
     asked = settings.runs[name].conditioning == "class"
     return {**settings.fd_curve.model_dump(), "guidance": 1.0 if asked else 0.0}
-
-
-def _snapshots(folder: Path) -> list[tuple[int, Path]]:
-    """The snapshots of a run by step."""
-    return sorted((int(path.stem), path) for path in (folder / "snapshots").iterdir())
 
 
 def _judged(

@@ -13,7 +13,7 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.pipeline import MANIFEST, Outcome
-from mnist_diffusion.provenance.digests import array_digest, arrays_digest, image_digests
+from mnist_diffusion.provenance.digests import array_digest, image_digests
 from mnist_diffusion.provenance.lineage import publish_folder, snapshot_inputs
 from mnist_diffusion.provenance.schedule_card import schedule_card
 from mnist_diffusion.runtime.compute import configure
@@ -35,7 +35,7 @@ def run(settings: Settings, name: str) -> Outcome:
     model = paths.model(cell.run)
     inputs = snapshot_inputs(__name__, name, settings, parameters, [model], device)
     resumption = Resumption(f"sample@{name}", inputs.key)
-    denoiser = load_denoiser(model, device)
+    denoiser = load_denoiser(model, device, cell)
     arrays, evaluations = _draw(denoiser, cell, settings.sample, name, resumption)
 
     target = recreate_dir(paths.samples(name))
@@ -75,7 +75,7 @@ def _draw(
     arrays = {
         "images": to_uint8(images),
         "float": images[:, 0].numpy(),
-        "labels": labels_for(cell.count, cell.guidance),
+        "labels": labels_for(cell.count, cell.asks(denoiser.conditioning)),
         "trajectory": np.stack(frames),
     }
     return arrays, batches[0].evaluations
@@ -136,7 +136,7 @@ def _details(
         "schedule": {**schedule_card(denoiser.schedule), "first_step_signal": float(path[0].alpha)},
         "trajectory_timesteps": [visited[k] for k in trajectory_steps(cell.steps)],
         "inputs": {
-            "weights_sha256": arrays_digest(checkpoint.weights(denoiser.network)),
+            **denoiser.weights_digests(),
             "betas_sha256": array_digest(denoiser.schedule.betas.numpy()),
             "train_images_sha256": trained["inputs"]["images_sha256"],
             "train_labels_sha256": trained["inputs"]["labels_sha256"],

@@ -98,7 +98,7 @@ def _defaults(settings: Settings, run: str) -> dict[str, Any]:
     """The headline cell, of this run, what cells share, and where to compute."""
     cell = settings.cell(settings.report.headline).model_dump() | {"run": run}
     if settings.runs[run].conditioning != "class":
-        cell["guidance"] = 0.0
+        cell |= {"guidance": 0.0, "guide": "label"}
     sections = {"sample": settings.sample, "compute": settings.compute}
     return {"cell": cell} | {name: section.model_dump() for name, section in sections.items()}
 
@@ -111,7 +111,16 @@ def _weights(run: str) -> str:
 def _served(run: str, defaults: Mapping[str, Any]) -> str:
     """A digest of all that decides what is answered."""
     code = source_digests(source_files("mnist_diffusion.tracking.serve"))
-    return json_digest([run, _weights(run), defaults, code])
+    return json_digest([run, _weights(run), _guides(run, defaults), defaults, code])
+
+
+def _guides(run: str, defaults: Mapping[str, Any]) -> dict[str, str]:
+    """The snapshots of a run by path, with their digests, if one guides what is served."""
+    if defaults["cell"]["guide"] == "label":
+        return {}
+    folder = paths.model(run) / checkpoint.SNAPSHOTS
+    files: dict[str, str] = read_json(paths.model(run) / "manifest.json")["files"]
+    return {path: digest for path, digest in files.items() if Path(path).parent == folder}
 
 
 def _versions(client: MlflowClient) -> dict[str, str]:
@@ -165,11 +174,12 @@ def _save(target: Path, run: str, defaults: dict[str, Any]) -> None:
     whatever = AnyType()  # type: ignore[no-untyped-call]
     wishes = [ColSpec(whatever, name, required=False) for name in WISHES]
     answers = [ColSpec(kind, name) for name, kind in OUTPUTS.items()]
+    needed = [*FILES, checkpoint.SNAPSHOTS] if _guides(run, defaults) else FILES
     example = {"digit": 7} if defaults["cell"]["guidance"] else {"count": 1}
     mlflow.pyfunc.save_model(
         str(target),
         python_model=str(SCRIPT),
-        artifacts={file: (paths.model(run) / file).resolve().as_uri() for file in FILES},
+        artifacts={file: (paths.model(run) / file).resolve().as_uri() for file in needed},
         model_config=defaults,
         input_example=pd.DataFrame([example]),
         signature=ModelSignature(Schema([*wishes]), Schema([*answers])),

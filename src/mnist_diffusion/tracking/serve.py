@@ -36,7 +36,8 @@ class DigitServer(PythonModel):
         folder = Path(next(iter(context.artifacts.values()))).parent
         self._base = ResolvedCell.model_validate(defaults["cell"])
         self._shared = SharedChoices.model_validate(defaults["sample"])
-        self._trained = drawing.load(folder, Compute.model_validate(defaults["compute"]))
+        compute = Compute.model_validate(defaults["compute"])
+        self._trained = drawing.load(folder, compute, self._base)
 
     def predict(
         self,

@@ -45,7 +45,7 @@ class Denoising:
         parameters: dict[str, Any] = train.weighting
         self._weighting = weighting(run.weighting, schedule, **parameters)
         sampler = TIMESTEP_SAMPLERS[run.timestep_sampling]
-        self.timesteps = sampler(schedule.timesteps, **train.timestep_sampling)
+        self.timesteps = sampler(schedule, **train.timestep_sampling)
         self._order = lru_cache(maxsize=1)(self._permutation)
 
     def __call__(self, network: Callable[..., Tensor], step: int) -> tuple[Tensor, Tensor]:

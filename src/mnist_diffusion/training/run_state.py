@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mnist_diffusion.diffusion.timesteps import TimestepSampler
+from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.runtime.resumption import Resumption, State
 from mnist_diffusion.training.loop import Step
 from mnist_diffusion.training.optim import ExponentialAverage
@@ -26,7 +27,6 @@ SAVE_SHARE = 0.02
 BINS = 10
 NUMBERS = ("step", "loss", "gradient_norm", "learning_rate")
 """Of a step's whole batch."""
-SNAPSHOTS = "snapshots"
 
 
 class History:
@@ -101,7 +101,7 @@ class Snapshots:
 
     def write(self, folder: Path) -> None:
         """Write snapshots/<step>.safetensors, each with all parameters of the network."""
-        target = folder / SNAPSHOTS
+        target = folder / checkpoint.SNAPSHOTS
         target.mkdir(parents=True, exist_ok=True)
         for step in {key.partition(".")[0] for key in self.kept}:
             save_file(_within(step, self.kept), target / f"{step}.safetensors")
