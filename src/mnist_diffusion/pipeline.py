@@ -35,8 +35,9 @@ class Stage:
     name: str
     summary: str
     """One line for --help."""
-    per: Literal["run", "cell", "tstr"] | None = None
-    """One for each run, each cell, or each cell of `tstr.cells`; None: a single one."""
+    per: Literal["run", "cell", "tstr", "fd_curve"] | None = None
+    """One for each run, each cell, or each of `tstr.cells` or `fd_curve.runs`; None: a single
+    one."""
     folder: Callable[[str], Path] | None = None
     """Where it publishes a folder with a manifest; the argument is the run or cell, or ""."""
     report: Callable[[str], Path] | None = None
@@ -61,6 +62,7 @@ class Stage:
             "run": settings.runs,
             "cell": settings.cells,
             "tstr": settings.tstr.cells,
+            "fd_curve": settings.fd_curve.runs,
         }
         return declared.get(self.per, [None])
 
@@ -111,7 +113,7 @@ STAGES = {
         Stage(
             "fd_curve",
             "Judge one run along its training.",
-            per="run",
+            per="fd_curve",
             report=paths.fd_curve,
             pictures=paths.snapshots,
         ),
@@ -124,6 +126,16 @@ STAGES = {
             "ranks",
             "Rank the cells by every judge.",
             report=lambda _: paths.RANKS,
+        ),
+        Stage(
+            "trajectories",
+            "Follow solvers along their paths: their errors, and what settles when.",
+            report=lambda _: paths.TRAJECTORIES,
+        ),
+        Stage(
+            "claims",
+            "Tell what training does by trainings, and judge every claim.",
+            report=lambda _: paths.CLAIMS,
         ),
         Stage(
             "trtr",

@@ -16,7 +16,13 @@ DECLARED = {
     name: stage.get("do", stage) | {"foreach": stage.get("foreach")}
     for name, stage in read_yaml(REPOSITORY / "dvc.yaml")["stages"].items()
 }
-EACH = {None: None, "run": "${runs}", "cell": "${cells}", "tstr": "${tstr.cells}"}
+EACH = {
+    None: None,
+    "run": "${runs}",
+    "cell": "${cells}",
+    "tstr": "${tstr.cells}",
+    "fd_curve": "${fd_curve.runs}",
+}
 RESOLVE = "mnist_diffusion/settings/resolve.py"
 
 

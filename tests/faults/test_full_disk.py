@@ -26,6 +26,8 @@ STAGES = {
     "fd_curve cosine-class": "reports/fd_curve/cosine-class.json",
     "compare": "reports/comparisons.json",
     "ranks": "reports/ranks.json",
+    "trajectories": "reports/trajectories.json",
+    "claims": "reports/claims.json",
     "trtr": "reports/trtr.json",
     "tstr cosine-class": "reports/tstr/cosine-class.json",
     "calibration": "reports/calibration.json",

@@ -32,11 +32,15 @@ COPIED = (
     *("data/.gitignore", "data/README.md", "models/.gitignore", "models/README.md"),
 )
 
-CELLS = {"sample", "evaluate", "fd_curve", "compare", "ranks", "tstr", "report"}
+CELLS = {
+    *("sample", "evaluate", "fd_curve", "compare", "trajectories", "claims", "ranks", "tstr"),
+    "report",
+}
 """All that an edit of drawing reruns."""
 FROM_TRAINING = {"train", *CELLS}
 FROM_THE_REFERENCE = {
-    *("judges", "reference", "evaluate", "fd_curve", "compare", "ranks", "calibration", "report")
+    *("judges", "reference", "evaluate", "fd_curve", "compare", "claims", "ranks", "calibration"),
+    "report",
 }
 
 

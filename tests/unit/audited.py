@@ -62,7 +62,12 @@ def write_params(path: Path) -> None:
     table = {"cells": list(CELLS[1:]), "baselines": [CELLS[1]]}
     params["tables"] = dict.fromkeys(params["tables"], table)
     params["report"]["headline"] = CELLS[-1]
-    params["fd_curve"].update(count=COUNT, steps=2)
+    params["fd_curve"].update(runs=list(RUNS), count=COUNT, steps=2)
+    for analysis in params["effects"].values():
+        analysis["cells"] = list(RUNS[1:])
+    short = {"sampler": "ddim", "steps": 4}
+    params["trajectories"].update(exact=short, check=short, path=short, count=5, images=9)
+    params["trajectories"]["solvers"] = {"ddim-2": {"sampler": "ddim", "steps": 2}}
     params["tstr"].update(cells=[CELLS[1]], epochs=1, seeds=2)
     params["calibration"].update(counts=[COUNT // 2, COUNT], count=COUNT, repeats=2)
     YAML().dump(json.loads(json.dumps(params)), path)

@@ -19,7 +19,7 @@ from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.reporting.reading import load_results
 from mnist_diffusion.reporting.results import Results
-from mnist_diffusion.settings import ResolvedCell, Run, Settings, SharedSampling, parse_settings
+from mnist_diffusion.settings import ResolvedCell, Run, Settings, parse_settings
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 CELLS = [
@@ -34,6 +34,51 @@ CELLS = [
     "cosine-class-v-dpm10-leading",
 ]
 TIMESTEPS = 1000
+RUN = {
+    "schedule": "cosine",
+    "zero_terminal_snr": False,
+    "conditioning": "class",
+    "network": "unet",
+    "recipe": "fast",
+    "prediction": "v",
+    "weighting": "epsilon",
+    "timestep_sampling": "stratified",
+    "seed": 0,
+}
+SOURCE = {"schedule": "linear", "network": "simple", "recipe": "source", "prediction": "epsilon"}
+RUNS: dict[str, dict[str, Any]] = {
+    "linear-uncond": {**RUN, "schedule": "linear", "conditioning": "uncond"},
+    "linear-class": {**RUN, "schedule": "linear"},
+    "cosine-class": RUN,
+    "cosine-class-v": {**RUN, "weighting": "v"},
+    "source-uncond": {**RUN, **SOURCE, "conditioning": "uncond", "timestep_sampling": "uniform"},
+    "cosine-class-p2": {**RUN, "weighting": "p2"},
+    "cosine-class-min-snr": {**RUN, "weighting": "min-snr"},
+    "cosine-class-importance": {**RUN, "timestep_sampling": "importance"},
+    "cosine-class-epsilon": {**RUN, "prediction": "epsilon"},
+    "cosine-class-x0": {**RUN, "prediction": "x0"},
+    "cosine-class-zero-snr": {**RUN, "zero_terminal_snr": True, "weighting": "v"},
+}
+"""Of the tests, whatever params.yaml declares."""
+DRAWN = {"sampler": "dpm-solver-2", "steps": 20, "eta": 0.0, "guidance": 1.0}
+V, G4 = {**DRAWN, "run": "cosine-class-v"}, {"guidance": 4.0}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "ddim10": {"sampler": "ddim", "steps": 10},
+    "g2": {"guidance": 2.0},
+    "g4": G4,
+    "dpm10": {"steps": 10},
+    "dpm10-leading": {"steps": 10, "spacing": "leading"},
+    "g4-interval": {**G4, "guidance_interval": [0.2, 2.0]},
+    "g4-rescale": {**G4, "guidance_rescale": 0.7},
+    "g4-dynamic": {**G4, "x0_bound": "dynamic"},
+}
+CELLS_OF_ALL: dict[str, dict[str, Any]] = {
+    **{
+        name: {**DRAWN, "run": name} | ({"guidance": 0.0} if "uncond" in name else {})
+        for name in RUNS
+    },
+    **{f"cosine-class-v-{name}": {**V, **changed} for name, changed in VARIANTS.items()},
+}
 
 
 def _digest(name: str) -> str:
@@ -50,9 +95,17 @@ def small_settings() -> Settings:
     return parse_settings(small_content(), "params.yaml")
 
 
-def small_content(count: int = 60) -> dict[str, Any]:
-    """The real params.yaml with a few of its cells and the runs they draw."""
+def whole_content() -> dict[str, Any]:
+    """The real params.yaml with the runs and cells of the tests."""
     content = read_yaml(PARAMS)
+    content["runs"] = {name: dict(run) for name, run in RUNS.items()}
+    content["cells"] = {name: dict(cell) for name, cell in CELLS_OF_ALL.items()}
+    return content
+
+
+def small_content(count: int = 60) -> dict[str, Any]:
+    """The same with a few of these cells and the runs they draw."""
+    content = whole_content()
     content["sample"]["count"] = count
     content["reference"]["counts"] = sorted({count, content["fd_curve"]["count"]})
     content["cells"] = {name: content["cells"][name] for name in CELLS}
@@ -81,6 +134,9 @@ def fitted(content: dict[str, Any]) -> dict[str, Any]:
     trained = [name for name in content["tstr"]["cells"] if name in content["cells"]]
     asked = [name for name, cell in content["cells"].items() if cell["guidance"] > 0]
     content["tstr"]["cells"] = trained or asked[:1]
+    content["fd_curve"]["runs"] = list(content["runs"])
+    content["trajectories"]["run"] = next(iter(content["runs"]))
+    content["effects"] = {}
     return content
 
 
@@ -259,7 +315,7 @@ def _manifest(name: str, settings: Settings) -> dict[str, Any]:
         "trajectory_timesteps": moments.tolist(),
         "parameters": {
             "cell": cell.model_dump(),
-            "sample": settings.sample.model_dump(include=set(SharedSampling.model_fields)),
+            "sample": settings.shared(name).model_dump(),
             "training": settings.run(cell.run).model_dump(),
         },
         "inputs": {

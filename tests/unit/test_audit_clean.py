@@ -155,7 +155,7 @@ def test_diff_tells_what_differs_and_nothing_else(published_copy, capsys):
     assert diff("cosine-class", CELL) == 0
     rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[1:]}
     assert rows["cell.guidance"] == ["1", "2"]
-    assert list(rows)[:2] == ["cell.guidance", "fd"]
+    assert list(rows)[:2] == ["cell.guidance", "fd_infinity"]
     assert not rows.keys() & {"cell.sampler", "cell.run", "source"}
 
 

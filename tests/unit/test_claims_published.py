@@ -9,6 +9,8 @@ from mnist_diffusion.evaluation.corruption import CORRUPTIONS
 from mnist_diffusion.evaluation.metrics import CALIBRATED
 from mnist_diffusion.files.yamlfile import read_yaml
 
+CELL = "cosine-class"
+
 
 @pytest.fixture
 def reports(published):
@@ -87,3 +89,32 @@ def test_wrong_labels_leave_all_but_accuracy_bit_equal(reports):
         values = [row["value"] for row in rows if row["metric"] == metric]
         assert (len(set(values)) == 1) == (metric != "accuracy")
         assert np.isfinite(values).all()
+
+
+def test_every_declared_claim_has_its_verdict(reports, published):
+    declared = read_yaml(published / "params.yaml")["claims"]
+    report = reports("claims.json")
+    assert set(report["claims"]) == set(declared)
+    found = {name: one["outcome"] for name, one in report["claims"].items()}
+    assert found["closed-form"] == found["last-step"] == "identity"
+    assert found["p2-improves"] == "not testable here"
+    assert {f"sample@{CELL}", f"train@{CELL}", "reports/trajectories.json"} <= set(
+        report["made_from"]
+    )
+    for one in report["claims"].values():
+        assert (one["p"] is None) == (one["level"] is None) == (not one["statements"])
+        for statement in one["statements"]:
+            low, high = statement["interval"]
+            assert low <= statement["estimate"] <= high
+
+
+def test_solvers_are_followed_from_the_noise_of_the_sample_sets(reports, published):
+    """What stands for the exact solution is 4 steps of DDIM here: of itself it is 0 away."""
+    report = reports("trajectories.json")
+    assert (report["exact"]["rmse"], report["exact"]["evaluations"]) == (0.0, 4)
+    assert report["solvers"]["ddim-2"]["evaluations"] == 2
+    assert report["solvers"]["ddim-2"]["rmse"] > 0
+    assert len(report["solvers"]["ddim-2"]["squares"]) == 5
+    for settling in (report["predicted"], report["noise"]):
+        assert len(settling["coarse"]) == len(settling["fine"]) == 9
+        assert all(0 <= share <= 1 for share in settling["coarse"] + settling["fine"])

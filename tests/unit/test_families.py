@@ -8,7 +8,8 @@ import torch
 from scipy.stats import multivariate_normal, norm
 
 from mnist_diffusion.evaluation.estimates import Estimate
-from mnist_diffusion.evaluation.families import Family, holm
+from mnist_diffusion.evaluation.families import Family
+from mnist_diffusion.evaluation.quantities import holm
 
 LEVEL = 0.95
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from test_reporting_choices import ABLATIONS, content
 
-from mnist_diffusion.reporting import charts, choice_charts, metric_charts, training_charts
+from mnist_diffusion.reporting import charts, choice_charts, forest, metric_charts, training_charts
 from mnist_diffusion.reporting.charts import Chart
 from mnist_diffusion.reporting.pages import all_charts
 from mnist_diffusion.reporting.results import Results
@@ -52,11 +52,10 @@ def test_no_run_is_left_out_of_the_training_charts(results: Results) -> None:
     broad, single = training_charts.groups(results).values()
     assert {run.name for run in [*broad, *single]} == set(results.runs)
     assert [run.name for run in single] == ABLATIONS
-    for draw in (training_charts.late_errors, training_charts.fd_curves):
-        assert [values(chart, "run") for chart in draw(results)] == [
-            [run.name for run in broad],
-            ABLATIONS,
-        ]
+    drawn = [values(chart, "run") for chart in training_charts.late_errors(results)]
+    assert drawn == [[run.name for run in broad], ABLATIONS]
+    (followed,) = training_charts.fd_curves(results)
+    assert values(followed, "run") == results.settings.fd_curve.runs
 
 
 def test_every_sampler_has_a_colour_of_its_own() -> None:
@@ -66,25 +65,49 @@ def test_every_sampler_has_a_colour_of_its_own() -> None:
     assert len(set(colours.values())) == len(samplers)
 
 
-def test_the_forest_has_every_pair_once_under_both_feature_extractors(results: Results) -> None:
-    (forest,) = choice_charts.forests(results)["forest"]
-    (data,) = (rows for rows in forest.spec["datasets"].values() if len(rows) > 1)
-    compared = results.compared.comparisons
-    pairs = {(one.cell, one.baseline) for one in compared}
-    shown = [(row["cell"], row["baseline"], row["features"]) for row in data]
+def test_the_forest_has_every_effect_and_pair_once_under_both_extractors(
+    results: Results,
+) -> None:
+    (drawn,) = forest.forests(results)["forest"]
+    (data,) = (rows for rows in drawn.spec["datasets"].values() if len(rows) > 1)
+    effects = results.judged.effects["training"].effects
+    pairs = {
+        (f"{forest.ONE_TRAINING}{one.baseline}", one.cell) for one in results.compared.comparisons
+    }
+    pairs |= {("schedule, vs cosine", one.level) for one in effects}
+    shown = [(row["heading"], row["choice"], row["features"]) for row in data]
     assert len(shown) == len(set(shown)) == 2 * len(pairs)
-    rows = forest.spec["layer"][1]["encoding"]["y"]["scale"]["domain"]
-    baselines = {one.baseline for one in compared}
-    assert len(rows) == len(pairs) + len(baselines)
-    assert set(values(forest, "row")) < set(rows)
+    assert {row[:2] for row in shown} == pairs
+    assert shown[0][0] == "schedule, vs cosine"
+    rows = drawn.spec["layer"][1]["encoding"]["y"]["scale"]["domain"]
+    assert len(rows) == len(pairs) + len({heading for heading, _ in pairs})
+    assert set(values(drawn, "row")) < set(rows)
 
 
-def test_without_comparisons_there_is_no_forest(results: Results) -> None:
-    assert choice_charts.forest(results, "forest", []) is None
+def test_a_pair_is_drawn_as_a_multiple_of_its_baseline(results: Results) -> None:
+    (drawn,) = forest.forests(results)["forest-samplers"]
+    (data,) = (rows for rows in drawn.spec["datasets"].values() if len(rows) > 1)
+    row = next(row for row in data if row["features"] == "classifier")
+    mine, theirs = (
+        results.cells[name].score(forest.DISTANCE)
+        for name in (row["choice"], row["heading"].removeprefix(forest.ONE_TRAINING))
+    )
+    assert row["ratio"] == pytest.approx(mine / theirs, rel=1e-3)
+
+
+def test_what_trainings_settle_says_so_and_what_they_do_not_is_faint(results: Results) -> None:
+    (drawn,) = forest.forests(results)["forest"]
+    assert "18 trainings, t intervals on 7 degrees of freedom" in drawn.caption
+    assert set(forest.SETTLED) == {"better", "worse"}
+    assert {"worse", "equivalent"} <= set(values(drawn, "verdict"))
+
+
+def test_without_rows_there_is_no_forest() -> None:
+    assert forest._forest("forest", "", [], "") is None
 
 
 def test_a_picture_is_in_the_pages_light_colours_and_the_same_each_time(results: Results) -> None:
-    (chart,) = choice_charts.forests(results)["forest"]
+    (chart,) = forest.forests(results)["forest"]
     assert chart.png() == chart.png()
     picture = Image.open(io.BytesIO(chart.png())).convert("RGB")
     assert picture.getpixel((0, 0)) == (255, 255, 255)

@@ -6,7 +6,6 @@ from typing import Any
 import fake_results
 import pytest
 
-from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.reporting.labels import departures
 from mnist_diffusion.reporting.results import Results
 from mnist_diffusion.reporting.table_list import all_tables
@@ -35,7 +34,7 @@ CHOICES = [
 
 def content() -> dict[str, Any]:
     """The laptop's training choices and some of its sampling choices."""
-    whole = read_yaml(fake_results.PARAMS)
+    whole = fake_results.whole_content()
     small = fake_results.small_content()
     names = [*small["cells"], *ABLATIONS, *CHOICES]
     small["cells"] = {name: whole["cells"][name] for name in names}

@@ -60,7 +60,7 @@ def test_training_seeds_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     content["cells"]["linear-class-s1"] = seeded
     content["tables"]["schedules"]["cells"].append("linear-class-s1")
     results = fake_results.load(tmp_path, monkeypatch, content)
-    assert summary.seeds(results) == "up to 2 training seeds"
+    assert summary.seeds(results) == "2 training seeds"
 
 
 def test_the_lowest_and_its_rivals_are_read_off_the_metrics(results: Results) -> None:

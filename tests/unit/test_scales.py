@@ -105,6 +105,7 @@ def test_what_a_scale_says_holds_and_all_else_stays(name: str) -> None:
         assert set(merged[section]) == {*names, *(p[1] for p in differences if p[0] == section)}
     for path, value in _leaves(merged):
         inherited = path[0] in ENTRIES and ("defaults", ENTRIES[path[0]], path[-1]) in differences
+        inherited |= ("train", "recipes", "fast", path[-1]) in differences and "long" in path
         if path not in differences and not inherited:
             default = ("defaults", ENTRIES.get(path[0], ""), path[-1])
             assert value == (
@@ -124,10 +125,10 @@ def test_dvc_reads_what_is_read_here() -> None:
 def test_one_value_set_by_dvc_is_one_value_set() -> None:
     """`dvc exp run -S` writes every anchor out; what the file amounts to is the same but for it."""
     wanted = read_yaml(PARAMS)
-    wanted["cells"]["cosine-class"]["steps"] = 10
-    apply_overrides(PARAMS, ["cells.cosine-class.steps=10"])
+    wanted["cells"]["long"]["steps"] = 10
+    apply_overrides(PARAMS, ["cells.long.steps=10"])
     assert read_yaml(PARAMS) == wanted
-    assert load_settings(PARAMS).cell("cosine-class").steps == 10
+    assert load_settings(PARAMS).cell("long").steps == 10
 
 
 def test_an_entry_changes_what_it_starts_from() -> None:
@@ -173,12 +174,13 @@ def test_layout_and_comments_are_kept() -> None:
 def test_entries_are_added_changed_and_taken_out() -> None:
     scale = """
 scale: tiny
-keep: {cells: [cosine-class-v-g1p5]}
+keep: {cells: [long-g1p5]}
 defaults: {cell: {steps: 7}}
 runs: {quick: {seed: 3}}
-cells: {quick: {run: quick}, cosine-class-v-ddpm1000: {steps: 9, count: null}}
+cells: {quick: {run: quick}, headline: {steps: 9, count: null}}
 tables: {TABLES}
 tstr: {cells: [quick]}
+effects: {training: {cells: [quick]}, grid: {cells: [quick]}}
 """
     table = "{cells: [quick], baselines: [quick]}"
     names = ("schedules", "samplers", "guidance", "ablations", "choices")
@@ -187,13 +189,13 @@ tstr: {cells: [quick]}
     base = parse_yaml(BASE, "params.yaml")
     assert made["runs"] == {**base["runs"], "quick": {**base["defaults"]["run"], "seed": 3}}
     quick = {**base["defaults"]["cell"], "run": "quick", "steps": 7}
-    ancestral = {**base["cells"]["cosine-class-v-ddpm1000"], "steps": 9}
-    del ancestral["count"]
-    headline = {**base["cells"]["cosine-class-v-g1p5"], "steps": 7}
+    changed = {**base["cells"]["headline"], "steps": 9}
+    del changed["count"]
+    kept = {**base["cells"]["long-g1p5"], "steps": 7}
     assert made["cells"] == {
-        "cosine-class-v-g1p5": headline,
+        "long-g1p5": kept,
         "quick": quick,
-        "cosine-class-v-ddpm1000": ancestral,
+        "headline": changed,
     }
 
 

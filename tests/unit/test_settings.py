@@ -1,6 +1,7 @@
 """Settings: what stands in the repository is valid, and bad input is told in one line."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, get_args
 
@@ -42,6 +43,15 @@ RUN = {
 }
 ZERO_SNR_EPSILON = {**RUN, "zero_terminal_snr": True, "prediction": "epsilon"}
 CELL = {"run": "cosine-class", "sampler": "ddim", "steps": 10, "eta": 0.0, "guidance": 2.0}
+EFFECTS = {
+    "cells": ["cosine-class-g2", "cosine-class-g4"],
+    "factors": {"schedule": ["schedule"]},
+    "contrasts": {"schedule": [["linear", "cosine"]]},
+    "metric": "relative_fd",
+    "margin": 1.15,
+}
+LOSS = {"kind": "loss", "run": "a", "third": 1, "expect": {"above": 0.3}}
+CLAIM = {"family": "one", "tests": [LOSS]}
 EARLY = {**CELL, "run": "linear-uncond", "guide": "snapshot", "guide_snapshot": 1}
 NAN, INFINITY = float("nan"), float("inf")
 BAD_NAMES = ["../x", "a;touch c", "-x", "x-", "a--b", "A", "é", "", "a b", "a\nb", "x" * 300]
@@ -57,12 +67,18 @@ def content() -> dict[str, Any]:
     uncond = {**RUN, "conditioning": "uncond"}
     content["runs"] = {"cosine-class": dict(RUN), "linear-uncond": uncond}
     content["cells"] = {"cosine-class-g2": dict(CELL), "cosine-class-g4": {**CELL, "guidance": 4.0}}
+    unguided = {**CELL, "run": "linear-uncond", "guidance": 0.0, "guide": "label"}
+    content["cells"]["linear-uncond"] = unguided
+    content["claims"]["one"] = deepcopy(CLAIM)
     content["report"] = {"headline": "cosine-class-g2"}
     one = {"cells": ["cosine-class-g2"], "baselines": ["cosine-class-g2"]}
     content["tables"] = {name: dict(one) for name in content["tables"]}
     content["tables"]["guidance"]["cells"] = ["cosine-class-g2", "cosine-class-g4"]
     content["defaults"]["run"] = dict(RUN)
     content["tstr"]["cells"] = ["cosine-class-g2"]
+    content["trajectories"]["run"] = "cosine-class"
+    content["fd_curve"]["runs"] = ["cosine-class"]
+    content["effects"] = {}
     return content
 
 
@@ -108,7 +124,7 @@ def test_the_content_of_these_tests_is_valid(content: dict[str, Any]) -> None:
 def test_no_number_hides_in_the_code(section: type[BaseModel]) -> None:
     """A cell may leave unsaid what `sample` says for all."""
     silent = {name for name, field in section.model_fields.items() if not field.is_required()}
-    assert silent == (set(Choices.model_fields) if section is Cell else set())
+    assert silent == ({*Choices.model_fields, "seed"} if section is Cell else set())
     assert all(section.model_fields[name].default is None for name in silent)
 
 
@@ -383,7 +399,28 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
         ("cells/cosine-class-g2/guidance", 0.0, "tstr.cells: cosine-class-g2 was asked for no"),
         ("fd_curve/count", 301, "fd_curve.count: there is no baseline for 301 images; add 301"),
         ("cells/cosine-class-g2/count", 499, "cells.cosine-class-g2.count: there is no baseline"),
-        ("cells/cosine-class-g2/count", 500, "tstr.cells: cosine-class-g2 has a count of its own"),
+        ("cells/cosine-class-g2/count", 2000, "tstr.cells: cosine-class-g2 has a count of its own"),
+        ("fd_curve/runs", ["cosin-class"], "fd_curve.runs: there is no run 'cosin-class'; did you"),
+        ("trajectories/run", "x", "trajectories.run: there is no run 'x'; known: "),
+        ("effects/one", EFFECTS, "effects.one.cells: cosine-class-g4 is not drawn as cosine-class"),
+        ("effects/one", EFFECTS | {"cells": ["cosine-class-g2"]}, None),
+        ("effects/one", EFFECTS | {"cells": ["x"]}, "effects.one.cells: there is no cell 'x'; "),
+        (
+            "effects/one",
+            EFFECTS | {"contrasts": {"schedul": [["linear", "cosine"]]}},
+            "effects.one.contrasts: there is no factor 'schedul'; did you mean 'schedule'?",
+        ),
+        (
+            "effects/one",
+            EFFECTS | {"cells": ["cosine-class-g2", "linear-uncond"]},
+            "effects.one.cells: linear-uncond differs from cosine-class-g2 in conditioning, which",
+        ),
+        (
+            "effects/one",
+            EFFECTS | {"factors": {"schedule": ["shedule"]}},
+            "effects.one.factors.schedule.0: 'shedule' is not a name; ",
+        ),
+        ("claims/one", CLAIM, None),
         ("calibration/count", 777, "calibration.count: 777 is none of counts"),
         ("calibration/counts", [2000, 5000], "calibration.counts: 5000 leaves no choice of sets"),
         (
@@ -434,6 +471,41 @@ def test_a_cell_is_completed_by_what_all_share(content: dict[str, Any]) -> None:
     shared, own = (settings.cell(name) for name in ("cosine-class-g2", "cosine-class-g4"))
     assert (shared.spacing, shared.guidance_interval) == ("trailing", [0.1, 1.0])
     assert (own.spacing, own.guidance_interval, own.guidance) == ("leading", None, 4.0)
+
+
+def test_the_noise_is_of_the_training_beside_the_sampling(content: dict[str, Any]) -> None:
+    """So that the luck of drawing is part of the luck from training to training."""
+    _put(content, "runs/linear-uncond/seed", 3)
+    _put(content, "sample/seed", 10)
+    _put(content, "cells/cosine-class-g4/seed", 2)
+    settings = parse_settings(content, "params.yaml")
+    seeds = {name: settings.shared(name).seed for name in settings.cells}
+    assert seeds == {"cosine-class-g2": 10, "cosine-class-g4": 2, "linear-uncond": 13}
+    assert settings.shared("linear-uncond").micro_batch == settings.sample.micro_batch
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"kind": "los"}, "claims.one.tests.0: "),
+        ({"expect": {}}, "claims.one.tests.0.loss.expect: got {}; it should have at least 1 item"),
+        ({"expect": {"under": 1.0}}, "claims.one.tests.0.loss.expect.under: "),
+        ({"third": 3}, "claims.one.tests.0.loss.third: "),
+        ({"thrid": 1}, "claims.one.tests.0.loss.thrid: unknown key; "),
+    ],
+)
+def test_a_bad_test_of_a_claim_is_told_with_its_place(
+    content: dict[str, Any], change: dict[str, Any], line: str
+) -> None:
+    content["claims"]["one"]["tests"][0] |= change
+    assert _refusal(content).startswith(f"params.yaml: {line}")
+
+
+def test_claims_name_the_pairs_that_are_compared(content: dict[str, Any]) -> None:
+    pair = ["cosine-class-g2", "cosine-class-g4"]
+    test = {"kind": "difference", "metric": "recall", "pairs": [pair, pair], "unit": "one"}
+    content["claims"] = {"one": {"family": "f", "tests": [test | {"expect": {"below": 0.0}}]}}
+    assert parse_settings(content, "params.yaml").claimed_pairs() == [tuple(pair)]
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -152,7 +152,7 @@ def check_links(evidence: Evidence, member: Member) -> Findings:
     """What it says it was made from is all that DVC gives it, and is here."""
     recorded: dict[str, str] = evidence.json(member.artifact)["made_from"]
     inputs = evidence.answer.makers.get(member.address, {})
-    due = {dep: {m for m in made if _member(m).folder} or {dep} for dep, made in inputs.items()}
+    due = {dep: _links(dep, made, recorded) for dep, made in inputs.items()}
     for links in due.values():
         if not links & {*recorded}:
             text = f"does not name {' or '.join(sorted(links))}"
@@ -162,6 +162,12 @@ def check_links(evidence: Evidence, member: Member) -> Findings:
             yield from _link(evidence, member, source, recorded[source])
         else:
             yield failed(f"{member.artifact}: made_from.{source}", "has no part in this stage")
+
+
+def _links(dep: str, made: Iterable[str], recorded: Iterable[str]) -> set[str]:
+    """What may stand for a dependency: manifests behind it, or else its files, or it."""
+    manifests = {maker for maker in made if _member(maker).folder}
+    return manifests or {one for one in recorded if Path(one).is_relative_to(dep)} or {dep}
 
 
 def _link(evidence: Evidence, member: Member, source: str, recorded: str) -> Findings:

@@ -29,7 +29,7 @@ def _run(stage: Stage, name: str | None = None) -> None:
 
 
 def _command(stage: Stage) -> Callable[..., None]:
-    kind = "run" if stage.per == "run" else "cell"
+    kind = "run" if stage.per in ("run", "fd_curve") else "cell"
     argument = typer.Argument(
         default_factory=_named_by_dvc,
         show_default=False,

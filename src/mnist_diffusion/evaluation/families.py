@@ -1,4 +1,4 @@
-"""Families of verdicts: claims by Holm, the differences of a table by what their errors share."""
+"""Families of verdicts: the differences of a table, by what their errors share."""
 
 from __future__ import annotations
 
@@ -14,16 +14,6 @@ from mnist_diffusion.runtime.seeds import generator
 
 DRAWS = 100_000
 """Of normal errors. At a level of 95 % they leave the reach right to 0.3 %."""
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted so that any false verdict among them is as rare as in one (Holm 1979)."""
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
-    return adjusted
 
 
 @dataclass(frozen=True)

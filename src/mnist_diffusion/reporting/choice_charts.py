@@ -1,4 +1,4 @@
-"""Charts of what choices matter: paired differences, quality against cost, guidance."""
+"""Charts of choices of drawing: quality against cost, guidance."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import pandas as pd
 
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.provenance.schemas.artifact import Spread
-from mnist_diffusion.provenance.schemas.cell_reports import PairedComparison
 from mnist_diffusion.reporting.charts import (
     BLUE,
     GREEN,
-    INK,
     ORANGE,
     PINK,
     Chart,
@@ -30,106 +28,12 @@ from mnist_diffusion.reporting.charts import (
     tidy,
     whiskers,
 )
-from mnist_diffusion.reporting.labels import SAMPLERS, TABLE_TITLES
+from mnist_diffusion.reporting.labels import SAMPLERS
 from mnist_diffusion.reporting.results import CellResult, Results
 
-FEATURES = {"fd_infinity": "classifier", "second_fd_infinity": "autoencoder"}
-"""By the metrics that are compared."""
-COLOURS = scale_of({"classifier": INK, "autoencoder": ORANGE})
-SHAPES = scale_of({"classifier": "circle", "autoencoder": "diamond"})
-ROW_HEIGHT = 20
-TICKS = [-100, -50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50, 100, 200]
 SAMPLER_COLOURS = in_turn(SAMPLERS)
 LEAST = 1e-4
 """What is drawn of a share that may be 0, where the scale is logarithmic."""
-
-
-def forests(results: Results) -> dict[str, list[Chart]]:
-    """Every choice against what it is an alternative to: all together, and by table."""
-    everything = forest(results, "forest", results.compared.comparisons)
-    found = {"forest": [everything] if everything else []}
-    for table, title in TABLE_TITLES.items():
-        own = [one for one in results.compared.comparisons if one.table == table]
-        drawn = forest(results, f"forest-{table}", own, title)
-        found |= {f"forest-{table}": [drawn] if drawn else []}
-    return found
-
-
-def forest(
-    results: Results, name: str, compared: Sequence[PairedComparison], title: str = ""
-) -> Chart | None:
-    """Differences in relative FD under both feature extractors, a row a pair; None for no pair."""
-    pairs = {(one.cell, one.baseline, one.metric): one for one in reversed(compared)}
-    rows = [_difference(one) for one in reversed(pairs.values()) if one.metric in FEATURES]
-    if not rows:
-        return None
-    frame = tidy(rows)
-    order = _under_headings(frame)
-    first = frame[frame["features"] == "classifier"]
-    listed = "; ".join(f"{r.cell} {r.difference:+.2f}" for r in first.itertuples())
-    seeds = max(one.training_seeds for one in compared)
-    trained = f"{seeds} training seeds." if seeds > 1 else "One training seed."
-    return chart(
-        _forest(frame, order).properties(height=ROW_HEIGHT * len(order)),
-        name,
-        f"{title or 'Which choice matters'}: change in relative FD∞, in points",
-        "Left of 0 is better than the cell named above (vs). Paired by image: the same starting "
-        "noise; 95 % intervals over images, not over trainings; faint: not distinguishable; all "
-        f"intervals of a table hold at once. {trained}",
-        f"Change in relative FD∞, under the classifier's features: {listed}.",
-    )
-
-
-def _under_headings(frame: pd.DataFrame) -> list[str]:
-    """Rows by baseline, each under its heading, from the best to the worst."""
-    order: list[str] = []
-    for baseline, own in frame.groupby("baseline", sort=False):
-        own = own.sort_values(["features", "difference"], ascending=[False, True])
-        order += [f"{baseline}|vs {baseline}", *dict.fromkeys(own["row"])]
-    return order
-
-
-def _forest(frame: pd.DataFrame, order: Sequence[str]) -> Any:
-    """Points with intervals about a line at 0, the far ones drawn nearer."""
-    legend = alt.Legend(title=None, columns=1, orient="top")  # more would not fit on a phone
-    last = "slice(datum.label, lastindexof(datum.label, '|') + 1)"
-    bold: Any = {"condition": {"test": "indexof(datum.label, '|vs ') > 0", "value": "bold"}}
-    weight = bold | {"value": "normal"}
-    axis = alt.Axis(labelExpr=last, labelFontWeight=weight, labelLimit=230, ticks=False)
-    x = alt.X("difference:Q", title="points (symlog)")
-    x = x.scale(type="symlog", constant=1).axis(values=TICKS)
-    base = alt.Chart(frame).encode(
-        y=alt.Y("row:N", title=None, axis=axis).scale(domain=list(order)),
-        yOffset=alt.YOffset("features:N", sort=["classifier", "autoencoder"]),
-        color=alt.Color("features:N", scale=COLOURS, legend=legend),
-        opacity=alt.when("datum.verdict == 'not distinguishable'")
-        .then(alt.value(0.35))
-        .otherwise(alt.value(1)),
-    )
-    dots = base.mark_point(size=45).encode(
-        x=x, shape=alt.Shape("features:N", scale=SHAPES, legend=legend), href="link:N",
-        tooltip=["cell:N", "baseline:N", "features:N", "difference:Q", "low:Q", "high:Q",
-                 "p (table):Q", "verdict:N", "n:Q"],
-    )  # fmt: skip
-    bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
-    zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[4, 3]).encode(x="x:Q")
-    return alt.layer(zero, bars, dots)
-
-
-def _difference(one: PairedComparison) -> dict[str, Any]:
-    return {
-        "row": f"{one.baseline}|{one.cell}",
-        "cell": one.cell,
-        "baseline": one.baseline,
-        "features": FEATURES.get(one.metric),
-        "difference": 100 * one.difference,
-        "low": 100 * one.interval[0],
-        "high": 100 * one.interval[1],
-        "p (table)": one.p_adjusted,
-        "verdict": one.verdict,
-        "n": one.n,
-        "link": f"#cell-{one.cell}",
-    }
 
 
 def cost(results: Results) -> Chart:

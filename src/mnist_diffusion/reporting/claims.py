@@ -1,59 +1,42 @@
-"""A claim, how it is judged, and what came of it."""
+"""The source's claims as a reader sees them: what is said, and what came of it by which figures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from mnist_diffusion.evaluation.metrics import METRICS
-from mnist_diffusion.reporting.frames import differing
-from mnist_diffusion.reporting.labels import count, ends_text, points, signed_points
-from mnist_diffusion.reporting.results import CellResult, Cells, Results
+from mnist_diffusion.files.yamlfile import read_yaml
+from mnist_diffusion.provenance.schemas.claim_reports import ClaimVerdict, Statement
+from mnist_diffusion.reporting.charts import TEMPLATES
+from mnist_diffusion.reporting.labels import signed_points
+from mnist_diffusion.reporting.results import Results
+from mnist_diffusion.runtime.errors import UserError
 
-DISPUTED = "disputed"
-OPPOSITE = {"better": "worse", "worse": "better"}
-
-
-class UntestableError(Exception):
-    """What a claim needs is not declared at this scale; the message says what."""
+PROSE = TEMPLATES / "claims.yaml"
+OUTCOMES = {
+    "holds": ("hold", "✓"),
+    "fails": ("fail", "✗"),
+    "depends": ("depend", "≈"),
+    "unresolved": ("unresolved", "?"),
+    "identity": ("by construction", "="),
+    "not testable here": ("not testable here", "–"),
+}
+"""What came of a claim: how several are counted, and a sign, so that colour is not all."""
+HOLDING = ("holds", "fails", "unresolved")
 
 
 @dataclass(frozen=True)
 class Datum:
-    """One figure of the evidence, with its interval where it has one, and the cell it is of."""
+    """One figure of the evidence, with its interval, and the cell it is of."""
 
     label: str
     value: str
     cell: str | None = None
 
 
-class Verdict(StrEnum):
-    """What the numbers say of a claim."""
-
-    HOLDS = "holds"
-    FAILS = "fails"
-    DEPENDS = "depends"
-    UNTESTED = "not testable at this scale"
-
-    def of(self, count: int) -> str:
-        """So many claims and what is said of them, as in "2 hold"."""
-        several = self is not Verdict.UNTESTED and count != 1
-        return f"{count} {self.removesuffix('s') if several else self}"
-
-
 @dataclass(frozen=True)
-class ClaimOutcome:
-    """A verdict, the reason in a sentence, and the figures behind it."""
-
-    verdict: Verdict
-    reason: str
-    data: list[Datum] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A sentence of the source, where it stands, and the rule that judges it."""
+class ShownClaim:
+    """A sentence of the source, and what came of it."""
 
     name: str
     """A stable word: the row's anchor."""
@@ -61,198 +44,85 @@ class Claim:
     section: str
     """The heading it stands under in the source."""
     test: str
-    """How it is tested, and when it holds."""
-    rule: Callable[[Results], ClaimOutcome]
+    """How it is tested, and why so."""
+    outcome: str
+    reason: str
+    data: list[Datum]
 
-    def judge(self, results: Results) -> JudgedClaim:
-        """Apply the rule; what the scale does not declare makes no verdict."""
-        try:
-            return JudgedClaim(self, self.rule(results))
-        except UntestableError as error:
-            return JudgedClaim(self, ClaimOutcome(Verdict.UNTESTED, str(error)))
-
-
-@dataclass(frozen=True)
-class JudgedClaim:
-    """A claim with its outcome."""
-
-    claim: Claim
-    outcome: ClaimOutcome
+    @property
+    def sign(self) -> str:
+        """The outcome without words or colour."""
+        return OUTCOMES[self.outcome][1]
 
 
-def tally(claims: Sequence[JudgedClaim]) -> dict[Verdict, int]:
-    """How many claims have each verdict."""
-    return {v: sum(one.outcome.verdict is v for one in claims) for v in Verdict}
+def shown_claims(results: Results) -> list[ShownClaim]:
+    """Every claim in the source's order; UserError for one of which nobody wrote what it says."""
+    prose, judged = read_yaml(PROSE), results.judged.claims
+    for name in judged:
+        if name not in prose:
+            raise UserError(f"{PROSE}: says nothing of claims.{name}; add its text and section")
+    shown = []
+    for name, verdict in ((name, judged[name]) for name in prose if name in judged):
+        shown.append(
+            ShownClaim(
+                name,
+                **prose[name],
+                outcome=verdict.outcome,
+                reason=_reason(verdict),
+                data=_data(verdict),
+            )
+        )
+    return shown
 
 
-def by_share(held: int, of: int) -> Verdict:
-    """All hold, none holds, or it depends."""
-    if held == of:
-        return Verdict.HOLDS
-    return Verdict.FAILS if held == 0 else Verdict.DEPENDS
+def tally(claims: Sequence[ShownClaim]) -> dict[str, str]:
+    """How many claims have each outcome, as in "2 hold"; those that none has are left out."""
+    counts = {word: sum(one.outcome == word for one in claims) for word in OUTCOMES}
+    return {word: f"{n} {word if n == 1 else OUTCOMES[word][0]}" for word, n in counts.items() if n}
 
 
-def by_conditions(
-    conditions: Mapping[str, bool], data: list[Datum], note: str = ""
-) -> ClaimOutcome:
-    """What must be so for a claim to hold, in words: all, none, or some of it is."""
-    held = [words for words, true in conditions.items() if true]
-    failing = [words for words in conditions if words not in held]
-    parts = [f"So: {'; '.join(held)}."] if held else []
-    parts += [f"Not so: {'; '.join(failing)}."] if failing else []
-    reason = " ".join([*parts, *filter(None, [note])])
-    return ClaimOutcome(by_share(len(held), len(conditions)), reason, data)
+def by_section(claims: Sequence[ShownClaim]) -> dict[str, list[ShownClaim]]:
+    """The claims by the heading they stand under, both in the order of the first."""
+    found: dict[str, list[ShownClaim]] = {}
+    for claim in claims:
+        found.setdefault(claim.section, []).append(claim)
+    return found
 
 
-def by_sampler(results: Results, sampler: str, fewest: int, most: int) -> Cells:
-    """The cells of a sampler in so many steps, by rising steps."""
-    wanted = [
-        cell
-        for cell in results.chosen("samplers")
-        if cell.settings.sampler == sampler and fewest <= cell.settings.steps <= most
+def _reason(verdict: ClaimVerdict) -> str:
+    if verdict.why:
+        return verdict.why
+    if not verdict.statements:
+        words = [f"{fact.words}{'' if fact.true else ' (not so)'}" for fact in verdict.facts]
+        return f"{'; '.join(words)}."
+    first = f"{_statement(verdict.statements[0])}."
+    others = [one.finding for one in verdict.statements[1:]]
+    counts = [f"{others.count(word)} {word}" for word in HOLDING if word in others]
+    return f"{first} Of {len(others)} more: {', '.join(counts)}." if others else first
+
+
+def _data(verdict: ClaimVerdict) -> list[Datum]:
+    return [
+        Datum(one.label, _figure(one), one.cells[0] if one.cells else None)
+        for one in verdict.statements
     ]
-    if not wanted:
-        raise UntestableError(f"no cell of {sampler} in {fewest:,} to {most:,} steps is declared")
-    return sorted(wanted, key=lambda cell: cell.settings.steps)
 
 
-def changed(
-    results: Results, key: str, choice: str, others: Iterable[str]
-) -> tuple[CellResult, CellResult]:
-    """Two cells of the training choices whose runs differ in one setting alone: choice, other."""
-    cells = results.chosen("ablations")
-    for other in others:
-        for cell in cells:
-            for rival in cells:
-                pair = [getattr(one.run.settings, key) for one in (cell, rival)]
-                if pair == [choice, other] and differing(cell.run, rival.run) == [key]:
-                    return cell, rival
-    raise UntestableError(f"no two runs that differ in {key} alone ({choice}) are declared")
+def _statement(one: Statement) -> str:
+    return f"{one.label}: {_figure(one)}"
 
 
-def by_guidance(results: Results) -> Cells:
-    """The guidance cells by rising scale."""
-    cells = sorted(results.chosen("guidance"), key=lambda cell: cell.settings.guidance)
-    if len(cells) < 3:
-        raise UntestableError("fewer than three guidance scales are declared")
-    return cells
+def _figure(one: Statement) -> str:
+    low, high = (_number(one, end) for end in one.interval)
+    relation = f"{one.relation} ±" if one.relation in ("within", "beyond") else f"{one.relation} "
+    if one.form == "ratio" and "±" in relation:
+        relation = f"{one.relation} ×÷"
+    expected = f"{relation}{_number(one, one.bound)}"
+    finding = {"holds": "so", "fails": "not so"}.get(one.finding, one.finding)
+    return f"{_number(one, one.estimate)} ({low} to {high}), expected {expected}: {finding}"
 
 
-def at_scale(cells: Sequence[CellResult], scale: float) -> CellResult:
-    """The cell of one guidance scale."""
-    for cell in cells:
-        if cell.settings.guidance == scale:
-            return cell
-    raise UntestableError(f"no cell at s = {scale:g} is declared")
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """What a cell has more of a metric than another, as fractions."""
-
-    cell: CellResult
-    baseline: CellResult
-    metric: str
-    difference: float
-    low: float
-    high: float
-    verdict: str
-    """Of the cell: better, worse or not distinguishable."""
-    paired: bool
-    n: int
-
-    def datum(self) -> Datum:
-        """The difference in points of a per cent, with its interval and how it came about."""
-        how = count(self.n) if self.paired else f"unpaired, {count(self.n)}"
-        interval = f"{signed_points(self.low)} to {signed_points(self.high)}"
-        return Datum(
-            f"{METRICS[self.metric].title}, {self.cell.name} less {self.baseline.name}",
-            f"{signed_points(self.difference)} points ({interval}; {how}): {self.verdict}",
-            self.cell.name,
-        )
-
-
-@dataclass(frozen=True)
-class Views:
-    """Two cells' relative FD under both feature extractors: no verdict rests on one."""
-
-    classifier: Contrast
-    autoencoder: Contrast
-
-    @property
-    def verdict(self) -> str:
-        """What both say: better, worse or not distinguishable; else disputed."""
-        return agreed(self.classifier.verdict, self.autoencoder.verdict)
-
-    @property
-    def any_worse(self) -> bool:
-        """Whether the cell is worse under either."""
-        return "worse" in (self.classifier.verdict, self.autoencoder.verdict)
-
-    @property
-    def words(self) -> str:
-        """The verdict, or both."""
-        if self.verdict != DISPUTED:
-            return f"{self.verdict} under both feature extractors"
-        return by_each(self.classifier.verdict, self.autoencoder.verdict)
-
-    def data(self) -> list[Datum]:
-        """Both differences."""
-        return [self.classifier.datum(), self.autoencoder.datum()]
-
-
-def agreed(one: str, other: str) -> str:
-    """What both feature extractors answer; else disputed."""
-    return one if one == other else DISPUTED
-
-
-def by_each(one: str, other: str) -> str:
-    """Two answers to one question."""
-    return f"{one} by the classifier's features and {other} by the autoencoder's"
-
-
-def views(results: Results, cell: CellResult, baseline: CellResult) -> Views:
-    """The relative FD of two cells under both feature extractors."""
-    first = versus(results, cell, baseline, "fd_infinity")
-    return Views(first, versus(results, cell, baseline, METRICS["fd_infinity"].twin or ""))
-
-
-def versus(results: Results, cell: CellResult, baseline: CellResult, metric: str) -> Contrast:
-    """The paired comparison of two cells in either order, or else a cautious one of intervals."""
-    for one in results.compared.comparisons:
-        if one.metric != metric or {one.cell, one.baseline} != {cell.name, baseline.name}:
-            continue
-        (low, high), difference, verdict = one.interval, one.difference, str(one.verdict)
-        if one.cell != cell.name:
-            low, high, difference = -high, -low, -difference
-            verdict = OPPOSITE.get(verdict, verdict)
-        return Contrast(
-            cell, baseline, metric, difference, low, high, verdict, paired=True, n=one.n
-        )
-    return _unpaired(cell, baseline, metric)
-
-
-def _unpaired(cell: CellResult, baseline: CellResult, metric: str) -> Contrast:
-    """Extremes of both intervals: wider than a paired difference would be."""
-    (low, high), (base_low, base_high) = ends(cell, metric), ends(baseline, metric)
-    lowest, highest = low - base_high, high - base_low
-    verdict = "not distinguishable"
-    if lowest > 0 or highest < 0:
-        verdict = "better" if (highest < 0) == METRICS[metric].lower_is_better else "worse"
-    difference = cell.score(metric) - baseline.score(metric)
-    n = min(cell.metrics.n, baseline.metrics.n)
-    return Contrast(cell, baseline, metric, difference, lowest, highest, verdict, paired=False, n=n)
-
-
-def ends(cell: CellResult, metric: str) -> tuple[float, float]:
-    """A cell's interval of a metric."""
-    interval = cell.metrics.intervals.get(metric)
-    if interval is None:
-        raise UntestableError(f"{cell.name} has no interval of {metric}")
-    return interval
-
-
-def measured(cell: CellResult, metric: str = "fd_infinity", label: str = "") -> Datum:
-    """A cell's value with its interval, in per cent."""
-    text = f"{points(cell.score(metric))} % ({ends_text(ends(cell, metric))})"
-    return Datum(label or f"{METRICS[metric].title}, {cell.name}", text, cell.name)
+def _number(one: Statement, value: float) -> str:
+    if one.form == "percent":
+        return f"{signed_points(value)} %"
+    return f"{value:.3g}"

@@ -13,32 +13,30 @@ from mnist_diffusion.evaluation.metrics import METRICS, SUMMARY
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.files.jsonfile import to_text
-from mnist_diffusion.provenance.schemas.cell_reports import PairedComparison
 from mnist_diffusion.reporting import (
     charts,
     choice_charts,
+    forest,
     metric_charts,
     summary,
     training_charts,
 )
 from mnist_diffusion.reporting.charts import Chart
-from mnist_diffusion.reporting.claim_list import judged_claims
-from mnist_diffusion.reporting.claims import tally
+from mnist_diffusion.reporting.claims import OUTCOMES, by_section, shown_claims, tally
 from mnist_diffusion.reporting.digit_pictures import all_pictures
-from mnist_diffusion.reporting.labels import TABLE_TITLES, one_of, signed_points
+from mnist_diffusion.reporting.effect_rows import aliased, effect_rows
+from mnist_diffusion.reporting.labels import TABLE_TITLES, one_of
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.table_list import all_tables
 
 PAGE = paths.REPORTS / "index.html"
 README = paths.REPORTS / "README.md"
 SCORES = paths.REPORTS / "scores"
-LARGEST = 20
-"""Differences in the README."""
 
 
 def render(results: Results) -> dict[Path, bytes]:
     """Every file of the report by its path; the same bytes for the same results."""
-    tables, pictures, claims = all_tables(results), all_pictures(results), judged_claims(results)
+    tables, pictures, claims = all_tables(results), all_pictures(results), shown_claims(results)
     by_place = all_charts(results)
     content = {
         "results": results,
@@ -52,9 +50,12 @@ def render(results: Results) -> dict[Path, bytes]:
         "titles": TABLE_TITLES,
         "gallery": gallery(results),
         "claims": claims,
+        "signs": OUTCOMES,
+        "effect_rows": effect_rows,
+        "aliased": aliased,
+        "sections": by_section(claims),
         "tally": tally(claims),
         "detected": metric_charts.detection_grid(results),
-        "largest": largest(results),
         "packed_script": charts.packed_script,
     }
     files = {
@@ -74,7 +75,7 @@ def render(results: Results) -> dict[Path, bytes]:
 
 def all_charts(results: Results) -> dict[str, list[Chart]]:
     """Charts by the place they stand in."""
-    return choice_charts.forests(results) | {
+    return forest.forests(results) | {
         "levels": training_charts.schedule_levels(results),
         "late-errors": training_charts.late_errors(results),
         "cost": [choice_charts.cost(results)],
@@ -96,30 +97,6 @@ def gallery(results: Results) -> dict[str, list[str]]:
         shelves[title] = [c.name for c in results.chosen(table) if c.name in left]
         left = [name for name in left if name not in shelves[title]]
     return {title: names for title, names in {**shelves, "Others": left}.items() if names}
-
-
-def largest(results: Results) -> list[dict[str, str]]:
-    """The differences in relative FD that are largest, under both feature extractors."""
-    twin = METRICS["fd_infinity"].twin
-    found: dict[tuple[str, str], dict[str, PairedComparison]] = {}
-    for one in results.compared.comparisons:
-        found.setdefault((one.cell, one.baseline), {}).setdefault(one.metric, one)
-    pairs = [own for own in found.values() if "fd_infinity" in own and twin in own]
-    pairs.sort(key=lambda own: -abs(own["fd_infinity"].difference))
-    return [
-        {
-            "cell": own["fd_infinity"].cell,
-            "baseline": own["fd_infinity"].baseline,
-            "classifier": _difference(own["fd_infinity"]),
-            "autoencoder": _difference(own[twin or ""]),
-        }
-        for own in pairs[:LARGEST]
-    ]
-
-
-def _difference(one: PairedComparison) -> str:
-    low, high = map(signed_points, one.interval)
-    return f"{signed_points(one.difference)} ({low} to {high}): {one.verdict}"
 
 
 def score_files(results: Results) -> dict[str, str]:

@@ -21,6 +21,7 @@ from mnist_diffusion.provenance.schemas.cell_reports import (
     FdCurveReport,
     TstrReport,
 )
+from mnist_diffusion.provenance.schemas.claim_reports import ClaimsReport, TrajectoriesReport
 from mnist_diffusion.provenance.schemas.judge_reports import (
     CalibrationReport,
     ClassifierReport,
@@ -46,8 +47,12 @@ def load_results(settings: Settings) -> Results:
         runs=runs,
         cells={name: _read_cell(name, settings, runs) for name in settings.cells},
         compared=load(paths.COMPARISONS, ComparisonsReport),
+        judged=load(paths.CLAIMS, ClaimsReport),
+        trajectories=load(paths.TRAJECTORIES, TrajectoriesReport),
         tstr={name: load(paths.tstr(name), TstrReport) for name in settings.tstr.cells},
-        fd_curves={name: load(paths.fd_curve(name), FdCurveReport) for name in settings.runs},
+        fd_curves={
+            name: load(paths.fd_curve(name), FdCurveReport) for name in settings.fd_curve.runs
+        },
         calibration=load(paths.CALIBRATION, CalibrationReport),
         ranks=load(paths.RANKS, RanksReport),
         real_images=_images(paths.PREPARED / "test-images.npy"),

@@ -18,6 +18,7 @@ from mnist_diffusion.provenance.schemas.cell_reports import (
     FdCurveReport,
     TstrReport,
 )
+from mnist_diffusion.provenance.schemas.claim_reports import ClaimsReport, TrajectoriesReport
 from mnist_diffusion.provenance.schemas.judge_reports import (
     CalibrationReport,
     ClassifierReport,
@@ -120,10 +121,12 @@ class Results:
     runs: dict[str, RunResult]
     cells: dict[str, CellResult]
     compared: ComparisonsReport
+    judged: ClaimsReport
+    trajectories: TrajectoriesReport
     tstr: dict[str, TstrReport]
     """By cell."""
     fd_curves: dict[str, FdCurveReport]
-    """By run."""
+    """By run, of those that params.yaml names."""
     calibration: CalibrationReport
     ranks: RanksReport
     real_images: Images

@@ -78,7 +78,7 @@ def facts(results: Results) -> list[Fact]:
 def seeds(results: Results) -> str:
     """How many training seeds there are, in a few words."""
     seeds = len({run.settings.seed for run in results.runs.values()})
-    return "one training seed" if seeds == 1 else f"up to {seeds} training seeds"
+    return "one training seed" if seeds == 1 else f"{seeds} training seeds"
 
 
 def _range(real: Spread) -> str:

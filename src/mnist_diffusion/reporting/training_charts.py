@@ -142,12 +142,13 @@ def _late_rows(run: RunResult) -> list[dict[str, Any]]:
 
 
 def fd_curves(results: Results) -> list[Chart]:
-    """Relative FD along training, against images or seconds: the schedules', the choices' runs."""
-    return [_fd_curve(results, table, runs) for table, runs in groups(results).items()]
+    """Relative FD along training, against images or seconds; none where no run is followed."""
+    runs = [results.runs[name] for name in results.fd_curves]
+    return [_fd_curve(results, runs)] if runs else []
 
 
-def _fd_curve(results: Results, table: str, runs: list[RunResult]) -> Chart:
-    found = [results.fd_curves[run.name] for run in runs]
+def _fd_curve(results: Results, runs: list[RunResult]) -> Chart:
+    found = list(results.fd_curves.values())
     against = alt.param(
         name="against", value="images", bind=alt.binding_radio(options=["images", "seconds"],
         labels=["images", "seconds"], name="Against: ")
@@ -166,8 +167,8 @@ def _fd_curve(results: Results, table: str, runs: list[RunResult]) -> Chart:
     one = found[0]
     return chart(
         drawn.properties(height=320),
-        f"fd-curve-{table}",
-        TABLE_TITLES[table],
+        "fd-curve",
+        "Relative FD along training",
         f"Averaged weights along training, each point {one.count:,} images drawn in {one.steps} "
         f"steps of {SAMPLERS[one.sampler]}, unguided, from the same noise: good for comparing with "
         "one another, not with the tables. No interval.",

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from mnist_diffusion.settings.section import (
     Count,
     Fraction,
+    Name,
     Names,
     NonNegative,
     Positive,
@@ -75,6 +76,7 @@ class FdCurve(Section):
 
     count: Count
     """Images of each snapshot, the same noise for all."""
+    runs: Names
     sampler: Literal["ddim", "dpm-solver-2", "dpm-solver-3"]
     steps: Positive
 
@@ -87,8 +89,8 @@ class TableCells(Section):
     """
 
     cells: Names
-    baselines: Names
-    """Some of the cells."""
+    baselines: list[Name]
+    """Some of the cells; none where trainings differ: two of them settle nothing."""
 
 
 class Tables(Section):

@@ -47,7 +47,7 @@ class ResolvedRun(Section):
 def resolve_cell(cell: Cell, sample: SharedChoices) -> ResolvedCell:
     """A cell; what it leaves out is as in `sample`."""
     shared = sample.model_dump(include=set(Choices.model_fields))
-    return ResolvedCell(**{**shared, **cell.model_dump(exclude_unset=True)})
+    return ResolvedCell(**{**shared, **cell.model_dump(exclude_unset=True, exclude={"seed"})})
 
 
 def resolve_run(run: Run, train: Train, networks: Networks) -> ResolvedRun:

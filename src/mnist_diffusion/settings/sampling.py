@@ -53,6 +53,8 @@ class SharedSampling(Section):
     """Images per network call. Not part of the result's meaning, but of its last bits."""
     trajectory_images: Positive
     seed: NonNegative
+    """Of the noise: image k starts alike in all cells of one seed. In params.yaml it is what a cell
+    has beside its training's, in a manifest the sum of both."""
 
 
 class SharedChoices(Choices, SharedSampling):
@@ -86,6 +88,7 @@ class Cell(Sampling):
     """A cell as params.yaml has it; what it leaves out is as in `sample`."""
 
     count: Count | None = None
+    seed: NonNegative | None = None
     spacing: Spacing | None = None
     x0_bound: X0Bound | None = None
     dynamic_quantile: Annotated[float | None, Field(gt=0, le=1)] = None

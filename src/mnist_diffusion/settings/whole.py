@@ -11,6 +11,7 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.instructions import Instructions
+from mnist_diffusion.settings.claims import ARM, Claim, Effects, Trajectories
 from mnist_diffusion.settings.judging import (
     AutoencoderTraining,
     Calibration,
@@ -29,7 +30,13 @@ from mnist_diffusion.settings.resolve import (
     resolve_cell,
     resolve_run,
 )
-from mnist_diffusion.settings.sampling import FIXED_ETA, Cell, SamplerChoice, SharedChoices
+from mnist_diffusion.settings.sampling import (
+    FIXED_ETA,
+    Cell,
+    SamplerChoice,
+    SharedChoices,
+    SharedSampling,
+)
 from mnist_diffusion.settings.section import Name, NonNegative, Positive, Section
 from mnist_diffusion.settings.training import Networks, Run, Train
 
@@ -97,6 +104,9 @@ class Settings(Section):
     tstr: Tstr
     calibration: Calibration
     tables: Tables
+    trajectories: Trajectories
+    effects: dict[Name, Effects]
+    claims: dict[Name, Claim]
     report: Report
 
     def run(self, name: str) -> ResolvedRun:
@@ -106,6 +116,23 @@ class Settings(Section):
     def cell(self, name: str) -> ResolvedCell:
         """A cell, completed by what all cells share."""
         return resolve_cell(self.cells[name], self.sample)
+
+    def shared(self, name: str) -> SharedSampling:
+        """What a cell shares with all others, with the seed of its noise.
+
+        That is the training's seed beside the sampling's: the luck of drawing is then part of the
+        luck from training to training, and not the same for all.
+        """
+        cell = self.cells[name]
+        seed = self.sample.seed if cell.seed is None else cell.seed
+        shared = self.sample.model_dump(include=set(SharedSampling.model_fields))
+        return SharedSampling(**{**shared, "seed": seed + self.runs[cell.run].seed})
+
+    def claimed_pairs(self) -> list[tuple[str, str]]:
+        """The cells that claims hold against each other, with their baselines, each once."""
+        tests = (test for claim in self.claims.values() for test in claim.tests)
+        pairs = (pair for test in tests if test.kind == "difference" for pair in test.pairs)
+        return list(dict.fromkeys((cell, baseline) for cell, baseline in pairs))
 
     @model_validator(mode="after")
     def _check_references(self) -> Settings:
@@ -127,7 +154,9 @@ class Settings(Section):
         self._check_count("fd_curve", self.fd_curve.count)
         for name in self.cells:
             self._check_count(f"cells.{name}", self.cell(name).count)
-        self._check_claims()
+        self._check_tstr()
+        self._check_effects()
+        require(self.trajectories.run, self.runs, "trajectories.run", "run")
         return self
 
     def _check_count(self, section: str, count: int) -> None:
@@ -142,7 +171,35 @@ class Settings(Section):
                 f"add {count} to reference.counts"
             )
 
-    def _check_claims(self) -> None:
+    def _check_effects(self) -> None:
+        for name, effects in self.effects.items():
+            for cell in effects.cells:
+                require(cell, self.cells, f"effects.{name}.cells", "cell")
+            for factor in effects.contrasts:
+                require(factor, effects.factors or [ARM], f"effects.{name}.contrasts", "factor")
+            keys = {key for own in effects.factors.values() for key in own} | {"seed"}
+            first, *others = effects.cells
+            for cell in others:
+                self._check_alike(f"effects.{name}.cells", first, cell, keys)
+
+    def _check_alike(self, place: str, first: str, cell: str, varied: set[str]) -> None:
+        """One of each training, which differ in nothing but the factors, or arms in anything."""
+        one, other = (self.runs[self.cells[name].run].model_dump() for name in (first, cell))
+        beside = sorted(key for key in one if one[key] != other[key] and key not in varied)
+        if beside and varied != {"seed"}:
+            raise ValueError(
+                f"{place}: {cell} differs from {first} in {beside[0]}, which is no factor; make "
+                "it one, or leave the cell out"
+            )
+        drawn, alike = (self.cell(name).model_dump() for name in (cell, first))
+        free = {"run", "guidance"} if one["conditioning"] != other["conditioning"] else {"run"}
+        for key in sorted(set(drawn) - free):
+            if drawn[key] != alike[key]:
+                raise ValueError(f"{place}: {cell} is not drawn as {first}: set the same {key}")
+
+    def _check_tstr(self) -> None:
+        for name in self.fd_curve.runs:
+            require(name, self.runs, "fd_curve.runs", "run")
         for name in self.tstr.cells:
             require(name, self.cells, "tstr.cells", "cell")
             if not self.cells[name].asks(self.runs[self.cells[name].run].conditioning):

@@ -1,6 +1,6 @@
 """compare: every cell of the report's tables against its baselines, image by image."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mnist_diffusion.evaluation.families import Family
@@ -25,13 +25,17 @@ from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.settings import Settings, TableCells
 
+CLAIMS = "claims"
+"""The pairs that claims ask for, beside those of the report's tables."""
 UNMATCHED = "no baseline of the table was asked for the same digits"
 
 
 def run(settings: Settings) -> None:
     """Judge every cell of the tables, and compare."""
     device = configure(settings.compute)
-    cells = list(dict.fromkeys(cell for _, table in settings.tables for cell in table.cells))
+    declared = [cell for _, table in settings.tables for cell in table.cells]
+    claimed = [cell for pair in settings.claimed_pairs() for cell in pair]
+    cells = [cell for cell in dict.fromkeys([*declared, *claimed]) if cell in settings.cells]
     files = [*map(paths.samples, cells), paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
     inputs = snapshot_inputs(__name__, None, settings, parameters, files, device)
     extractors = Extractors.load(device)
@@ -48,7 +52,11 @@ def run(settings: Settings) -> None:
 
 def parameters(settings: Settings) -> dict[str, Any]:
     """Which cells meet, and how sure of it we want to be."""
-    return {**settings.evaluate.model_dump(), "tables": settings.tables.model_dump()}
+    return {
+        **settings.evaluate.model_dump(),
+        "tables": settings.tables.model_dump(),
+        "pairs": [list(pair) for pair in settings.claimed_pairs()],
+    }
 
 
 def _drawing(cell: str, judged: JudgedSet) -> Drawing:
@@ -65,6 +73,7 @@ def _compared(settings: Settings, judged: dict[str, JudgedSet]) -> dict[str, Any
     drawings = {cell: _drawing(cell, found) for cell, found in judged.items()}
     tables: dict[str, TableCells] = dict(settings.tables)
     chosen = {name: pairs(table.cells, table.baselines, drawings) for name, table in tables.items()}
+    chosen[CLAIMS] = list(_claimed(settings.claimed_pairs(), drawings))
     references = {network: load_statistics(network) for network in NETWORKS.values()}
     paired = PairedComparisons(judged, references, load_classes(), settings.evaluate.seed)
     return {
@@ -75,6 +84,13 @@ def _compared(settings: Settings, judged: dict[str, JudgedSet]) -> dict[str, Any
             for cell in unmatched(table.cells, table.baselines, drawings)
         ],
     }
+
+
+def _claimed(wanted: Iterable[tuple[str, str]], drawings: dict[str, Drawing]) -> Iterator[Pair]:
+    """What claims ask for, as far as both cells are declared and asked for the same digits."""
+    for cell, baseline in wanted:
+        if cell in drawings and baseline in drawings:
+            yield from pairs([cell], [baseline], drawings)
 
 
 def _rows(

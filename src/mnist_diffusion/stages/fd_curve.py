@@ -72,7 +72,7 @@ def run(settings: Settings, name: str) -> Outcome:
 def parameters(settings: Settings, name: str) -> dict[str, Any]:
     """How the images are drawn: conditional ones unguided, the others unasked."""
     asked = settings.runs[name].conditioning == "class"
-    return {**settings.fd_curve.model_dump(), "guidance": 1.0 if asked else 0.0}
+    return {**settings.fd_curve.model_dump(exclude={"runs"}), "guidance": 1.0 if asked else 0.0}
 
 
 def _judged(

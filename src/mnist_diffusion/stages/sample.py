@@ -36,7 +36,7 @@ def run(settings: Settings, name: str) -> Outcome:
     inputs = snapshot_inputs(__name__, name, settings, parameters, [model], device)
     resumption = Resumption(f"sample@{name}", inputs.key)
     denoiser = load_denoiser(model, device, cell)
-    arrays, evaluations = _draw(denoiser, cell, settings.sample, name, resumption)
+    arrays, evaluations = _draw(denoiser, cell, settings.shared(name), name, resumption)
 
     target = recreate_dir(paths.samples(name))
     outputs = _write(target, arrays)
@@ -54,7 +54,7 @@ def parameters(settings: Settings, name: str) -> dict[str, Any]:
     cell = settings.cell(name)
     return {
         "cell": cell.model_dump(),
-        "sample": settings.sample.model_dump(include=set(SharedSampling.model_fields)),
+        "sample": settings.shared(name).model_dump(),
         "training": read_json(paths.model(cell.run) / checkpoint.CONFIG),
     }
 

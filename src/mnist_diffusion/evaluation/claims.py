@@ -1,0 +1,326 @@
+"""Claims judged by what was measured: a statement a test, an outcome a claim. No torch.
+
+Every kind of test gives quantities with errors, and a bound to hold them against; a claim holds if
+all its statements do. What is so by construction gives facts, and is tallied apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import singledispatchmethod
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_diffusion.evaluation.designs import Fit, InestimableError
+from mnist_diffusion.evaluation.identities import IDENTITIES, Drawn
+from mnist_diffusion.evaluation.metrics import METRICS
+from mnist_diffusion.evaluation.quantities import (
+    Quantity,
+    Relation,
+    finding,
+    holm,
+    holm_levels,
+    nearest_bound,
+    of_interval,
+)
+from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics, PairedComparison
+from mnist_diffusion.provenance.schemas.claim_reports import (
+    ClaimVerdict,
+    Fact,
+    Outcome,
+    Statement,
+    TrajectoriesReport,
+)
+from mnist_diffusion.settings.claims import (
+    Claim,
+    DifferenceTest,
+    EffectTest,
+    IdentityTest,
+    LossTest,
+    Measurable,
+    OrderTest,
+    RarestTest,
+    SolverTest,
+    Test,
+    Untestable,
+    ValueTest,
+)
+
+
+class UntestableError(Exception):
+    """What a claim needs is not there at this scale; the message says what."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A quantity, what it is, and what it is held against."""
+
+    label: str
+    quantity: Quantity
+    relation: Relation
+    bound: float
+    form: Literal["ratio", "percent", "plain"] = "plain"
+    """ratio: of the quantity, which is a logarithm, the exponential is shown."""
+    cells: tuple[str, ...] = ()
+
+    def p(self) -> float:
+        """Of the estimate if the truth were the bound that decides."""
+        return self.quantity.p(nearest_bound(self.quantity, self.relation, self.bound))
+
+    def stated(self, level: float) -> Statement:
+        """As it is published, with an interval as sure as `level`."""
+        low, high = self.quantity.interval(level)
+        shown = math.exp if self.form == "ratio" else float
+        return Statement(
+            label=self.label,
+            form=self.form,
+            estimate=shown(self.quantity.estimate),
+            interval=(shown(low), shown(high)),
+            relation=self.relation,
+            bound=shown(self.bound),
+            finding=finding((low, high), self.relation, self.bound),
+            cells=list(self.cells),
+        )
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that claims are judged by."""
+
+    level: float
+    cells: Mapping[str, CellMetrics]
+    drawn: Mapping[str, Drawn]
+    """How the cells came about."""
+    compared: Sequence[PairedComparison]
+    effects: Mapping[str, Mapping[str, Fit]]
+    """By analysis and metric."""
+    losses: Mapping[str, NDArray[np.float64]]
+    """By run: the share of the minimised loss in each third of the timesteps, (windows, 3)."""
+    betas: Mapping[str, NDArray[np.float64]]
+    """By run."""
+    trajectories: TrajectoriesReport
+    real_shares: Mapping[str, float]
+    """By digit."""
+
+    @singledispatchmethod
+    def measure(self, test: Test) -> Iterator[Measured | Fact]:
+        """What a test comes to; UntestableError if something for it is not declared."""
+        raise NotImplementedError(type(test))
+
+    @measure.register
+    def _effect(self, test: EffectTest) -> Iterator[Measured | Fact]:
+        relation, ratio = _expected(test)
+        if not self.effects.get(test.of):
+            raise UntestableError(f"analysis {test.of}: not declared, or of too few trainings")
+        for metric, fit in self.effects[test.of].items():
+            quantity = fit.effect(test.factor, test.level, test.base)
+            label = f"{METRICS[metric].title}, {test.level} over {test.base}"
+            yield Measured(label, quantity, relation, math.log(ratio), "ratio")
+
+    @measure.register
+    def _difference(self, test: DifferenceTest) -> Iterator[Measured | Fact]:
+        relation, bound = _expected(test)
+        for cell, baseline in test.pairs:
+            for name in _with_twin(test.metric):
+                unit = self._value(baseline, name).estimate if test.unit == "baseline" else 1.0
+                if unit <= 0:
+                    raise UntestableError(f"{baseline} has no {name} to take a share of")
+                quantity = self._less(cell, baseline, name).scaled(1 / unit)
+                label = f"{METRICS[name].title}, {cell} less {baseline}"
+                label += ", of it" if test.unit == "baseline" else ""
+                yield Measured(label, quantity, relation, bound, "percent", (cell, baseline))
+
+    @measure.register
+    def _of_cells(self, test: ValueTest) -> Iterator[Measured | Fact]:
+        relation, bound = _expected(test)
+        metric = METRICS[test.metric]
+        for cell in test.cells:
+            quantity = self._value(cell, test.metric)
+            unit = metric.of_real(self.cells[cell]) if test.unit == "real" else 1.0
+            if not unit:
+                raise UntestableError(f"nothing is known of {test.metric} of real digits")
+            label = f"{metric.title}, {cell}" + (", of real" if test.unit == "real" else "")
+            form: Literal["percent", "plain"] = "percent" if metric.percent else "plain"
+            yield Measured(label, quantity.scaled(1 / unit), relation, bound, form, (cell,))
+
+    @measure.register
+    def _rarest(self, test: RarestTest) -> Iterator[Measured | Fact]:
+        relation, bound = _expected(test)
+        if test.cell not in self.cells:
+            raise UntestableError(f"no cell {test.cell} is declared")
+        report = self.cells[test.cell]
+        found = {digit: share or 0.0 for digit, share in report.predicted_per_class.items()}
+        rarest = min(found, key=lambda digit: found[digit] / self.real_shares[digit])
+        quantity = share_of(found[rarest], report.n)
+        label = f"digit {rarest}, the rarest of {test.cell}, of its share of real digits"
+        scaled = quantity.scaled(1 / self.real_shares[rarest])
+        yield Measured(label, scaled, relation, bound, cells=(test.cell,))
+
+    @measure.register
+    def _solver(self, test: SolverTest) -> Iterator[Measured | Fact]:
+        relation, bound = _expected(test)
+        errors = self.trajectories.solvers
+        for name in (test.solver, test.baseline):
+            if name not in errors:
+                raise UntestableError(f"no solver {name} is declared")
+        own, other = errors[test.solver], errors[test.baseline]
+        quantity = excess(np.array(own.squares), np.array(other.squares))
+        label = f"RMSE to the exact solution, {test.solver} less {test.baseline}, of it"
+        yield Measured(label, quantity, relation, bound, "percent")
+
+    @measure.register
+    def _order(self, test: OrderTest) -> Iterator[Measured | Fact]:
+        relation, bound = _expected(test)
+        own, noise = self.trajectories.predicted, self.trajectories.noise
+        quantity = mean(np.array(own.fine) - np.array(own.coarse))
+        label = "fine less coarse, of the steps"
+        if test.less == "noise":
+            quantity = quantity.less(mean(np.array(noise.fine) - np.array(noise.coarse)))
+            label += ", less that of real digits in noise"
+        yield Measured(label, quantity, relation, bound, "percent")
+
+    @measure.register
+    def _loss(self, test: LossTest) -> Iterator[Measured | Fact]:
+        relation, bound = _expected(test)
+        if test.run not in self.losses:
+            raise UntestableError(f"no run {test.run} is declared")
+        quantity = mean(self.losses[test.run][:, test.third])
+        third = ("least noisy", "middle", "noisiest")[test.third]
+        label = f"share of the minimised loss, {third} third, {test.run}"
+        yield Measured(label, quantity, relation, bound, "percent")
+
+    @measure.register
+    def _identity(self, test: IdentityTest) -> Iterator[Measured | Fact]:
+        facts = IDENTITIES[test.of](self.betas, self.drawn)
+        for words, true in facts.items():
+            yield Fact(words=words, true=true)
+
+    @measure.register
+    def _untestable(self, test: Untestable) -> Iterator[Measured | Fact]:
+        raise UntestableError(test.why)
+
+    def _value(self, cell: str, metric: str) -> Quantity:
+        """A score of a cell; exact where nothing is known of its error."""
+        if cell not in self.cells:
+            raise UntestableError(f"no cell {cell} is declared")
+        report = self.cells[cell]
+        value, ends = METRICS[metric].of(report), report.intervals.get(metric)
+        if value is None:
+            raise UntestableError(f"{cell} has no {metric}")
+        if metric in report.errors:
+            return Quantity(value, report.errors[metric])
+        if METRICS[metric].kind == "copies" and METRICS[metric].percent:
+            return share_of(value, report.n)
+        return of_interval(value, ends, report.level) if ends else Quantity(value, 0.0)
+
+    def _less(self, cell: str, baseline: str, metric: str) -> Quantity:
+        """A difference: paired by image where it was computed so, or else of independent sets."""
+        for one in self.compared:
+            if one.metric == metric and {one.cell, one.baseline} == {cell, baseline}:
+                found = Quantity(one.difference, one.error)
+                return found if one.cell == cell else found.scaled(-1)
+        values = self._value(cell, metric), self._value(baseline, metric)
+        if METRICS[metric].depends_on_n and self.cells[cell].n != self.cells[baseline].n:
+            raise UntestableError(f"{cell} and {baseline} are of other numbers of images")
+        return values[0].less(values[1])
+
+
+def excess(own: NDArray[np.float64], other: NDArray[np.float64]) -> Quantity:
+    """How much larger a root mean square is than another of the same images, as a share of it.
+
+    By the delta method: r = √(mean own / mean other) moves with an image by half of how its own
+    square, over their mean, differs from its other.
+    """
+    ratio = float(np.sqrt(own.mean() / other.mean()))
+    moves = ratio * (own / own.mean() - other / other.mean()) / 2
+    return Quantity(ratio - 1, float(moves.std(ddof=1) / np.sqrt(len(moves))))
+
+
+def mean(values: NDArray[np.float64]) -> Quantity:
+    """The mean of independent values."""
+    return Quantity(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
+
+
+def share_of(share: float, n: int) -> Quantity:
+    """A share of n independent images."""
+    return Quantity(share, math.sqrt(share * (1 - share) / n))
+
+
+def judged(claims: Mapping[str, Claim], evidence: Evidence) -> dict[str, ClaimVerdict]:
+    """Every claim; within a family a false verdict is as rare as in a single one (Holm)."""
+    found = {name: _found(claim, evidence) for name, claim in claims.items()}
+    verdicts: dict[str, ClaimVerdict] = {}
+    for family in dict.fromkeys(claim.family for claim in claims.values()):
+        own = [name for name in claims if claims[name].family == family]
+        first = {name: next(iter(_quantities(found[name])), None) for name in own}
+        tested = [name for name in own if first[name]]
+        p_values = [one.p() for one in first.values() if one]
+        levels = dict(zip(tested, holm_levels(p_values, evidence.level), strict=True))
+        p_of = dict(zip(tested, zip(p_values, holm(p_values), strict=True), strict=True))
+        for name in own:
+            verdicts[name] = _verdict(family, found[name], levels.get(name), p_of.get(name))
+    return {name: verdicts[name] for name in claims}
+
+
+Found = list[Measured | Fact] | str
+"""What a claim's tests come to, or why there is nothing."""
+
+
+def _found(claim: Claim, evidence: Evidence) -> Found:
+    try:
+        return [one for test in claim.tests for one in evidence.measure(test)]
+    except (UntestableError, InestimableError) as error:
+        return str(error)
+
+
+def _quantities(found: Found) -> list[Measured]:
+    return [one for one in found if isinstance(one, Measured)]
+
+
+def _verdict(
+    family: str, found: Found, level: float | None, p: tuple[float, float] | None
+) -> ClaimVerdict:
+    statements = [one.stated(level) for one in _quantities(found)] if level else []
+    facts = [one for one in found if isinstance(one, Fact)]
+    return ClaimVerdict(
+        outcome="not testable here" if isinstance(found, str) else outcome(statements, facts),
+        family=family,
+        level=level,
+        p=p[0] if p else None,
+        p_holm=p[1] if p else None,
+        statements=statements,
+        facts=facts,
+        why=found if isinstance(found, str) else "",
+    )
+
+
+def outcome(statements: Sequence[Statement], facts: Sequence[Fact]) -> Outcome:
+    """All hold, none does, some do and some do not, or something is left open.
+
+    Of facts alone: by construction, if all are so.
+    """
+    findings = {one.finding for one in statements} | {
+        "holds" if fact.true else "fails" for fact in facts
+    }
+    if findings >= {"holds", "fails"}:
+        return "depends"
+    if "unresolved" in findings:
+        return "unresolved"
+    if findings == {"fails"}:
+        return "fails"
+    return "holds" if statements else "identity"
+
+
+def _with_twin(metric: str) -> Iterator[str]:
+    """A distance under both feature extractors: no verdict rests on one."""
+    twin = METRICS[metric].twin
+    yield from (metric, twin) if twin else (metric,)
+
+
+def _expected(test: Measurable) -> tuple[Relation, float]:
+    [(relation, bound)] = test.expect.items()
+    return relation, bound

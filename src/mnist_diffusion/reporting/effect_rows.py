@@ -1,0 +1,39 @@
+"""The effects of training as rows of a table, and what they could be mistaken for, in words."""
+
+from __future__ import annotations
+
+from mnist_diffusion.evaluation.metrics import METRICS
+from mnist_diffusion.provenance.schemas.claim_reports import EffectsReport, MainEffect
+
+NOTED = 0.4
+"""An interaction of which less than this share could be taken for an effect is not spoken of."""
+
+
+def effect_rows(report: EffectsReport) -> list[dict[str, str]]:
+    """A row a contrast, both feature extractors beside each other."""
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for one in report.effects:
+        row = rows.setdefault((one.factor, one.level), {"classifier": "", "autoencoder": ""})
+        row |= {"factor": one.factor, "level": one.level, "base": one.base}
+        row[METRICS[one.metric].network or ""] = _told(one)
+    return list(rows.values())
+
+
+def aliased(report: EffectsReport) -> str:
+    """Which interactions of two factors an effect cannot be told from, for a good part."""
+    mixed = sorted(
+        {
+            f"{' × '.join(one.interaction)} with {one.factor}"
+            for one in report.aliases
+            if one.share >= NOTED and one.factor not in one.interaction
+        }
+    )
+    if not mixed:
+        return "no interaction of two factors is mixed into another's effect by two fifths or more."
+    listed = "; ".join(mixed)
+    return f"interactions that could be taken for an effect, by two fifths or more: {listed}."
+
+
+def _told(one: MainEffect) -> str:
+    low, high = one.interval
+    return f"×{one.ratio:.2f} ({low:.2f} to {high:.2f}): {one.verdict}"

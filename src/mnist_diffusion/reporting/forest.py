@@ -1,0 +1,174 @@
+"""The forest chart, which answers the title: what each choice does to the distance, on one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from mnist_diffusion.evaluation.metrics import COMPARED, METRICS
+from mnist_diffusion.provenance.schemas.cell_reports import PairedComparison
+from mnist_diffusion.provenance.schemas.claim_reports import EffectsReport
+from mnist_diffusion.reporting.charts import INK, ORANGE, Chart, chart, scale_of, tidy
+from mnist_diffusion.reporting.labels import TABLE_TITLES
+from mnist_diffusion.reporting.results import Results
+
+DISTANCE = next(name for name in COMPARED if METRICS[name].twin)
+"""The distance that cells are ranked by; its twin is under the other extractor."""
+COLOURS = scale_of({"classifier": INK, "autoencoder": ORANGE})
+SHAPES = scale_of({"classifier": "circle", "autoencoder": "diamond"})
+ROW_HEIGHT = 20
+TICKS = [0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100]
+NEAREST = 0.05
+"""A ratio below this is drawn at this: a logarithmic axis has no end."""
+ONE_TRAINING = "one training, vs "
+"""Before what a cell is held against: over its images, not over trainings."""
+SETTLED = ("better", "worse")
+
+
+def forests(results: Results) -> dict[str, list[Chart]]:
+    """Every choice against what it is an alternative to: all together, and by table."""
+    trained = [row for one in results.judged.effects.values() for row in _trained(one)]
+    drawn = list(_compared(results, TABLE_TITLES))
+    everything = _forest(
+        "forest",
+        "Which choice matters: the distance from real digits, as a multiple",
+        [*trained, *drawn],
+        _caption(results),
+    )
+    found = {"forest": [everything] if everything else []}
+    for table, title in TABLE_TITLES.items():
+        rows = list(_compared(results, [table]))
+        one = _forest(f"forest-{table}", f"{title}: the distance, as a multiple", rows, IMAGES)
+        found |= {f"forest-{table}": [one] if one else []}
+    return found
+
+
+IMAGES = (
+    "Left of 1 is nearer to real digits than the cell named above (vs). Paired by image, of one "
+    "training: the intervals are over images and say nothing of other trainings. Faint: not told "
+    "apart."
+)
+
+
+def _caption(results: Results) -> str:
+    notes = [
+        f"{name}: {one.trainings} trainings, t intervals on {one.df} degrees of freedom, a "
+        f"training's spread {100 * next(iter(one.spread.values())):.0f} %"
+        for name, one in results.judged.effects.items()
+        if one.df
+    ]
+    return (
+        f"Left of 1 is nearer to real digits. Main effects of training ({'; '.join(notes)}) are "
+        f"about trainings. Below them, choices of sampling: {IMAGES}"
+    )
+
+
+def _trained(report: EffectsReport) -> Iterator[dict[str, Any]]:
+    for one in report.effects:
+        heading = f"{one.factor}, vs {one.base}"
+        yield _row(heading, one.level, one.metric, one.ratio, one.interval) | {
+            "verdict": one.verdict,
+            "of": f"{one.trainings} trainings",
+            "link": "#choices-that-matter",
+        }
+
+
+def _compared(results: Results, tables: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Differences of paired cells as multiples of the baseline's distance, a pair once."""
+    seen: set[tuple[str, str, str]] = set()
+    chosen = set(tables)
+    for one in results.compared.comparisons:
+        key = (one.cell, one.baseline, one.metric)
+        if one.table not in chosen or one.metric not in _metrics() or key in seen:
+            continue
+        seen.add(key)
+        unit = results.cells[one.baseline].score(one.metric)
+        if unit > 0:
+            yield _pair(one, unit)
+
+
+def _pair(one: PairedComparison, unit: float) -> dict[str, Any]:
+    low, high = (1 + end / unit for end in one.interval)
+    ratio = 1 + one.difference / unit
+    return _row(f"{ONE_TRAINING}{one.baseline}", one.cell, one.metric, ratio, (low, high)) | {
+        "verdict": one.verdict,
+        "of": f"{one.n:,} images",
+        "link": f"#cell-{one.cell}",
+    }
+
+
+def _metrics() -> tuple[str, str]:
+    return DISTANCE, METRICS[DISTANCE].twin or ""
+
+
+def _row(
+    heading: str, name: str, metric: str, ratio: float, interval: tuple[float, float]
+) -> dict[str, Any]:
+    low, high = (max(end, NEAREST) for end in interval)
+    return {
+        "row": f"{heading}|{name}",
+        "heading": heading,
+        "choice": name,
+        "features": METRICS[metric].network,
+        "ratio": max(ratio, NEAREST),
+        "low": low,
+        "high": high,
+    }
+
+
+def _forest(name: str, title: str, rows: Sequence[dict[str, Any]], caption: str) -> Chart | None:
+    """A row a choice, both extractors; None where there is none."""
+    if not rows:
+        return None
+    frame = tidy(list(rows))
+    order = _under_headings(frame)
+    first = frame[frame["features"] == "classifier"]
+    listed = "; ".join(f"{r.choice} ×{r.ratio:.2f}" for r in first.itertuples())
+    return chart(
+        _drawn(frame, order).properties(height=ROW_HEIGHT * len(order)),
+        name,
+        title,
+        caption,
+        f"Distance from real digits as a multiple, under the classifier's features: {listed}.",
+    )
+
+
+def _under_headings(frame: pd.DataFrame) -> list[str]:
+    """Rows by what they are held against, each group under its heading, the best first."""
+    order: list[str] = []
+    for heading, own in frame.groupby("heading", sort=False):
+        own = own.sort_values(["features", "ratio"], ascending=[False, True])
+        order += [f"{heading}|# {heading}", *dict.fromkeys(own["row"])]
+    return order
+
+
+def _drawn(frame: pd.DataFrame, order: Sequence[str]) -> Any:
+    """Points with intervals about a line at 1, on a logarithmic axis."""
+    legend = alt.Legend(title=None, columns=1, orient="top")  # more would not fit on a phone
+    last = "replace(slice(datum.label, lastindexof(datum.label, '|') + 1), '# ', '')"
+    bold: Any = {"condition": {"test": "indexof(datum.label, '|# ') > 0", "value": "bold"}}
+    axis = alt.Axis(labelExpr=last, labelFontWeight=bold | {"value": "normal"}, labelLimit=230,
+                    ticks=False)  # fmt: skip
+    ends = (0.999 * frame["low"].min(), 1.001 * frame["high"].max())
+    ticks = [tick for tick in TICKS if ends[0] <= tick <= ends[1]]
+    x = alt.X("ratio:Q", title="times the distance (log)").axis(values=ticks, format="~g")
+    x = x.scale(type="log", nice=False, padding=12)
+    base = alt.Chart(frame).encode(
+        y=alt.Y("row:N", title=None, axis=axis).scale(domain=list(order)),
+        yOffset=alt.YOffset("features:N", sort=["classifier", "autoencoder"]),
+        color=alt.Color("features:N", scale=COLOURS, legend=legend),
+        opacity=alt.when(alt.FieldOneOfPredicate("verdict", list(SETTLED)))
+        .then(alt.value(1))
+        .otherwise(alt.value(0.35)),
+    )
+    dots = base.mark_point(size=45).encode(
+        x=x, shape=alt.Shape("features:N", scale=SHAPES, legend=legend), href="link:N",
+        tooltip=["choice:N", "heading:N", "features:N", "ratio:Q", "low:Q", "high:Q", "verdict:N",
+                 "of:N"],
+    )  # fmt: skip
+    bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
+    one = alt.Chart(pd.DataFrame({"x": [1.0]})).mark_rule(strokeDash=[4, 3]).encode(x="x:Q")
+    return alt.layer(one, bars, dots)
