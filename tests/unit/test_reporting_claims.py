@@ -89,7 +89,7 @@ def here(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def outcome(name: str) -> ClaimOutcome:
     claim = next(claim for claim in claims() if claim.name == name)
-    return claim.judge(load_results(SETTINGS)).outcome
+    return claim.judge(load_results(SETTINGS))
 
 
 def verdict(name: str) -> Verdict:
@@ -322,7 +322,7 @@ def test_what_is_not_declared_is_not_testable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = fake_results.load(tmp_path, monkeypatch, fake_results.small_content())
-    found = {claim.name: claim.judge(results).outcome for claim in claims()}
+    found = {claim.name: claim.judge(results) for claim in claims()}
     for name in ("ddim-steps", "too-slow", "importance-sampling", "p2-improves", "latent", "text"):
         assert found[name].verdict is Verdict.UNTESTED
         assert found[name].reason
@@ -332,9 +332,9 @@ def test_what_is_not_declared_is_not_testable(
 def test_every_figure_of_a_cell_names_a_cell_there_is(here: Path) -> None:
     results = load_results(SETTINGS)
     judged = [claim.judge(results) for claim in claims()]
-    cells = {datum.cell for one in judged for datum in one.outcome.data} - {None}
+    cells = {datum.cell for one in judged for datum in one.data} - {None}
     assert cells <= set(results.cells)
-    assert sum(one.outcome.verdict is not Verdict.UNTESTED for one in judged) > 12
+    assert sum(one.verdict is not Verdict.UNTESTED for one in judged) > 12
     assert len({claim.name for claim in claims()}) == len(claims())
 
 

@@ -7,7 +7,7 @@ from functools import cache, partial
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.reporting import sampling_claims, training_claims
 from mnist_diffusion.reporting.charts import TEMPLATES
-from mnist_diffusion.reporting.claims import Claim, ClaimOutcome, JudgedClaim, Verdict
+from mnist_diffusion.reporting.claims import Claim, ClaimOutcome, Verdict
 from mnist_diffusion.reporting.results import Results
 
 KNOWN = {**vars(training_claims), **vars(sampling_claims)}
@@ -24,11 +24,6 @@ def claims() -> list[Claim]:
         test = entry.pop("test").format_map(KNOWN)
         found.append(Claim(name=name, test=test, rule=rule, **entry))
     return found
-
-
-def judged_claims(results: Results) -> list[JudgedClaim]:
-    """Every claim with what the numbers say of it."""
-    return [claim.judge(results) for claim in claims()]
 
 
 def _untestable(reason: str, results: Results) -> ClaimOutcome:

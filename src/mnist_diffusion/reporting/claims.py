@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -64,25 +65,18 @@ class Claim:
     """How it is tested, and when it holds."""
     rule: Callable[[Results], ClaimOutcome]
 
-    def judge(self, results: Results) -> JudgedClaim:
+    def judge(self, results: Results) -> ClaimOutcome:
         """Apply the rule; what the scale does not declare makes no verdict."""
         try:
-            return JudgedClaim(self, self.rule(results))
+            return self.rule(results)
         except UntestableError as error:
-            return JudgedClaim(self, ClaimOutcome(Verdict.UNTESTED, str(error)))
+            return ClaimOutcome(Verdict.UNTESTED, str(error))
 
 
-@dataclass(frozen=True)
-class JudgedClaim:
-    """A claim with its outcome."""
-
-    claim: Claim
-    outcome: ClaimOutcome
-
-
-def tally(claims: Sequence[JudgedClaim]) -> dict[Verdict, int]:
-    """How many claims have each verdict."""
-    return {v: sum(one.outcome.verdict is v for one in claims) for v in Verdict}
+def tally(outcomes: Iterable[ClaimOutcome]) -> dict[Verdict, int]:
+    """How many claims have each verdict, in the order of the verdicts."""
+    found = Counter(outcome.verdict for outcome in outcomes)
+    return {verdict: found[verdict] for verdict in Verdict}
 
 
 def by_share(held: int, of: int) -> Verdict:

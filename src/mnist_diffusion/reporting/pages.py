@@ -22,7 +22,7 @@ from mnist_diffusion.reporting import (
     training_charts,
 )
 from mnist_diffusion.reporting.charts import Chart
-from mnist_diffusion.reporting.claim_list import judged_claims
+from mnist_diffusion.reporting.claim_list import claims
 from mnist_diffusion.reporting.claims import tally
 from mnist_diffusion.reporting.digit_pictures import all_pictures
 from mnist_diffusion.reporting.labels import TABLE_TITLES, one_of, signed_points
@@ -38,7 +38,8 @@ LARGEST = 20
 
 def render(results: Results) -> dict[Path, bytes]:
     """Every file of the report by its path; the same bytes for the same results."""
-    tables, pictures, claims = all_tables(results), all_pictures(results), judged_claims(results)
+    tables, pictures = all_tables(results), all_pictures(results)
+    outcomes = [claim.judge(results) for claim in claims()]
     by_place = all_charts(results)
     content = {
         "results": results,
@@ -51,8 +52,8 @@ def render(results: Results) -> dict[Path, bytes]:
         "seeds": summary.seeds(results),
         "titles": TABLE_TITLES,
         "gallery": gallery(results),
-        "claims": claims,
-        "tally": tally(claims),
+        "claims": list(zip(claims(), outcomes, strict=True)),
+        "tally": tally(outcomes),
         "detected": metric_charts.detection_grid(results),
         "largest": largest(results),
         "packed_script": charts.packed_script,
