@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import fake_results
@@ -80,7 +81,8 @@ def test_the_forest_has_every_pair_once_under_both_feature_extractors(results: R
 
 
 def test_without_comparisons_there_is_no_forest(results: Results) -> None:
-    assert choice_charts.forest(results, "forest", []) is None
+    nothing = replace(results, compared=results.compared.model_copy(update={"comparisons": []}))
+    assert not any(choice_charts.forests(nothing).values())
 
 
 def test_a_picture_is_in_the_pages_light_colours_and_the_same_each_time(results: Results) -> None:

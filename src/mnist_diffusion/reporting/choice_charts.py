@@ -10,72 +10,66 @@ import pandas as pd
 
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.provenance.schemas.artifact import Spread
-from mnist_diffusion.provenance.schemas.cell_reports import PairedComparison
-from mnist_diffusion.reporting.charts import (
-    BLUE,
-    GREEN,
-    INK,
-    ORANGE,
-    PINK,
-    Chart,
-    chart,
-    fading,
-    in_turn,
-    legend_switch,
-    log_axis,
-    log_scale,
-    real_band,
-    scale_of,
-    slug,
-    tidy,
-    whiskers,
-)
+from mnist_diffusion.reporting import charts
+from mnist_diffusion.reporting.charts import Chart, chart
+from mnist_diffusion.reporting.frames import comparisons_frame
 from mnist_diffusion.reporting.labels import SAMPLERS, TABLE_TITLES
-from mnist_diffusion.reporting.results import CellResult, Results
+from mnist_diffusion.reporting.results import NAN, CellResult, Results
 
 FEATURES = {"relative_fd": "classifier", "second_relative_fd": "autoencoder"}
 """By the metrics that are compared."""
-COLOURS = scale_of({"classifier": INK, "autoencoder": ORANGE})
-SHAPES = scale_of({"classifier": "circle", "autoencoder": "diamond"})
+TOLD = ["cell", "baseline", "features", "difference", "low", "high", "p (Holm)", "verdict", "n"]
+SHOWN = ["row", "link", *TOLD]
+COLOURS = charts.scale_of({"classifier": charts.INK, "autoencoder": charts.ORANGE})
+SHAPES = charts.scale_of({"classifier": "circle", "autoencoder": "diamond"})
 ROW_HEIGHT = 20
 TICKS = [-100, -50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50, 100, 200]
-SAMPLER_COLOURS = in_turn(SAMPLERS)
+SAMPLER_COLOURS = charts.in_turn(SAMPLERS)
 
 
 def forests(results: Results) -> dict[str, list[Chart]]:
     """Every choice against what it is an alternative to: all together, and by table."""
-    everything = forest(results, "forest", results.compared.comparisons)
-    found = {"forest": [everything] if everything else []}
+    frame = comparisons_frame(results)
+    found = {"forest": forest(frame, "forest", "Which choice matters")}
     for table, title in TABLE_TITLES.items():
-        own = [one for one in results.compared.comparisons if one.table == table]
-        drawn = forest(results, f"forest-{table}", own, title)
-        found |= {f"forest-{table}": [drawn] if drawn else []}
+        found[f"forest-{table}"] = forest(frame[frame["table"] == table], f"forest-{table}", title)
     return found
 
 
-def forest(
-    results: Results, name: str, compared: Sequence[PairedComparison], title: str = ""
-) -> Chart | None:
-    """Differences in relative FD under both feature extractors, a row a pair; None for no pair."""
-    pairs = {(one.cell, one.baseline, one.metric): one for one in reversed(compared)}
-    rows = [_difference(one) for one in reversed(pairs.values()) if one.metric in FEATURES]
-    if not rows:
-        return None
-    frame = tidy(rows)
+def forest(compared: pd.DataFrame, name: str, title: str) -> list[Chart]:
+    """Differences in relative FD under both feature extractors, a row a pair; none for no pair.
+
+    compared: rows of the frame of comparisons.
+    """
+    frame = charts.tidy(_differences(compared))
+    if frame.empty:
+        return []
     order = _under_headings(frame)
     first = frame[frame["features"] == "classifier"]
     listed = "; ".join(f"{r.cell} {r.difference:+.2f}" for r in first.itertuples())
-    seeds = max(one.training_seeds for one in compared)
+    seeds = compared["training_seeds"].max()
     trained = f"{seeds} training seeds." if seeds > 1 else "One training seed."
-    return chart(
+    drawn = chart(
         _forest(frame, order).properties(height=ROW_HEIGHT * len(order)),
         name,
-        f"{title or 'Which choice matters'}: change in relative FD, in points",
+        f"{title}: change in relative FD, in points",
         "Left of 0 is better than the cell named above (vs). Paired by image: the same starting "
         "noise; 95 % intervals over images, not over trainings; faint: not distinguishable, by "
         f"Holm over the table. {trained}",
         f"Change in relative FD, under the classifier's features: {listed}.",
     )
+    return [drawn]
+
+
+def _differences(compared: pd.DataFrame) -> pd.DataFrame:
+    """Each pair once, whatever the tables that it stands in."""
+    pairs = compared.assign(
+        row=compared["baseline"] + "|" + compared["cell"],
+        features=compared["metric"].map(FEATURES),
+        link="#cell-" + compared["cell"],
+    )
+    pairs = pairs.rename(columns={"p_holm": "p (Holm)"}).dropna(subset="features")
+    return pairs.drop_duplicates(["row", "features"])[SHOWN]
 
 
 def _under_headings(frame: pd.DataFrame) -> list[str]:
@@ -106,54 +100,28 @@ def _forest(frame: pd.DataFrame, order: Sequence[str]) -> Any:
     )
     dots = base.mark_point(size=45).encode(
         x=x, shape=alt.Shape("features:N", scale=SHAPES, legend=legend), href="link:N",
-        tooltip=["cell:N", "baseline:N", "features:N", "difference:Q", "low:Q", "high:Q",
-                 "p (Holm):Q", "verdict:N", "n:Q"],
+        tooltip=charts.told(frame[TOLD]),
     )  # fmt: skip
     bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[4, 3]).encode(x="x:Q")
     return alt.layer(zero, bars, dots)
 
 
-def _difference(one: PairedComparison) -> dict[str, Any]:
-    return {
-        "row": f"{one.baseline}|{one.cell}",
-        "cell": one.cell,
-        "baseline": one.baseline,
-        "features": FEATURES.get(one.metric),
-        "difference": 100 * one.difference,
-        "low": 100 * one.interval[0],
-        "high": 100 * one.interval[1],
-        "p (Holm)": one.p_holm,
-        "verdict": one.verdict,
-        "n": one.n,
-        "link": f"#cell-{one.cell}",
-    }
-
-
 def cost(results: Results) -> Chart:
     """Relative FD with its interval against network evaluations, a line per sampler."""
-    frame = tidy([_cost_row(cell) for cell in results.chosen("samplers")])
+    frame = charts.tidy([_cost_row(cell) for cell in results.chosen("samplers")])
     used = dict.fromkeys(cell.settings.sampler for cell in results.chosen("samplers"))
     looks = {SAMPLERS[key]: SAMPLER_COLOURS[key] for key in used}
-    switch = legend_switch("sampler")
-    colour = alt.Color("sampler:N", scale=scale_of(looks), legend=alt.Legend(title=None))
-    x = alt.X("evaluations:Q", title="network evaluations per image (log)", scale=log_scale())
-    x = x.axis(log_axis(frame["evaluations"]))
+    switch = charts.legend_switch("sampler")
+    colour = alt.Color("sampler:N", scale=charts.scale_of(looks), legend=alt.Legend(title=None))
+    evaluations = "network evaluations per image"
+    x = charts.logarithmic(alt.X, "evaluations", evaluations, frame["evaluations"])
     real = results.baseline("relative_fd")
-    y = alt.Y("value:Q", title="relative FD, % (log)", scale=log_scale())
-    y = y.axis(log_axis([100 * real.low, *frame["value_high"]]))
-    base = alt.Chart(frame).encode(opacity=fading(switch))
-    dots = base.mark_point(size=90).encode(
-        x=x, y=y, color=colour, shape=alt.Shape("sampler:N", legend=None), href="link:N",
-        tooltip=["cell:N", "sampler:N", "evaluations:Q", "value:Q", "interval:N", "accuracy:Q",
-                 "ms an image:Q"],
-    )  # fmt: skip
-    drawn = alt.layer(
-        real_band(100 * real.mean, 100 * real.low, 100 * real.high),
-        whiskers(base, x, "value", colour),
-        base.mark_line().encode(x=x, y=y, color=colour),
-        dots.add_params(switch),
-    )
+    y = charts.logarithmic(alt.Y, "value", "relative FD, %", [100 * real.low, *frame["high"]])
+    base = alt.Chart(frame).encode(color=colour, opacity=charts.fading(switch))
+    rules, lines, points = charts.with_intervals(base, x, y)
+    points = points.encode(shape=alt.Shape("sampler:N", legend=None)).add_params(switch)
+    drawn = alt.layer(charts.real_band(real), rules, lines, points)
     listed = "; ".join(f"{r.sampler}, {r.evaluations}: {r.value:.2f} %" for r in frame.itertuples())
     return chart(
         drawn.properties(height=340),
@@ -167,7 +135,7 @@ def cost(results: Results) -> Chart:
 
 
 def _cost_row(cell: CellResult) -> dict[str, Any]:
-    pace = float("nan") if cell.seconds is None else 1000 * cell.seconds / cell.metrics.n
+    pace = NAN if cell.seconds is None else 1000 * cell.seconds / cell.metrics.n
     return _scored(cell.name, cell.score("relative_fd"), cell.interval("relative_fd")) | {
         "sampler": SAMPLERS[cell.settings.sampler],
         "evaluations": cell.evaluations,
@@ -181,20 +149,21 @@ def _scored(cell: str, value: float, interval: Sequence[float]) -> dict[str, Any
     return {
         "cell": cell,
         "value": 100 * value,
-        "value_low": 100 * low,
-        "value_high": 100 * high,
+        "low": 100 * low,
+        "high": 100 * high,
         "interval": f"{100 * low:.2f} to {100 * high:.2f} %",
         "link": f"#cell-{cell}",
     }
 
 
 PANELS = {
-    "accuracy": ("Accuracy", BLUE, "How often the classifier sees the digit asked for."),
-    "relative_fd": ("Relative FD", ORANGE, "Lower is nearer to real digits."),
-    "recall": ("Recall", GREEN, "The share of real digits that have a drawn one near: variety."),
-    "tstr": ("TSTR accuracy", PINK, "A classifier trained on the samples, tested on real digits."),
+    "accuracy": ("Accuracy", "How often the classifier sees the digit asked for."),
+    "relative_fd": ("Relative FD", "Lower is nearer to real digits."),
+    "recall": ("Recall", "The share of real digits that have a drawn one near: variety."),
+    "tstr": ("TSTR accuracy", "A classifier trained on the samples, tested on real digits."),
 }
-"""Metrics against s: title, colour, caption."""
+"""Metrics against s: title, caption."""
+PANEL_COLOURS = charts.in_turn(PANELS)
 
 
 def guidance_panels(results: Results) -> list[Chart]:
@@ -227,27 +196,20 @@ def _real(results: Results, name: str, n: int) -> Spread:
 
 
 def _panel(results: Results, name: str, rows: list[dict[str, Any]]) -> Chart:
-    title, colour, caption = PANELS[name]
-    frame, log = tidy(rows), name == "relative_fd"
+    title, caption = PANELS[name]
+    frame = charts.tidy(rows)
     x = alt.X("s:Q", title="guidance scale s").scale(type="symlog", constant=1)
     x = x.axis(values=sorted(frame["s"]), format="~g", labelOverlap=True)
-    y = alt.Y("value:Q", title=f"{title}, %{' (log)' if log else ''}")
+    y = alt.Y("value:Q", title=f"{title}, %").scale(zero=False)
     real = _real(results, name, results.cells[rows[0]["cell"]].metrics.n)
-    if log:
-        y = y.scale(log_scale()).axis(log_axis([100 * real.low, *frame["value_high"]]))
-    else:
-        y = y.scale(zero=False)
-    base = alt.Chart(frame)
-    line = base.mark_line(color=colour).encode(x=x, y=y)
-    dots = base.mark_point(color=colour, size=80).encode(
-        x=x, y=y, href="link:N", tooltip=["cell:N", "s:Q", "value:Q", "interval:N"]
-    )
-    band = real_band(100 * real.mean, 100 * real.low, 100 * real.high, "real digits")
-    drawn = alt.layer(band, whiskers(base, x, "value", alt.value(colour)), line, dots)
+    if name == "relative_fd":
+        y = charts.logarithmic(alt.Y, "value", f"{title}, %", [100 * real.low, *frame["high"]])
+    base = alt.Chart(frame).encode(color=alt.value(PANEL_COLOURS[name]))
+    drawn = alt.layer(charts.real_band(real, "real digits"), *charts.with_intervals(base, x, y))
     listed = "; ".join(f"s = {row['s']:g}: {row['value']:.2f} %" for row in rows)
     return chart(
         drawn.properties(height=220),
-        f"guidance-{slug(name)}",
+        f"guidance-{charts.slug(name)}",
         title,
         f"{caption} Grey: real digits.",
         f"{title} against the guidance scale. {listed}.",
