@@ -157,9 +157,13 @@ def test_pyfunc_draws_what_generate_draws(registered, monkeypatch):
     assert np.array_equal(decoded(rows[2:]), expected(RUN, digit=3, count=1, seed=4))
     for wish, word in (
         ({"digit": 10}, "digit: got 10"),
-        ({"digit": 2.5}, "digit: got 2.5; give a whole number"),
-        ({"digit": "seven"}, "digit: got 'seven'; give a number"),
-        ({"digit": 1, "count": 10_000}, "count: got 10000; ask for 1000 at most"),
+        ({"digit": 2.5}, "digit: got 2.5; it should be a valid integer"),
+        ({"digit": "seven"}, "digit: got 'seven'; it should be a valid integer"),
+        ({"digt": 7}, "digt: unknown key; did you mean 'digit'"),
+        (
+            {"digit": 1, "count": 10_000},
+            "count: got 10000; it should be less than",
+        ),
     ):
         with pytest.raises(MlflowException, match=word):
             model.predict(pd.DataFrame([wish]))

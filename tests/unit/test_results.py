@@ -110,7 +110,7 @@ def test_what_cannot_be_read_is_told_in_one_line_and_the_rest_is_logged(publishe
     (paths.model(RUN) / "manifest.json").write_text('{"schema": 1}')
     (paths.samples(CELL) / "manifest.json").write_text("{")
     assert complete() == Counts(failed=3)
-    told = f"train@{RUN}: cannot be read (KeyError: 'schedule') (and 2 more); "
+    told = f"train@{RUN}: cannot be read (KeyError: 'final_loss') (and 2 more); "
     assert_one_warning(capfd, told)
 
 

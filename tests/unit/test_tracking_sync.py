@@ -23,7 +23,7 @@ HISTORY = [("loss", value, step) for step, value in enumerate([3.0, 0.1, math.na
 FINISHED = datetime(2026, 11, 1, 12, tzinfo=UTC)
 CELL = RECORD
 OTHER = replace(CELL, metrics={"relative_fd": 0.5})
-BARE = replace(CELL, timing=None, scale=None)
+BARE = replace(CELL, timing=None, marks={})
 WEIGHTS = {"weights_sha256": "cd" * 32}
 TRAINED = Record({"lr": 3e-4}, {"final_loss": 0.1}, WEIGHTS, HISTORY, stage="train", name="a")
 ALL = [
@@ -264,11 +264,11 @@ def test_a_store_that_dies_meanwhile_fails_the_rest(repository, monkeypatch, cap
     log_all(ALL[:1])
     real, calls = runs.log, []
 
-    def die(opened, record):
+    def die(opened, record, shown):
         calls.append(record.address)
-        if len(calls) == 2:
+        if len(calls) == 3:
             raise OSError("disk full")
-        return real(opened, record)
+        return real(opened, record, shown)
 
     monkeypatch.setattr(runs, "log", die)
     assert log_all(ALL) == Counts(logged=1, already=1, failed=2)

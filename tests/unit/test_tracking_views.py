@@ -3,10 +3,12 @@
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from tracked import RECORD, log, logged
 
+from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.tracking import store, sync, ui
 
 SERVER = "http://127.0.0.1:5000"
@@ -20,8 +22,12 @@ def experiments(repository):
     return opened
 
 
-def cell(name, sampler="ddim"):
-    return replace(RECORD, name=name, params=RECORD.params | {"run": name, "sampler": sampler})
+def cells(tables):
+    """Three of them, marked as `sync` marks what is published."""
+    tables = {table: SimpleNamespace(cells=names) for table, names in tables.items()}.items()
+    settings = SimpleNamespace(scale="smoke", tables=tables)
+    for name in ("a", "b", "c"):
+        yield replace(RECORD, name=name, marks=sync._marks(settings, STAGES["evaluate"], name))
 
 
 def test_every_link_leads_to_a_view_that_is_there(experiments):
@@ -38,13 +44,13 @@ def test_every_link_leads_to_a_view_that_is_there(experiments):
 
 
 def test_a_view_shows_the_cells_of_its_table(experiments):
-    log(*map(cell, ("a", "b", "c")))
-    sync._mark_tables(experiments, TABLES)
+    log(*cells(TABLES))
     assert shown("latest") == {"a", "b", "c"}
     assert shown("schedules") == {"a", "b"}
     assert shown("guidance") == {"b"}
     assert shown("samplers") == set()
-    sync._mark_tables(experiments, {**TABLES, "schedules": ["c"]})
+    log(*cells({**TABLES, "schedules": ["c"]}))
+    assert shown("latest") == {"a", "b", "c"}
     assert shown("schedules") == {"c"}
 
 
@@ -64,7 +70,7 @@ def test_datasets_are_named_with_the_digest_of_their_pixels(repository):
             datasets[run.info.run_name] = run.inputs.dataset_inputs
     [trained], [judged] = datasets["a-run"], datasets["a"]
     assert datasets["sample@a"] == []
-    assert (trained.dataset.name, trained.dataset.digest) == ("mnist-train", "cd" * 18)
+    assert (trained.dataset.name, trained.dataset.digest) == ("data/prepared", "cd" * 18)
     assert json.loads(trained.dataset.source)["sha256"] == "cd" * 32
-    assert (judged.dataset.name, judged.dataset.digest) == ("samples-a", "ab" * 18)
+    assert (judged.dataset.name, judged.dataset.digest) == ("data/samples/a", "ab" * 18)
     assert [(tag.key, tag.value) for tag in judged.tags] == [("mlflow.data.context", "evaluation")]

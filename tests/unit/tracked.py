@@ -21,12 +21,12 @@ RECORD = Record(
         "zero_terminal_snr": True,
         "muon_learning_rate": None,
     },
-    metrics={"relative_fd": 0.012, "accuracy_per_class/3": 0.99, "fd@floor": 0.001},
+    metrics={"relative_fd": 0.012, "accuracy_per_class/3": 0.99, "fd_floor": 0.001},
     tags={"samples_sha256": "ab" * 32},
     stage="evaluate",
     name="a",
     timing=timing(),
-    scale="smoke",
+    marks={"scale": "smoke"},
 )
 
 

@@ -79,7 +79,7 @@ class Evidence:
     def __init__(self) -> None:
         self.content = cache(lambda path: content_digest(self.plain(path)))
         """Content digest of a file."""
-        self.json = cache(self._json)
+        self.json = cache(lambda path: json.loads(self.plain(path).read_text(encoding="utf-8")))
         self.settings = cache(lambda: parse_settings(read_yaml(paths.PARAMS), str(paths.PARAMS)))
         self.code = cache(lambda stage: stage_code(stage, OWN_ROOT))
         """What decides a stage's result, of the source in this folder."""
@@ -107,9 +107,6 @@ class Evidence:
         if path.exists() and not path.is_file():
             raise ValueError(f"{path} is no plain file")
         return path
-
-    def _json(self, path: Path) -> Any:
-        return json.loads(self.plain(path).read_text(encoding="utf-8"))
 
 
 def members(evidence: Evidence, cell: str) -> list[Member]:

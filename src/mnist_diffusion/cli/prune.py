@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from rich.filesize import decimal
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import STAGES, declared
@@ -66,19 +67,19 @@ def prune(yes: bool = False) -> None:
     places = list(_places(load_settings()))
     for place in places:
         if place.is_elsewhere:
-            _say(f"{place.folder}: is behind a link out of the repository; left alone")
+            print(f"{place.folder}: is behind a link out of the repository; left alone")
     found = [stray for place in places for stray in place.strays()]
     width = max((len(str(stray.path)) for stray in found), default=0)
     for stray in found:
-        _say(f"{stray.path!s:<{width}}  {_in_words(stray.size):>9}")
-    total = _in_words(sum(stray.size for stray in found))
+        print(f"{stray.path!s:<{width}}  {decimal(stray.size):>9}")
+    total = decimal(sum(stray.size for stray in found))
     if not found:
-        _say("nothing to prune: all that is there is declared")
+        print("nothing to prune: all that is there is declared")
     elif not yes:
-        _say(f"{len(found)} in all, {total}; run again with --yes to remove them")
+        print(f"{len(found)} in all, {total}; run again with --yes to remove them")
     else:
         _remove_all(found)
-        _say(f"removed {len(found)}, {total}")
+        print(f"removed {len(found)}, {total}")
 
 
 def _places(settings: Settings) -> Iterator[Place]:
@@ -120,15 +121,3 @@ def _remove(path: Path) -> None:
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
-
-
-def _in_words(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")

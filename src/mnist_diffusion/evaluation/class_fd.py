@@ -20,10 +20,10 @@ FEWEST_OF_A_CLASS = 2 * FEWEST
 """Half of a class has to have a covariance."""
 LEFT = 1 / 6
 """Of the bias that halves take off, how much may be left where a class has not many more images
-than features. Measured on sets of known distance, in the judge's features of real digits: 10 to 15 %
-of it at 200 and 400 images in 128 dimensions, more where there are outliers, whose error is larger
-too. (An estimate by random matrices, Tiomoko & Couillet 2019, is exact on Gaussians and leaves half of
-it here.)"""
+than features. Measured on sets of known distance, in the judge's features of real digits: 10 to
+15 % of it at 200 and 400 images in 128 dimensions, more where there are outliers, whose error is
+larger too. (An estimate by random matrices, Tiomoko & Couillet 2019, is exact on Gaussians and
+leaves half of it here.)"""
 
 
 def per_class(

@@ -36,7 +36,7 @@ class Estimate:
     labels: Tensor
     """(n,) the digits asked for, one and the same where none were: the strata."""
     doubt: float = 0.0
-    """What its error is beside the luck of its images: bias that may be left, one standard error."""
+    """Its error beside the luck of its images: bias that may be left, one standard error."""
 
     @classmethod
     def mean(cls, values: Tensor, labels: Tensor) -> Estimate:

@@ -33,9 +33,6 @@ MICRO_BATCH = 21
 """Images per network call. Prime to 10, so that consecutive images of one digit, which are ten
 apart, have places of their own in a batch and fill it; see sampling.draw.redraw."""
 
-WISHES = {"digit": int, "guidance": float, "steps": int, "seed": int, "count": int}
-"""What a row of a table may ask, by type; each may be left out."""
-
 
 @dataclass(frozen=True)
 class Request:

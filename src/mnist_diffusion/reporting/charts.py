@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import altair as alt
 import numpy as np
@@ -25,6 +25,7 @@ import vl_convert
 from PIL import Image, TiffImagePlugin
 
 from mnist_diffusion.files.images import png_bytes
+from mnist_diffusion.provenance.schemas.artifact import Spread
 
 TEMPLATES = Path(__file__).parent / "templates"
 INK, SOFT, LINE, GREY = "var(--ink)", "var(--soft)", "var(--line)", "var(--grey)"
@@ -42,6 +43,7 @@ PNG_FONT = "Liberation Sans"
 """Comes with the library, so that letters are the same everywhere."""
 DVC_VEGA_LITE = "5.21"
 """Of the major version that DVC's own templates are written in."""
+Channel = TypeVar("Channel", alt.X, alt.Y)
 
 
 @dataclass(frozen=True)
@@ -159,9 +161,10 @@ def log_axis(values: Iterable[float]) -> alt.Axis:
     return alt.Axis(values=[tick for tick in ticks if low <= tick <= high], format="~g")
 
 
-def log_scale() -> alt.Scale:
-    """A logarithmic scale no longer than its values."""
-    return alt.Scale(type="log", nice=False, padding=12)
+def logarithmic(channel: type[Channel], field: str, title: str, values: Iterable[float]) -> Channel:
+    """A number along a logarithmic axis that is no longer than these values."""
+    scale = alt.Scale(type="log", nice=False, padding=12)
+    return channel(f"{field}:Q", title=f"{title} (log)", scale=scale, axis=log_axis(values))
 
 
 def scale_of(looks: Mapping[str, Any]) -> alt.Scale:
@@ -184,10 +187,10 @@ def fading(switch: alt.Parameter) -> Any:
     return alt.when(switch).then(alt.value(1)).otherwise(alt.value(0.12))
 
 
-def real_band(mean: float, low: float, high: float, text: str = "real test digits") -> Any:
-    """What real digits score: a line, and a band where random sets differ."""
-    data = pd.DataFrame([{"mean": mean, "low": low, "high": high, "text": text}])
-    base = alt.Chart(data)
+def real_band(real: Spread, text: str = "real test digits") -> Any:
+    """What real digits score, in per cent: a line, and a band where random sets differ."""
+    scores = {key: 100 * value for key, value in real}
+    base = alt.Chart(pd.DataFrame([scores | {"text": text}]))
     ends = {"y": alt.Y("low:Q"), "y2": alt.Y2("high:Q")}
     band = base.mark_rect(color=GREY, opacity=0.25).encode(**ends)
     line = base.mark_rule(color=SOFT, strokeWidth=1).encode(y="mean:Q")
@@ -197,26 +200,38 @@ def real_band(mean: float, low: float, high: float, text: str = "real test digit
     return alt.layer(band, line, words)
 
 
-def whiskers(base: alt.Chart, x: Any, value: str, colour: Any) -> alt.Chart:
-    """Intervals: columns <value>_low and <value>_high."""
-    return base.mark_rule(strokeWidth=1.6).encode(
-        x=x, y=alt.Y(f"{value}_low:Q"), y2=alt.Y2(f"{value}_high:Q"), color=colour
-    )
+def with_intervals(base: alt.Chart, x: alt.X, y: alt.Y) -> tuple[alt.Chart, alt.Chart, alt.Chart]:
+    """Rules from `low` to `high`, a line, and upon it points, which lead to their cells."""
+    rules = base.mark_rule(strokeWidth=1.6).encode(x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
+    words = told(base.data.drop(columns=["link", "low", "high"]))
+    points = base.mark_point(size=85).encode(x=x, y=y, href="link:N", tooltip=words)
+    return rules, base.mark_line().encode(x=x, y=y), points
 
 
-def run_lines(frame: pd.DataFrame, x: alt.X, y: alt.Y, points: bool) -> alt.Chart:
-    """A line per run that the legend can single out."""
-    runs, switch = list(dict.fromkeys(frame["run"])), legend_switch("run")
-    legend = alt.Legend(title=None, columns=1, symbolType="stroke", symbolSize=300)
-    drawn = alt.Chart(frame).mark_line(point=points)
-    kinds = {c: "Q" if pd.api.types.is_numeric_dtype(frame[c]) else "N" for c in frame.columns}
-    encoded = drawn.encode(
-        x=x,
-        y=y,
-        color=alt.Color("run:N", scale=scale_of(in_turn(runs, LINES)), legend=legend),
-        strokeDash=alt.StrokeDash("run:N", scale=scale_of(in_turn(runs, DASHES)), legend=legend),
-        opacity=fading(switch),
-        tooltip=[alt.Tooltip(f"{column}:{kind}") for column, kind in kinds.items()],
+def told(frame: pd.DataFrame) -> list[str]:
+    """What a pointer is told of a mark: these columns."""
+    numbers = frame.select_dtypes("number")
+    return [f"{column}:{'Q' if column in numbers else 'N'}" for column in frame]
+
+
+def lines_by(
+    series: str, frame: pd.DataFrame, x: alt.X, y: alt.Y, *, points: bool = True, columns: int = 1
+) -> alt.Chart:
+    """A line for each value of the column `series`, which the legend can single out."""
+    names, switch = list(dict.fromkeys(frame[series])), legend_switch(series)
+    legend = alt.Legend(title=None, columns=columns, symbolType="stroke", symbolSize=300)
+    colours, dashes = scale_of(in_turn(names, LINES)), scale_of(in_turn(names, DASHES))
+    encoded = (
+        alt.Chart(frame)
+        .mark_line(point=points)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color(f"{series}:N", scale=colours, legend=legend),
+            strokeDash=alt.StrokeDash(f"{series}:N", scale=dashes, legend=legend),
+            opacity=fading(switch),
+            tooltip=told(frame),
+        )
     )
     return encoded.add_params(switch)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from mnist_diffusion.evaluation.metrics import LIKENESS, METRICS
+from mnist_diffusion.provenance.schemas.cell_reports import PairedComparison
 from mnist_diffusion.reporting import labels
 from mnist_diffusion.reporting.results import NAN, CellResult, Results, RunResult
 from mnist_diffusion.settings import Run, Sampling
@@ -30,6 +31,8 @@ CELL_COLUMNS = [
     *("seconds", "milliseconds_per_image"),
 ]
 """What the CSV of every table of cells has."""
+KEYS = {name: f"{name}_percent" if metric.percent else name for name, metric in METRICS.items()}
+"""The columns of the metrics' values."""
 
 
 def cells_frame(results: Results) -> pd.DataFrame:
@@ -104,13 +107,15 @@ def _scores(cell: CellResult) -> dict[str, Any]:
     found: dict[str, Any] = {"n": cell.metrics.n}
     for name, metric in METRICS.items():
         scale = 100 if metric.percent else 1
-        key = f"{name}_percent" if metric.percent else name
         low, high = cell.interval(name)
-        found |= {key: scale * cell.score(name), f"{name}_text": score_text(name, cell.score(name))}
-        found |= {f"{name}_low": scale * low, f"{name}_high": scale * high}
-        found[f"{name}_interval"] = NONE if pd.isna(low) else labels.ends_text((low, high))
-        if not pd.isna(low):
-            found[f"{name}_text"] = score_text(name, cell.score(name), (low, high))
+        known = None if pd.isna(low) else (low, high)
+        found |= {
+            KEYS[name]: scale * cell.score(name),
+            f"{name}_text": score_text(name, cell.score(name), known),
+            f"{name}_low": scale * low,
+            f"{name}_high": scale * high,
+            f"{name}_interval": labels.ends_text(known) if known else NONE,
+        }
     for name in ("relative_fd", "fd_infinity"):
         real = METRICS[name].of_real(cell.metrics)
         found[f"{name}_floor_percent"] = NAN if real is None else 100 * real
@@ -176,17 +181,14 @@ def fd_curves_frame(results: Results) -> pd.DataFrame:
 
 def comparisons_frame(results: Results) -> pd.DataFrame:
     """Every paired comparison, in points of a per cent."""
-    rows = [
-        one.model_dump(exclude={"interval"})
-        | {
-            "difference": 100 * one.difference,
-            "error": 100 * one.error,
-            "low": 100 * one.interval[0],
-            "high": 100 * one.interval[1],
-        }
-        for one in results.compared.comparisons
-    ]
-    return pd.DataFrame(rows)
+    compared = results.compared.comparisons
+    frame = pd.DataFrame([dict(one) for one in compared], columns=[*PairedComparison.model_fields])
+    return frame.assign(
+        difference=100 * frame["difference"],
+        error=100 * frame["error"],
+        low=[100 * one.interval[0] for one in compared],
+        high=[100 * one.interval[1] for one in compared],
+    )
 
 
 def real_accuracies(results: Results) -> dict[str, Any]:
@@ -206,13 +208,10 @@ def real_scores(results: Results) -> dict[str, Any]:
     for name, metric in METRICS.items():
         value = metric.of_real(judged)
         if value is not None:
-            shown = results.baseline(name) if name in LIKENESS else None
-            row[f"{name}_text"] = score_text(
-                name, value, (shown.low, shown.high) if shown else None
-            )
-            row[f"{name}_percent" if metric.percent else name] = (
-                100 * value if metric.percent else value
-            )
+            spread = results.baseline(name) if name in LIKENESS else None
+            ends = (spread.low, spread.high) if spread else None
+            row[f"{name}_text"] = score_text(name, value, ends)
+            row[KEYS[name]] = 100 * value if metric.percent else value
     trained = [one.real_accuracy for one in results.tstr.values()]
     if trained:
         row["tstr"] = labels.points(max(trained))

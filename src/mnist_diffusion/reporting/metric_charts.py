@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import altair as alt
 import numpy as np
 import pandas as pd
 
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.provenance.schemas.judge_reports import Detection
-from mnist_diffusion.reporting.charts import (
-    BLUE,
-    GREY,
-    INK,
-    Chart,
-    chart,
-    fading,
-    in_turn,
-    legend_switch,
-    scale_of,
-    slug,
-    tidy,
-)
+from mnist_diffusion.reporting import charts
+from mnist_diffusion.reporting.charts import Chart, chart
 from mnist_diffusion.reporting.results import Results
 
 TICKS = [-10, -3, -1, 0, 1, 3, 10, 30, 100, 300, 1000]
 
 
-def metric_title(metric: str) -> str:
-    """What readers call a metric."""
-    return METRICS[metric].title if metric in METRICS else metric
-
-
 def against_n(results: Results) -> list[Chart]:
     """What real digits score, by the size of the set: a small chart per metric."""
-    frame = tidy([one.model_dump() for one in results.calibration.against_n])
+    frame = charts.tidy([one.model_dump() for one in results.calibration.against_n])
     return [_by_n(str(metric), own) for metric, own in frame.groupby("metric", sort=False)]
 
 
@@ -43,16 +25,16 @@ def _by_n(metric: str, own: pd.DataFrame) -> Chart:
     base = alt.Chart(own)
     x = alt.X("n:Q", title="n (log)").scale(type="log", nice=False)
     x = x.axis(values=sorted(set(own["n"])), labelOverlap=True)
-    band = base.mark_area(opacity=0.25, color=BLUE).encode(
+    band = base.mark_area(opacity=0.25, color=charts.BLUE).encode(
         x=x, y=alt.Y("low:Q", title=None).scale(zero=False), y2=alt.Y2("high:Q")
     )
-    line = base.mark_line(color=BLUE, point={"color": BLUE}).encode(
+    line = base.mark_line(color=charts.BLUE, point={"color": charts.BLUE}).encode(
         x=x, y=alt.Y("mean:Q").scale(zero=False), tooltip=["n:Q", "mean:Q", "low:Q", "high:Q"]
     )
-    ends, name = own.sort_values("n")["mean"], metric_title(metric)
+    ends, name = own.sort_values("n")["mean"], METRICS[metric].title
     return chart(
         alt.layer(band, line).properties(height=130),
-        f"n-{slug(name)}",
+        f"n-{charts.slug(name)}",
         name,
         "",
         f"{name} of real test digits from {ends.iloc[0]:.3g} to {ends.iloc[-1]:.3g} as n grows "
@@ -62,38 +44,22 @@ def _by_n(metric: str, own: pd.DataFrame) -> Chart:
 
 def corruption_levels(results: Results) -> list[Chart]:
     """How each metric moves as digits are corrupted: a small chart per corruption."""
-    frame = tidy([one.model_dump() for one in results.calibration.corruptions])
-    frame["metric"] = frame["metric"].map(metric_title)
-    looks = in_turn(frame["metric"])
-    return [
-        _corrupted(str(corruption), own, looks)
-        for corruption, own in frame.groupby("corruption", sort=False)
-    ]
+    frame = charts.tidy([one.model_dump() for one in results.calibration.corruptions])
+    frame["metric"] = frame["metric"].map(lambda metric: METRICS[metric].title)
+    return [_corrupted(str(name), own) for name, own in frame.groupby("corruption", sort=False)]
 
 
-def _corrupted(corruption: str, own: pd.DataFrame, looks: dict[str, Any]) -> Chart:
-    switch = legend_switch("metric")
-    legend = alt.Legend(title=None, columns=2)
-    encoded = (
-        alt.Chart(own)
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("severity:Q", title="severity").axis(
-                values=sorted(set(own["severity"])), format="~g", labelOverlap=True
-            ),
-            y=alt.Y("relative_to_floor:Q", title="baseline widths worse (symlog)")
-            .scale(type="symlog")
-            .axis(values=TICKS),
-            color=alt.Color("metric:N", scale=scale_of(looks), legend=legend),
-            opacity=fading(switch),
-            tooltip=["metric:N", "severity:Q", "value:Q", "relative_to_floor:Q"],
-        )
+def _corrupted(corruption: str, own: pd.DataFrame) -> Chart:
+    x = alt.X("severity:Q", title="severity").axis(
+        values=sorted(set(own["severity"])), format="~g", labelOverlap=True
     )
+    y = alt.Y("relative_to_floor:Q", title="baseline widths worse (symlog)")
+    y = y.scale(type="symlog").axis(values=TICKS)
     worst = own[own["severity"] == own["severity"].max()]
     listed = "; ".join(f"{row.metric} {row.relative_to_floor:.3g}" for row in worst.itertuples())
     return chart(
-        encoded.add_params(switch).properties(height=200),
-        f"corruption-{slug(corruption)}",
+        charts.lines_by("metric", own, x, y, columns=2).properties(height=200),
+        f"corruption-{charts.slug(corruption)}",
         corruption.capitalize(),
         "",
         "By how many widths of the real-vs-real baseline each metric is worse as digits are "
@@ -111,7 +77,7 @@ def confusion(results: Results) -> list[Chart]:
 
 def _confusion(name: str, rows: str, counts: np.ndarray) -> Chart:
     totals = np.maximum(counts.sum(axis=1), 1)
-    frame = tidy(
+    frame = charts.tidy(
         [
             {rows: r, "judged": c, "count": int(n), "share": float(n / totals[r])}
             for (r, c), n in np.ndenumerate(counts)
@@ -122,13 +88,13 @@ def _confusion(name: str, rows: str, counts: np.ndarray) -> Chart:
     base = alt.Chart(frame).encode(x=x, y=alt.Y(f"{rows}:O"))
     # A root-like scale: errors of 1 % are what there is to see.
     share = alt.Opacity("share:Q", legend=None, scale=alt.Scale(type="sqrt", range=[0.05, 1]))
-    squares = base.mark_rect(color=BLUE).encode(
+    squares = base.mark_rect(color=charts.BLUE).encode(
         opacity=share, tooltip=[f"{rows}:O", "judged:O", "count:Q", "share:Q"]
     )
-    words = base.mark_text(fontSize=10, color=INK).encode(text="count:Q")
+    words = base.mark_text(fontSize=10, color=charts.INK).encode(text="count:Q")
     return chart(
         alt.layer(squares, words).properties(height=320),
-        f"confusion-{slug(name)}",
+        f"confusion-{charts.slug(name)}",
         f"What is taken for what: {name}",
         "Rows: what a digit should be; columns: what the classifier sees. Colour: share of a row.",
         f"Confusion matrix, nearly all on the diagonal. Most frequent error: {_worst(counts)}.",
@@ -143,10 +109,11 @@ def _worst(counts: np.ndarray) -> str:
 
 def reliability_diagram(results: Results) -> Chart:
     """The classifier's accuracy against its confidence, on real digits."""
-    frame = tidy([one.model_dump() for one in results.classifier.reliability])
+    frame = charts.tidy([one.model_dump() for one in results.classifier.reliability])
     ideal = alt.Chart(pd.DataFrame({"x": [0, 1], "y": [0, 1]}))
-    line = ideal.mark_line(color=GREY, strokeDash=[2, 2], strokeWidth=1).encode(x="x:Q", y="y:Q")
-    dots = alt.Chart(frame).mark_point(color=BLUE, opacity=0.75).encode(
+    line = ideal.mark_line(color=charts.GREY, strokeDash=[2, 2], strokeWidth=1)
+    line = line.encode(x="x:Q", y="y:Q")
+    dots = alt.Chart(frame).mark_point(color=charts.BLUE, opacity=0.75).encode(
         x=alt.X("confidence:Q", title="confidence").scale(domain=[0, 1]),
         y=alt.Y("accuracy:Q", title="accuracy").scale(domain=[0, 1]),
         size=alt.Size("count:Q", legend=None, scale=alt.Scale(type="sqrt", range=[30, 400])),
@@ -167,7 +134,7 @@ def detection_grid(results: Results) -> dict[str, dict[str, str]]:
     """Which metric detects which corruption, in a word: detects, blind (it must, and does not)."""
     grid: dict[str, dict[str, str]] = {}
     for one in results.calibration.verdicts:
-        grid.setdefault(metric_title(one.metric), {})[one.corruption] = _word(one)
+        grid.setdefault(METRICS[one.metric].title, {})[one.corruption] = _word(one)
     return grid
 
 

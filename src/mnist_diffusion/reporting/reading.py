@@ -88,7 +88,7 @@ def _read_run(name: str, settings: Settings) -> RunResult:
         epochs=float(history["images"].iloc[-1]) / settings.prepare.train,
         loss_by_timestep=read_table(folder / "loss_by_timestep.csv", bins),
         noising=_images(folder / "noising.npy"),
-        noising_timesteps=_timesteps(folder / "noising.json"),
+        noising_timesteps=read_json(folder / "noising.json")["timesteps"],
         seconds=timing.seconds if timing else None,
     )
 
@@ -180,14 +180,6 @@ def read_array(path: Path, dtype: str, dimensions: int) -> NDArray[Any]:
         cause = f"is {form}, not {dtype} in {dimensions} dimensions"
         raise UserError(f"{path}: {cause}; delete it and run `dvc repro`")
     return array
-
-
-def _timesteps(path: Path) -> list[int]:
-    found = read_json(path)
-    times = found.get("timesteps") if isinstance(found, dict) else None
-    if not isinstance(times, list) or not all(isinstance(t, int) for t in times):
-        raise UserError(f"{path}: no list of timesteps; delete it and run `dvc repro`")
-    return times
 
 
 def _images(path: Path, dimensions: int = 3) -> Images:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,7 @@ from mnist_diffusion.settings import ResolvedCell, Run, Settings
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 NAN = float("nan")
+One = TypeVar("One")
 
 
 @dataclass(frozen=True)
@@ -168,11 +170,11 @@ def highest(cells: Cells, metric: str = "fd_infinity") -> CellResult:
     return max(comparable(cells, metric), key=lambda cell: cell.score(metric))
 
 
-def grouped(cells: Cells, name: Callable[[CellResult], str]) -> dict[str, Cells]:
-    """Cells that may be ranked against one another, in the order of their first."""
-    groups: dict[str, Cells] = {}
-    for cell in cells:
-        groups.setdefault(name(cell), []).append(cell)
+def grouped(results: Iterable[One], name: Callable[[One], str]) -> dict[str, list[One]]:
+    """Cells or runs that may be set against one another, in the order of their first."""
+    groups: dict[str, list[One]] = {}
+    for one in results:
+        groups.setdefault(name(one), []).append(one)
     return groups
 
 

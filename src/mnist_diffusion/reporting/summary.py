@@ -6,16 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mnist_diffusion.provenance.schemas.artifact import Spread
-from mnist_diffusion.reporting.labels import (
-    SAMPLERS,
-    TABLE_TITLES,
-    condition,
-    count,
-    drawing,
-    machines,
-    percent,
-    run_and_drawing,
-)
+from mnist_diffusion.reporting import labels
+from mnist_diffusion.reporting.labels import SAMPLERS, TABLE_TITLES
 from mnist_diffusion.reporting.results import (
     CellResult,
     Cells,
@@ -52,17 +44,18 @@ def facts(results: Results) -> list[Fact]:
     """Lowest relative FD, highest accuracy, what real digits score, and the classifier."""
     asked = [cell for cell in results.cells.values() if cell.asked]
     real, judge = results.baseline("fd_infinity"), results.classifier
-    measured = f"relative FD∞{_range(real)}, {count(results.headline.metrics.n)}"
-    known = f"accuracy, {count(judge.n)}"
+    measured = f"relative FD∞{_range(real)}, {labels.count(results.headline.metrics.n)}"
+    known = f"accuracy, {labels.count(judge.n)}"
     shown = [
-        Fact("Real-vs-real baseline", percent(real.mean), measured),
-        Fact("The classifier on real digits", percent(judge.accuracy), known),
+        Fact("Real-vs-real baseline", labels.percent(real.mean), measured),
+        Fact("The classifier on real digits", labels.percent(judge.accuracy), known),
     ]
     if not asked:
         return shown
     closest, surest = lowest(asked), highest(asked, "accuracy")
-    accuracy = percent(surest.score("accuracy"))
-    of, at = f"of {len(asked)} class cells", f"at {percent(closest.score('accuracy'))} accuracy"
+    accuracy = labels.percent(surest.score("accuracy"))
+    of = f"of {len(asked)} class cells"
+    at = f"at {labels.percent(closest.score('accuracy'))} accuracy"
     return [
         Fact(f"Lowest relative FD∞ {of}", _fd(closest), f"{at}, {closest.name}", closest.name),
         Fact(
@@ -83,22 +76,22 @@ def seeds(results: Results) -> str:
 
 def _range(real: Spread) -> str:
     """Over random sets; nothing where there is but one set, or none is seen."""
-    low, high = percent(real.low), percent(real.high)
+    low, high = labels.percent(real.low), labels.percent(real.high)
     return "" if low == high else f", {low} to {high} over random sets"
 
 
 def _fd(cell: CellResult) -> str:
-    return percent(cell.score("fd_infinity"))
+    return labels.percent(cell.score("fd_infinity"))
 
 
 def findings(results: Results) -> list[Extent]:
     """The extent of each comparison that has something to compare."""
     groups: dict[str, Callable[[CellResult], str]] = {
-        "schedules": condition,
-        "ablations": drawing,
+        "schedules": labels.condition,
+        "ablations": labels.drawing,
         "samplers": lambda cell: cell.run.name,
         "guidance": lambda cell: cell.run.name,
-        "choices": run_and_drawing,
+        "choices": labels.run_and_drawing,
     }
     return [
         Extent(f"{TABLE_TITLES[table]}, {name}: {_extent(own)}.", table)
@@ -127,7 +120,7 @@ def ablations_note(results: Results) -> str:
 def samplers_note(results: Results) -> str:
     """What the costs are of, and that FD falls as n grows."""
     cells, fewer = results.chosen("samplers"), ""
-    machine = f" Timed on {machines(cells)}." if machines(cells) else ""
+    machine = f" Timed on {labels.machines(cells)}." if labels.machines(cells) else ""
     if len({cell.metrics.n for cell in cells}) > 1:
         fewer = (
             "FD falls as n grows: a cell of fewer images looks worse here than it is, and is set "

@@ -3,19 +3,8 @@
 from __future__ import annotations
 
 from mnist_diffusion.evaluation.metrics import METRICS
-from mnist_diffusion.reporting import summary
-from mnist_diffusion.reporting.frames import (
-    CELL_COLUMNS,
-    DIGITS,
-    NONE,
-    RUN_COLUMNS,
-    cells_frame,
-    comparisons_frame,
-    fd_curves_frame,
-    real_accuracies,
-    real_scores,
-    runs_frame,
-)
+from mnist_diffusion.reporting import frames, summary
+from mnist_diffusion.reporting.frames import DIGITS, KEYS, NONE
 from mnist_diffusion.reporting.labels import LOSSES, OUTPUTS, SAMPLERS, TABLE_TITLES
 from mnist_diffusion.reporting.rank_frames import disagreements_frame, ranks_frame
 from mnist_diffusion.reporting.results import Results
@@ -23,7 +12,6 @@ from mnist_diffusion.reporting.tables import Column, Spec, Table
 
 TITLES = {name: metric.title for name, metric in METRICS.items()}
 UNITS = {name: f"{title}{', %' if METRICS[name].percent else ''}" for name, title in TITLES.items()}
-KEYS = {name: f"{name}_percent" if metric.percent else name for name, metric in METRICS.items()}
 ELSEWHERE = {"fd_infinity", "fd", "relative_fd", "accuracy", "confidence", "second_fd"}
 """What other tables show, itself or relative; the table of metrics has all others."""
 OTHERS = {name: metric for name, metric in METRICS.items() if name not in ELSEWHERE}
@@ -104,9 +92,14 @@ COLUMNS = {
     )
 }
 SCORES = "fd_infinity_percent fd_infinity_interval class_fd_percent accuracy_percent"
-TRAINED = " ".join(RUN_COLUMNS)
-CELL = " ".join(CELL_COLUMNS)
+TRAINED = " ".join(frames.RUN_COLUMNS)
+CELL = " ".join(frames.CELL_COLUMNS)
 BOLD = "bold: lowest relative FD∞ and highest accuracy"
+WITHOUT = " ".join(["tstr", *(KEYS[name] for name in PLAIN)])
+MADE_FROM = (
+    "cell run weights betas samples classifier alpha_bar_last log_snr first_step_signal "
+    "network_evaluations eta"
+)
 COMPARED = (
     "table cell baseline metric difference error low high p p_adjusted verdict n training_seeds"
 )
@@ -168,7 +161,7 @@ SPECS = [
         f"name {' '.join(DIGITS)}",
         f"name cell {' '.join(DIGITS)}",
         asked=True,
-        real=real_accuracies,
+        real=frames.real_accuracies,
         real_first=True,
     ),
     Spec(
@@ -201,19 +194,9 @@ SPECS = [
         "metrics",
         "Every cell under every other metric, with 95 % intervals; last what real test digits "
         "score at the headline's n",
-        " ".join(
-            [
-                *("name", "n", *(f"{name}_text" for name in WITH_INTERVALS)),
-                *("tstr", *(KEYS[name] for name in PLAIN)),
-            ]
-        ),
-        " ".join(
-            [
-                *("name", "cell", "n", *(f"{name}_text={name}" for name in WITH_INTERVALS)),
-                *("tstr", *(KEYS[name] for name in PLAIN)),
-            ]
-        ),
-        real=real_scores,
+        f"name n {' '.join(f'{name}_text' for name in WITH_INTERVALS)} {WITHOUT}",
+        f"name cell n {' '.join(f'{name}_text={name}' for name in WITH_INTERVALS)} {WITHOUT}",
+        real=frames.real_scores,
     ),
     Spec(
         "comparisons",
@@ -241,11 +224,9 @@ SPECS = [
     Spec(
         "provenance",
         "Provenance of every cell: digests are SHA-256, cut to twelve digits",
-        "cell run weights betas samples classifier alpha_bar_last log_snr first_step_signal "
-        "network_evaluations eta drawn_spacing drawn_bound drawn_guidance_interval? "
-        "drawn_guidance_rescale? sample_seed",
-        "cell run weights betas samples classifier alpha_bar_last log_snr first_step_signal "
-        "network_evaluations eta drawn_spacing=spacing drawn_bound=bound "
+        f"{MADE_FROM} drawn_spacing drawn_bound drawn_guidance_interval? drawn_guidance_rescale? "
+        "sample_seed",
+        f"{MADE_FROM} drawn_spacing=spacing drawn_bound=bound "
         "drawn_guidance_interval=guidance_interval drawn_guidance_rescale=guidance_rescale "
         "sample_seed=seed",
         row_ids="cell",
@@ -255,13 +236,13 @@ SPECS = [
 
 def all_tables(results: Results) -> dict[str, Table]:
     """Every table of the report that has rows, in reading order."""
-    frames = {
-        "cells": cells_frame(results),
-        "runs": runs_frame(results),
-        "fd_curve": fd_curves_frame(results),
-        "comparisons": comparisons_frame(results),
+    sources = {
+        "cells": frames.cells_frame(results),
+        "runs": frames.runs_frame(results),
+        "fd_curve": frames.fd_curves_frame(results),
+        "comparisons": frames.comparisons_frame(results),
         "ranks": ranks_frame(results.ranks),
         "disagreements": disagreements_frame(results.ranks),
     }
-    built = [spec.build(results, frames[spec.of], COLUMNS) for spec in SPECS]
+    built = [spec.build(results, sources[spec.of], COLUMNS) for spec in SPECS]
     return {table.name: table for table in built if len(table.frame)}

@@ -142,14 +142,12 @@ class Spec:
 
     def build(self, results: Results, frame: pd.DataFrame, columns: Mapping[str, Column]) -> Table:
         """The table of these results, `frame` being the one it is of."""
-        if frame.empty:
-            return Table(self.name, self.caption, frame, [], {})
         if self.chosen:
             names = [cell.name for cell in results.chosen(self.name)]
             frame = frame.set_index("cell", drop=False).loc[names].reset_index(drop=True)
         if self.asked:
             frame = frame[frame["accuracy_percent"].notna()]
-        frame = _sorted(frame, self.sort)
+        frame = frame.sort_values(list(self.sort), key=_ranks, kind="stable", na_position="first")
         if self.group:
             frame = frame.assign(group=frame[self.group])
         if self.real:
@@ -168,13 +166,6 @@ class Spec:
             note=self.note(results),
             row_ids=self.row_ids,
         )
-
-
-def _sorted(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    if not keys:
-        return frame
-    ranks = pd.DataFrame({key: _ranks(frame[key]) for key in keys}, index=frame.index)
-    return frame.loc[ranks.sort_values(list(keys), kind="stable", na_position="first").index]
 
 
 def _ranks(values: pd.Series) -> pd.Series:

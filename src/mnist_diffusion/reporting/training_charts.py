@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import altair as alt
 import pandas as pd
 
-from mnist_diffusion.reporting.charts import (
-    Chart,
-    chart,
-    log_axis,
-    log_scale,
-    real_band,
-    run_lines,
-    tidy,
-)
+from mnist_diffusion.provenance.schemas.artifact import Spread
+from mnist_diffusion.reporting import charts
+from mnist_diffusion.reporting.charts import Chart, chart
+from mnist_diffusion.reporting.frames import fd_curves_frame
 from mnist_diffusion.reporting.labels import LOSSES, SAMPLERS, TABLE_TITLES
-from mnist_diffusion.reporting.results import NAN, Results, RunResult, one_run_per_schedule
+from mnist_diffusion.reporting.results import NAN, Results, RunResult, grouped, one_run_per_schedule
 
 POINTS = 200
 """Of a loss curve."""
@@ -43,54 +36,45 @@ def groups(results: Results) -> dict[str, list[RunResult]]:
 def schedule_levels(results: Results) -> list[Chart]:
     """Signal left and log-SNR along the timesteps, a line per schedule."""
     runs = one_run_per_schedule(results)
-    rows = []
-    for name, run in runs.items():
-        table = run.schedule.iloc[:: max(1, len(run.schedule) // LEVELS)]
-        rows += [
-            {"run": name, "t": row.t, "signal": row.alpha_bar, "log_snr": row.log_snr}
-            for row in table.itertuples()
-        ]
-    frame, x = tidy(rows), alt.X("t:Q", title="timestep t")
-    listed = "; ".join(runs)
+    frame = charts.tidy(pd.concat([_levels(name, run) for name, run in runs.items()]))
+    share = "The share of the digit's variance left."
+    ratio = (
+        "Above 0 there is more digit than noise; a line that ends early falls to minus infinity."
+    )
     return [
-        chart(
-            run_lines(frame, x, alt.Y(f"{key}:Q", title=title), points=False).properties(
-                height=240
-            ),
-            name,
-            heading,
-            caption,
-            f"{heading} over timesteps for the schedules {listed}: all fall from signal to noise.",
-        )
-        for key, title, name, heading, caption in (
-            ("signal", "ᾱ(t)", "signal", "Signal left", "The share of the digit's variance left."),
-            (
-                "log_snr",
-                "ln(ᾱ / (1 − ᾱ))",
-                "log-snr",
-                "Log signal-to-noise ratio",
-                "Above 0 there is more digit than noise; a line that ends early falls to minus "
-                "infinity.",
-            ),
-        )
+        _level(frame, "alpha_bar", "ᾱ(t)", "Signal left", share),
+        _level(frame, "log_snr", "ln(ᾱ / (1 − ᾱ))", "Log signal-to-noise ratio", ratio),
     ]
+
+
+def _levels(name: str, run: RunResult) -> pd.DataFrame:
+    return run.schedule.iloc[:: max(1, len(run.schedule) // LEVELS)].assign(run=name)
+
+
+def _level(frame: pd.DataFrame, key: str, axis: str, title: str, caption: str) -> Chart:
+    x, y = alt.X("t:Q", title="timestep t"), alt.Y(f"{key}:Q", title=axis)
+    listed = "; ".join(frame["run"].unique())
+    return chart(
+        charts.lines_by("run", frame[["run", "t", key]], x, y, points=False).properties(height=240),
+        charts.slug(key),
+        title,
+        caption,
+        f"{title} over timesteps for the schedules {listed}: all fall from signal to noise.",
+    )
 
 
 def losses(results: Results) -> list[Chart]:
     """Training loss, a chart per loss that is minimised."""
-    groups: dict[str, list[RunResult]] = {}
-    for run in results.runs.values():
-        groups.setdefault(run.settings.weighting, []).append(run)
-    return [_loss(weighting, runs) for weighting, runs in groups.items()]
+    alike = grouped(results.runs.values(), lambda run: run.settings.weighting)
+    return [_loss(weighting, runs) for weighting, runs in alike.items()]
 
 
 def _loss(weighting: str, runs: list[RunResult]) -> Chart:
-    frame = tidy(pd.concat([_history(run) for run in runs]))
+    frame = charts.tidy(pd.concat([_history(run) for run in runs]))
     x = alt.X("thousand images:Q", title="thousand training images")
-    y = alt.Y("loss:Q", title=f"{LOSSES[weighting]} (log)", scale=log_scale())
-    y = y.axis(log_axis(frame["loss"]))
+    y = charts.logarithmic(alt.Y, "loss", LOSSES[weighting], frame["loss"])
     return chart(
-        run_lines(frame, x, y, points=False).properties(height=260),
+        charts.lines_by("run", frame, x, y, points=False).properties(height=260),
         f"loss-{weighting}",
         f"Loss minimised: {LOSSES[weighting]}",
         f"Lightly smoothed. {INCOMPARABLE}" if len(runs) > 1 else "Lightly smoothed.",
@@ -115,12 +99,11 @@ def late_errors(results: Results) -> list[Chart]:
 
 
 def _late_errors(table: str, runs: list[RunResult]) -> Chart:
-    frame = tidy([row for run in runs for row in _late_rows(run)])
+    frame = charts.tidy(pd.concat([_late(run) for run in runs]))
     x = alt.X("timestep:Q", title="timestep t")
-    y = alt.Y("error:Q", title="mean squared error of ε (log)", scale=log_scale())
-    y = y.axis(log_axis(frame["error"]))
+    y = charts.logarithmic(alt.Y, "error", "mean squared error of ε", frame["error"])
     return chart(
-        run_lines(frame, x, y, points=True).properties(height=260),
+        charts.lines_by("run", frame, x, y).properties(height=260),
         f"late-errors-{table}",
         f"Error in ε by timestep: {TABLE_TITLES[table].lower()}",
         "By tenths of the timesteps, over the last quarter of the training: little noise left, "
@@ -130,15 +113,12 @@ def _late_errors(table: str, runs: list[RunResult]) -> Chart:
     )
 
 
-def _late_rows(run: RunResult) -> list[dict[str, Any]]:
+def _late(run: RunResult) -> pd.DataFrame:
     rows = run.loss_by_timestep
     late = rows[rows["step"] > LATE * rows["step"].max()]
-    means = late.groupby(["bin_start", "bin_end"])["loss"].mean().reset_index()
-    middles = (means["bin_start"] + means["bin_end"]) / 2
-    return [
-        {"run": run.name, "timestep": middle, "error": error}
-        for middle, error in zip(middles, means["loss"], strict=True)
-    ]
+    middles = (late["bin_start"] + late["bin_end"]) / 2
+    errors = late["loss"].groupby(middles).mean()
+    return pd.DataFrame({"run": run.name, "timestep": errors.index, "error": errors.to_numpy()})
 
 
 def fd_curves(results: Results) -> list[Chart]:
@@ -154,15 +134,16 @@ def _fd_curve(results: Results, runs: list[RunResult]) -> Chart:
         labels=["images", "seconds"], name="Against: ")
     )  # fmt: skip
     x = alt.X("along:Q", title="thousand training images, or seconds of training")
-    frame = tidy([row for run in runs for row in _points(results, run)])
-    floor = 100 * found[0].relative_fd_floor
-    y = alt.Y("relative FD, %:Q", title="relative FD, % (log)", scale=log_scale())
-    y = y.axis(log_axis([floor, *frame["relative FD, %"]]))
-    lines = run_lines(frame, x, y, points=True)
+    points = fd_curves_frame(results)
+    frame = charts.tidy(pd.concat([_along(points, run) for run in runs]))
+    floor, key = found[0].relative_fd_floor, "relative_fd_percent"
+    y = charts.logarithmic(alt.Y, key, "relative FD, %", [100 * floor, *frame[key]])
+    lines = charts.lines_by("run", frame, x, y)
     lines = lines.transform_calculate(
-        along="against == 'seconds' ? datum.seconds : datum['thousand images']"
+        along="against == 'seconds' ? datum.seconds : datum.images / 1000"
     ).transform_filter("isValid(datum.along)")
-    drawn = alt.layer(real_band(floor, floor, floor), lines).add_params(against)
+    real = charts.real_band(Spread(mean=floor, low=floor, high=floor))
+    drawn = alt.layer(real, lines).add_params(against)
     listed = "; ".join(f"{p.run} ends at {100 * p.points[-1].relative_fd:.1f} %" for p in found)
     one = found[0]
     return chart(
@@ -176,14 +157,6 @@ def _fd_curve(results: Results, runs: list[RunResult]) -> Chart:
     )
 
 
-def _points(results: Results, run: RunResult) -> list[dict[str, Any]]:
-    pace = run.seconds_per_image
-    return [
-        {
-            "run": run.name,
-            "thousand images": point.images / 1000,
-            "seconds": NAN if pace is None else pace * point.images,
-            "relative FD, %": 100 * point.relative_fd,
-        }
-        for point in results.fd_curves[run.name].points
-    ]
+def _along(points: pd.DataFrame, run: RunResult) -> pd.DataFrame:
+    own = points[points["run"] == run.name]
+    return own.assign(seconds=own["images"] * (run.seconds_per_image or NAN))

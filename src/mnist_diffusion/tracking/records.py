@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -42,9 +41,10 @@ ASKED = {"guidance", "level"}
 """Numbers of reports that were asked for, not found."""
 PICTURE = "digits"
 """What they are called in MLflow."""
-LONGEST_NAME = 250
-LONGEST_VALUE = 5000
-"""MLflow refuses longer names and cuts longer values, at a length that differs by version."""
+IN_TABLE = "in_{}"
+"""A tag, of cells: whether they stand in a table of the report."""
+COUNTED = ("network_parameters", "network_evaluations", "schedule")
+"""What a manifest says beside its parameters, and counts as one."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Record:
     stage: str = ""
     name: str | None = None
     timing: Timing | None = None
-    scale: str | None = None
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """Tags that follow params.yaml, and say nothing of the result."""
 
     @property
     def address(self) -> str:
@@ -75,8 +76,8 @@ class Record:
         metrics = {key: float(value) for key, value in self.metrics.items()} | last
         own = {"stage": self.stage, name_tag(self.stage): self.name}
         return {
-            "param": {legal_name(key): as_text(value) for key, value in self.params.items()},
-            "metric": {legal_name(key): value for key, value in metrics.items()},
+            "param": {key: as_text(value) for key, value in self.params.items()},
+            "metric": metrics,
             "tag": {key: str(value) for key, value in {**own, **self.tags}.items() if value},
         }
 
@@ -93,16 +94,9 @@ def name_tag(stage: str) -> str:
     return {"run": "run", None: "name"}.get(STAGES[stage].per, "cell")
 
 
-def legal_name(name: str) -> str:
-    """A name MLflow takes: letters, digits, `_-. ` and single inner slashes (`@` becomes `_`)."""
-    words = [re.sub(r"[^\w. -]", "_", part) for part in name.split("/")]
-    return "/".join(word for word in words if word.strip("."))[:LONGEST_NAME] or "_"
-
-
 def as_text(value: Scalar) -> str:
     """As YAML writes it: true, null."""
-    word = value is None or isinstance(value, bool)
-    return (json.dumps(value) if word else str(value))[:LONGEST_VALUE]
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def record_of(stage: str, name: str | None = None) -> Record:
@@ -124,13 +118,10 @@ def flat(content: Json) -> dict[str, Scalar]:
     return found
 
 
-def drawn(manifest: Json) -> dict[str, Scalar]:
-    """All that made a sample set, and what it amounts to."""
-    return {
-        **flat(manifest["parameters"]),
-        "network_evaluations": manifest["network_evaluations"],
-        **flat({"schedule": manifest["schedule"]}),
-    }
+def _params(manifest: Json) -> dict[str, Scalar]:
+    """All that made a folder, and what it amounts to."""
+    counted = {key: manifest[key] for key in COUNTED if key in manifest}
+    return flat(manifest["parameters"]) | flat(counted)
 
 
 def _published(stage: str, name: str) -> tuple[Path, Any]:
@@ -149,7 +140,7 @@ def _manifest(stage: str, name: str) -> Record:
     folder = [path.with_name(name) for name in ("config.json", "history.csv", "summary.json")]
     return replace(
         beside,
-        params=flat(content["parameters"]),
+        params=_params(content),
         tags={**beside.tags, **made, "code_sha256": content["code"]["sha256"]},
         history=_history(path.parent),
         files=[*beside.files, *folder, path],
@@ -187,22 +178,15 @@ def _fetch(*_: str) -> Record:
 
 
 def _train(stage: str, run: str) -> Record:
-    _, content = _published(stage, run)
-    schedule = flat({"schedule": content["schedule"]})
-    record = _manifest(stage, run)
-    params = {**record.params, "parameters": content["network_parameters"], **schedule}
-    return replace(record, params=params, metrics={"final_loss": content["final_loss"]})
-
-
-def _sample(stage: str, cell: str) -> Record:
-    return replace(_manifest(stage, cell), params=drawn(_published(stage, cell)[1]))
+    loss = _published(stage, run)[1]["final_loss"]
+    return replace(_manifest(stage, run), metrics={"final_loss": loss})
 
 
 def _evaluate(stage: str, cell: str) -> Record:
     (path, report), (manifest, made) = _published(stage, cell), _published("sample", cell)
     counted = {"network_evaluations": made["network_evaluations"], "n": report["n"]}
     return Record(
-        params=drawn(made),
+        params=_params(made),
         metrics={**_scores(report), **counted},
         tags={**_report_of(path).tags, **made["inputs"]},
         files=[path],
@@ -260,7 +244,6 @@ def _pages(*_: str) -> Record:
 RECORDS: Mapping[str, Callable[[str, str], Record]] = {
     "fetch": _fetch,
     "train": _train,
-    "sample": _sample,
     "evaluate": _evaluate,
     "fd_curve": _fd_curve,
     "compare": _compare,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,27 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mnist_diffusion.files.images import png_bytes
 from mnist_diffusion.generation import drawing
-from mnist_diffusion.generation.drawing import WISHES, Request, request
+from mnist_diffusion.generation.drawing import Request, request
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Compute, ResolvedCell, SharedChoices
+from mnist_diffusion.settings.messages import explain
 
-MOST = 1000
-"""Images per row: a server answers others too."""
+
+class Wish(BaseModel):
+    """What a row may ask; what it leaves out is as in the headline cell."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    digit: int | None = None
+    guidance: float | None = None
+    steps: int | None = None
+    seed: int | None = None
+    count: int = Field(1, le=1000)
+    """A server answers others, too."""
 
 
 class DigitServer(PythonModel):
@@ -57,11 +69,13 @@ class DigitServer(PythonModel):
         return pd.DataFrame(rows, columns=["request", "digit", "seed", "image", "png"])
 
     def _request(self, row: Mapping[Any, Any]) -> Request:
-        given = {key: _number(key, row[key]) for key in WISHES if not _is_missing(row.get(key))}
-        if given.get("count", 1) > MOST:
-            raise UserError(f"count: got {given['count']}; ask for {MOST} at most")
-        asked: dict[str, Any] = {"run": self._base.run, **given}
-        return request(self._base, self._shared, self._trained.config, **asked)
+        given = {key: asked for key, asked in row.items() if asked is not None and asked == asked}
+        try:
+            wish = Wish.model_validate(given)
+        except ValidationError as error:
+            raise UserError(explain(error, Wish)) from None
+        asked = wish.model_dump()
+        return request(self._base, self._shared, self._trained.config, run=self._base.run, **asked)
 
     def _rows(self, place: int, one: Request) -> list[dict[str, Any]]:
         images = np.concatenate(list(drawing.batches(self._trained, one)))
@@ -72,30 +86,10 @@ class DigitServer(PythonModel):
                 "digit": index % 10 if asked else None,
                 "seed": one.sample.seed,
                 "image": number,
-                "png": _png(image),
+                "png": base64.b64encode(png_bytes(Image.fromarray(image))).decode("ascii"),
             }
             for number, (index, image) in enumerate(zip(one.indices, images, strict=True))
         ]
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or bool(value != value)
-
-
-def _number(key: str, value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError(f"{key}: got {value!r}; give a number")
-    if WISHES[key] is float:
-        return float(value)
-    if not float(value).is_integer():  # nor is infinity
-        raise UserError(f"{key}: got {value}; give a whole number")
-    return int(value)
-
-
-def _png(image: np.ndarray) -> str:
-    file = BytesIO()
-    Image.fromarray(image).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode("ascii")
 
 
 set_model(DigitServer())

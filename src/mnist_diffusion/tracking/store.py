@@ -14,18 +14,20 @@ import shutil
 import sqlite3
 import sys
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.atomic import write_atomically
+from mnist_diffusion.runtime.errors import in_one_line
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -45,19 +47,13 @@ ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
-"""What MLflow reads when it is imported. It prints a traceback of each error that it raises."""
-PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
-"""A dead server costs seconds, unless the user asks for more patience in the environment."""
+"""What MLflow reads when it is imported, unless the user wants it otherwise.
 
-Answer = TypeVar("Answer")
-
-
-class BusyError(TimeoutError):
-    """Another process is logging to the store."""
+It prints a traceback of each error that it raises, and a dead server would cost minutes.
+"""
 
 
 @dataclass(frozen=True)
@@ -71,18 +67,13 @@ class Store:
 
 def root() -> Path:
     """The repository: in the copy that DVC makes for an experiment, still the original."""
-    if folder := os.environ.get("DVC_ROOT"):
-        return Path(folder).resolve()
-    here = Path.cwd()
-    above = (folder for folder in (here, *here.parents) if (folder / paths.PARAMS).is_file())
-    return next(above, here)
+    return Path(os.environ.get("DVC_ROOT", "")).resolve()
 
 
 def tracking_uri() -> str:
     """The store in use. The default is absolute, since a relative one is a new store per folder."""
     path = str(_own_database()).replace("%", "%25").replace("?", "%3F")  # SQLAlchemy unquotes it
-    own = SQLITE + path
-    return os.environ.get("MLFLOW_TRACKING_URI") or own
+    return os.environ.get("MLFLOW_TRACKING_URI") or SQLITE + path
 
 
 def database_file(uri: str) -> Path | None:
@@ -107,32 +98,14 @@ def is_own() -> bool:
     return database_file(tracking_uri()) == _own_database()
 
 
-def is_shared() -> bool:
-    """Whether other clones may write to the same experiments."""
-    return NAME_VARIABLE in os.environ
-
-
-@contextmanager
-def exclusive(patience: float) -> Iterator[None]:
-    """Be the only process that writes to the store, or BusyError after so many seconds.
+def exclusive(patience: float) -> FileLock:
+    """Held, it makes this the only process that writes to the store; Timeout after so many seconds.
 
     Two that meet a fresh database would both make its tables, and one would die.
     """
-    database = database_file(tracking_uri())
-    place = database or root() / paths.WORK / "tracking"
+    place = database_file(tracking_uri()) or root() / paths.WORK / "tracking"
     place.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(place.with_name(f"{place.name}.lock"), patience, fallback_to_soft=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise BusyError("another process is logging to it") from None
-    try:
-        yield
-    finally:
-        lock.release()
-        with suppress(OSError):  # MLflow makes a folder of the quoted name, too
-            if database and str(database) not in tracking_uri():
-                os.removedirs(Path(tracking_uri().removeprefix(SQLITE)).parent)
+    return FileLock(place.with_name(f"{place.name}.lock"), patience, fallback_to_soft=False)
 
 
 def open_store() -> Store:
@@ -147,7 +120,7 @@ def open_experiment(kind: str) -> tuple[MlflowClient, str]:
     here, name = client(), f"{project()}/{kind}"
     found = here.get_experiment_by_name(name)
     if found is None:
-        place = (artifacts() / kind).as_uri() if database_file(tracking_uri()) else None
+        place = _place_of(kind) if database_file(tracking_uri()) else None
         # The kind opens the experiment as one of model training, not of chat traces.
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return here, here.create_experiment(name, place, tags)
@@ -161,55 +134,47 @@ def client() -> MlflowClient:
     configure()
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(tracking_uri=tracking_uri())
+    uri = tracking_uri()
+    opened, database = MlflowClient(uri), database_file(uri)
+    with suppress(OSError):  # of a quoted name MLflow makes a folder, too
+        if database and str(database) not in uri:
+            os.removedirs(Path(uri.removeprefix(SQLITE)).parent)
+    return opened
 
 
 def configure() -> None:
     """Set what MLflow reads on import: no telemetry, no chatter, little patience."""
-    os.environ.update(ENVIRONMENT)
-    for key, value in PATIENCE.items():
+    for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
-    for logger in ("alembic", "urllib3"):
-        logging.getLogger(logger).setLevel(logging.ERROR)
     # Where MLflow was imported before us, it did not read the level above.
-    logging.getLogger("mlflow").setLevel(ENVIRONMENT["MLFLOW_LOGGING_LEVEL"])
+    for logger in ("alembic", "mlflow", "urllib3"):
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
 
 
-def within(limit: float, work: Callable[[], Answer]) -> Answer:
+def within(limit: float, work: Callable[[], None]) -> None:
     """Do work, or give up on it: some dead stores (a database, a network disk) never answer."""
-    answers: list[Answer] = []
-    errors: list[Exception] = []
+    outcome: Future[None] = Future()
 
     def attempt() -> None:
         try:
-            answers.append(work())
+            work()
         except Exception as error:
-            errors.append(error)
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(None)
 
-    thread = Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(limit)
-    if thread.is_alive():
-        raise TimeoutError(f"the store did not finish within {limit:.0f} s")
-    if errors:
-        raise errors[0]
-    return answers[0]
+    Thread(target=attempt, daemon=True).start()
+    outcome.result(limit)
 
 
 def warn(what: str, cause: Exception) -> None:
     """One line on stderr, however long the cause."""
-    sys.stderr.write(f"warning: {what}: {in_short(cause)}\n")
+    sys.stderr.write(f"warning: {what}: {without_password(in_one_line(cause))}\n")
 
 
 def without_password(text: str) -> str:
     """An address, or words with one, without the password that it may hold."""
     return re.sub(r"//[^/\s@]*@", "//***@", text)
-
-
-def in_short(cause: Exception) -> str:
-    """An error in one line."""
-    reason = " ".join(f"{type(cause).__name__}: {cause}".split())
-    return without_password(reason)[:200]
 
 
 def _own_database() -> Path:
@@ -224,11 +189,20 @@ def _clone() -> str:
     return hashlib.sha256(f"{root()} {mark.read_text()}".encode()).hexdigest()[:8]
 
 
+def _place_of(kind: str) -> str:
+    """Where the runs of an experiment keep their files; MLflow writes it down, as it is now."""
+    return (artifacts() / kind).as_uri()
+
+
 def _put_aside_if_moved() -> None:
-    """Begin anew where the repository was moved: MLflow keeps absolute paths, to the old place."""
+    """Begin anew where the repository was moved: MLflow would write to the old place."""
     database, aside = _own_database(), root() / paths.WORK / "mlflow-of-another-place"
-    old = _place_in(database)
-    if old is None or old == artifacts():
+    found = None
+    address = f"{database.as_uri()}?mode=ro"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as opened:
+        statement = "select artifact_location from experiments where name = ?"
+        found = opened.execute(statement, (f"{project()}/{CELLS}",)).fetchone()
+    if found is None or found[0] == _place_of(CELLS):
         return
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
@@ -236,18 +210,6 @@ def _put_aside_if_moved() -> None:
         if path.exists():
             path.rename(aside / path.name)
     sys.stderr.write(
-        f"warning: {database.name}: is of {old.parent}, so MLflow is made anew from the files; "
+        f"warning: {database.name}: is of {found[0]}, so MLflow is made anew from the files; "
         f"the old one lies in {aside.relative_to(root())}\n"
     )
-
-
-def _place_in(database: Path) -> Path | None:
-    """Where a database keeps the files of our runs; None if it does not tell."""
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as opened:
-            statement = "select artifact_location from experiments where name = ?"
-            [(location,)] = opened.execute(statement, (f"{project()}/{CELLS}",))
-    except (sqlite3.Error, ValueError):
-        return None
-    parts = urlsplit(location)
-    return Path(unquote(parts.path) if parts.scheme == "file" else location).parent

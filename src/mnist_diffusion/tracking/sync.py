@@ -11,26 +11,28 @@ Done twice, it does nothing the second time.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from filelock import Timeout
 
 from mnist_diffusion.dataset import mnist
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
-from mnist_diffusion.pipeline import STAGES, Stage, declared
+from mnist_diffusion.pipeline import MANIFEST, STAGES, Stage, declared
 from mnist_diffusion.provenance.digests import json_digest
-from mnist_diffusion.provenance.schemas import artifact
-from mnist_diffusion.provenance.schemas.manifest import Timing
-from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.provenance.schemas.manifest import Timing, timing_of
+from mnist_diffusion.runtime.errors import UserError, in_one_line
 from mnist_diffusion.settings import Settings, load_settings
 from mnist_diffusion.tracking import models, runs, store
-from mnist_diffusion.tracking.records import PAGE, Record, name_tag, record_of
-from mnist_diffusion.tracking.store import CELLS, TRAINING, Store
+from mnist_diffusion.tracking.records import IN_TABLE, PAGE, Record, as_text, name_tag, record_of
+from mnist_diffusion.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -43,7 +45,6 @@ PAUSE_SECONDS = 300.0
 """Opening MLflow costs 4 s: too much for each of many short stages, little now and then, so that
 whoever looks sees the pipeline go on. LAST_STAGE brings the others."""
 LAST_STAGE = "report"
-AGAIN = "the files are fine; run `mnist-diffusion track --sync` when it answers"
 
 
 @dataclass
@@ -53,6 +54,8 @@ class Counts:
     logged: int = 0
     already: int = 0
     failed: int = 0
+    store: Store | None = field(default=None, compare=False, repr=False)
+    """MLflow's, if it could be opened."""
 
     def __str__(self) -> str:
         return f"{self.logged} logged, {self.already} already there, {self.failed} failed"
@@ -82,7 +85,7 @@ def sync(settings: Settings, patience: float = PATIENCE_SECONDS) -> Counts:
         more = f" (and {len(unreadable) - 1} more)" if unreadable[1:] else ""
         sys.stderr.write(f"warning: {unreadable[0]}{more}; run `dvc repro`\n")
     addresses = {stage.address(name) for stage, name in declared(settings)}
-    counts = log_all(records, addresses, patience, partial(_finish, settings))
+    counts = log_all(records, addresses, patience, partial(models.register, settings))
     counts.failed += len(unreadable)
     return counts
 
@@ -97,27 +100,23 @@ def log_all(
     counts = Counts()
 
     def work() -> None:
-        opened = store.open_store()
-        _log_all(opened, records, counts)
-        if not store.is_shared():
-            _tidy(opened, addresses)
-        counts.failed += finish(opened)
+        counts.store = store.open_store()
+        shown = runs.latest(counts.store)
+        for record in records:
+            _log(counts.store, record, shown[record.address], counts)
+        if store.NAME_VARIABLE not in os.environ:  # or others share the experiments
+            _tidy(counts.store, shown, addresses)
+        counts.failed += finish(counts.store)
 
     try:
         with store.exclusive(patience):
             store.within(store.LIMIT_SECONDS + SECONDS_EACH * len(records), work)
     except Exception as error:
-        if patience or not isinstance(error, store.BusyError):
+        if patience or not isinstance(error, Timeout):
             counts.failed = len(records) - counts.logged - counts.already
-            store.warn(f"MLflow is not complete, {AGAIN}", error)
+            text = "the files are fine; run `mnist-diffusion track --sync` when it answers"
+            store.warn(f"MLflow is not complete, {text}", error)
     return counts
-
-
-def _finish(settings: Settings, opened: Store) -> int:
-    """Mark the cells of the report's tables, and register the models."""
-    tables = {name: table.cells for name, table in settings.tables}
-    _mark_tables(opened, tables)
-    return models.register(opened.client, runs.latest(opened, TRAINING), settings)
 
 
 def published(settings: Settings) -> tuple[list[Record], list[str]]:
@@ -126,11 +125,10 @@ def published(settings: Settings) -> tuple[list[Record], list[str]]:
     for stage, name in declared(settings):
         try:
             if stage.name != "code" and _is_whole(stage, name):
-                record = record_of(stage.name, name)
-                found.append(replace(record, timing=_timing(stage, name), scale=settings.scale))
+                record, marks = record_of(stage.name, name), _marks(settings, stage, name)
+                found.append(replace(record, timing=_timing(stage, name), marks=marks))
         except Exception as error:
-            cause = " ".join(f"{type(error).__name__}: {error}".split())[:150]
-            unreadable.append(f"{stage.address(name)}: cannot be read ({cause})")
+            unreadable.append(f"{stage.address(name)}: cannot be read ({in_one_line(error)})")
     return found, unreadable
 
 
@@ -148,14 +146,9 @@ def mlflow_differences(stage: str, name: str) -> tuple[str, list[runs.Difference
     if experiment is None:
         return None
     digest = {"train": "weights_sha256", "evaluate": "samples_sha256"}[stage]
-    tags = {name_tag(stage): name, digest: record.tags[digest]}
-    wanted = " and ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
-    found = client.search_runs(
-        [experiment.experiment_id],
-        f"attributes.status = 'FINISHED' and {wanted}",
-        max_results=1,
-        order_by=["tags.latest DESC", "attributes.end_time DESC"],
-    )
+    tags = {runs.LATEST: "true", name_tag(stage): name, digest: record.tags[digest]}
+    wanted = ["attributes.status = 'FINISHED'", *(f"tags.{k} = '{v}'" for k, v in tags.items())]
+    found = client.search_runs([experiment.experiment_id], " and ".join(wanted), max_results=1)
     return (found[0].info.run_id, list(runs.contradictions(record, found[0]))) if found else None
 
 
@@ -165,69 +158,52 @@ def _is_whole(stage: Stage, name: str | None) -> bool:
     Its parameters and scores would mix.
     """
     if stage.name == "fetch":
-        return all((paths.RAW / file).is_file() for file in mnist.SHA256)
+        return not mnist.missing(paths.RAW)
     made = stage.published(name) or PAGE
     if stage.name != "evaluate" or not made.is_file():
         return made.is_file()
-    drawn = STAGES["sample"].published(name)
-    if drawn is None or not drawn.is_file():
-        return False
-    judged = read_json(made)["made_from"][STAGES["sample"].address(name)]
-    return bool(judged == json_digest(read_json(drawn)))
+    drawn, address = paths.samples(str(name)) / MANIFEST, STAGES["sample"].address(name)
+    judged = read_json(made)["made_from"][address]
+    return drawn.is_file() and bool(judged == json_digest(read_json(drawn)))
 
 
 def _timing(stage: Stage, name: str | None) -> Timing | None:
-    """The sidecar, if it tells of what is published now and not of another time."""
-    file = stage.published(name)
     try:
-        timing = artifact.load(paths.timing(stage.name, name), Timing)
-        digest = json_digest(read_json(file)) if file else None
-    except UserError:
+        return timing_of(stage.name, name)
+    except UserError:  # the result is whole without it
         return None
-    return timing if timing.manifest_sha256 == digest else None
 
 
-def _log_all(opened: Store, records: Iterable[Record], counts: Counts) -> None:
+def _marks(settings: Settings, stage: Stage, name: str | None) -> dict[str, str]:
+    """The scale, and the report's tables that a cell stands in: MLflow cannot filter by names."""
+    tables = settings.tables if stage.name == "evaluate" else ()
+    places = {IN_TABLE.format(table): as_text(name in one.cells) for table, one in tables}
+    return {"scale": settings.scale, **places}
+
+
+def _log(opened: Store, record: Record, shown: Iterable[Run], counts: Counts) -> None:
     from mlflow.exceptions import MlflowException
 
-    shown: dict[str, list[Run]] = {}
-    for kind in store.EXPERIMENTS:
-        for run in runs.latest(opened, kind):
-            shown.setdefault(str(runs.address_of(run)), []).append(run)
-    for record in records:
-        there = shown.get(record.address, [])
-        if len(there) == 1 and runs.is_of(record, there[0]):
-            counts.already += 1
-            continue
-        try:
-            made = runs.log(opened, record)
-        except MlflowException as error:
-            if error.error_code != "INVALID_PARAMETER_VALUE":
-                raise
-            counts.failed += 1
-            store.warn(f"{record.address}: MLflow refuses it, its files are fine", error)
-        else:
-            counts.logged += made
-            counts.already += not made
+    try:
+        made = runs.log(opened, record, shown)
+    except MlflowException as error:
+        if error.error_code != "INVALID_PARAMETER_VALUE":
+            raise
+        counts.failed += 1
+        store.warn(f"{record.address}: MLflow refuses it, its files are fine", error)
+    else:
+        counts.logged += made
+        counts.already += not made
 
 
-def _tidy(opened: Store, addresses: Collection[str] | None) -> None:
+def _tidy(
+    opened: Store, shown: Mapping[str, Iterable[Run]], addresses: Collection[str] | None
+) -> None:
     """Take `latest` from runs of what params.yaml has no more, and halves of runs away."""
-    for kind, experiment in opened.experiments.items():
-        for run in runs.latest(opened, kind) if addresses is not None else ():
-            if runs.address_of(run) not in (None, *(addresses or ())):
-                opened.client.set_tag(run.info.run_id, runs.LATEST, "false")
-        for run in opened.client.search_runs([experiment], "attributes.status != 'FINISHED'"):
-            if runs.CONTENT in run.data.tags:  # those of others' making stay
-                opened.client.delete_run(run.info.run_id)
-
-
-def _mark_tables(opened: Store, tables: Mapping[str, Collection[str]]) -> None:
-    """Tags for the report's tables that a cell stands in: MLflow cannot filter by many names."""
-    for run in runs.latest(opened, CELLS):
-        for table, cells in tables.items():
-            tag, wanted = runs.tag_of(table), run.data.tags.get("cell") in cells
-            if wanted and tag not in run.data.tags:
-                opened.client.set_tag(run.info.run_id, tag, "true")
-            if not wanted and tag in run.data.tags:
-                opened.client.delete_tag(run.info.run_id, tag)
+    ghosts = set(shown) - {"", *addresses} if addresses is not None else ()
+    for run in (run for address in ghosts for run in shown[address]):
+        opened.client.set_tag(run.info.run_id, runs.LATEST, "false")
+    experiments = list(opened.experiments.values())
+    for run in opened.client.search_runs(experiments, "attributes.status != 'FINISHED'"):
+        if runs.CONTENT in run.data.tags:  # those of others' making stay
+            opened.client.delete_run(run.info.run_id)

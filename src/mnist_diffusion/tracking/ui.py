@@ -22,20 +22,16 @@ from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import load_settings
 from mnist_diffusion.tracking import models, store
-from mnist_diffusion.tracking.runs import tag_of
-from mnist_diffusion.tracking.store import CELLS, SNAPSHOTS, Store
-from mnist_diffusion.tracking.sync import PATIENCE_SECONDS, sync
+from mnist_diffusion.tracking.records import IN_TABLE
+from mnist_diffusion.tracking.store import SNAPSHOTS, Store
+from mnist_diffusion.tracking.sync import Counts, log_all, sync
 
 HOST = "127.0.0.1"
 VIEWS = Path(__file__).with_name("views.yaml")
 Json = Mapping[str, Any]
-ORDER = {CELLS: "metrics.`relative_fd`"}
 LATEST = "tags.latest = 'true'"
-SECTION = "ours"
 WORKFLOW = "workflowType=machine_learning"
 """Without it MLflow may open its pages for chats."""
-MOST_RUNS = 100
-"""That a chart draws; left alone, MLflow draws ten."""
 
 
 def show_pages(port: int = 5000) -> None:
@@ -50,8 +46,10 @@ def show_pages(port: int = 5000) -> None:
     else:
         _require_free(port)
         server = f"http://{HOST}:{port}"
-    opened = _open()
-    _complete()
+    opened = _complete().store
+    if opened is None:
+        uri = store.without_password(uri)
+        raise UserError(f"{uri}: cannot be opened; mend or unset MLFLOW_TRACKING_URI, or move it")
     publish_views(opened)
     for title, address in links(store.without_password(server), opened, models.name()):
         sys.stdout.write(f"{title:<28} {address}\n")
@@ -87,26 +85,12 @@ def links(server: str, opened: Store, model: str) -> Iterator[tuple[str, str]]:
     yield "models", f"{server}/#/models/{model}?{WORKFLOW}"
 
 
-def _complete() -> None:
+def _complete() -> Counts:
     try:
-        sync(load_settings())
+        return sync(load_settings())
     except UserError as error:  # the settings are broken: what is in MLflow can still be seen
         sys.stderr.write(f"warning: {error}\n")
-
-
-def _open() -> store.Store:
-    def attempt() -> store.Store:
-        with store.exclusive(PATIENCE_SECONDS):
-            return store.open_store()
-
-    try:
-        return store.within(store.LIMIT_SECONDS + PATIENCE_SECONDS, attempt)
-    except Exception as error:
-        uri = store.without_password(store.tracking_uri())
-        cause = store.in_short(error)
-        raise UserError(
-            f"{uri}: {cause}; mend or unset MLFLOW_TRACKING_URI, or move it away"
-        ) from None
+        return log_all([])
 
 
 def _require_free(port: int) -> None:
@@ -159,32 +143,21 @@ def _last_step(opened: Store) -> int:
 
 
 def _state(view: Json, step: int) -> dict[str, Any]:
-    """A page in MLflow's own words: best cell first, else newest run first."""
-    experiment = view["experiment"]
-    columns = _pages()["columns"][experiment].items()
-    only = f" and tags.{tag_of(view['table'])} = 'true'" if "table" in view else ""
+    """A page in MLflow's own words."""
+    pages, experiment, charts = _pages(), view["experiment"], view.get("charts", ())
+    columns = pages["columns"][experiment].items()
+    only = f" and tags.{IN_TABLE.format(view['table'])} = 'true'" if "table" in view else ""
     state = {
+        **pages["pages"][experiment],
         "searchFilter": LATEST + only,
-        "orderByKey": ORDER.get(experiment, "attributes.start_time"),
-        "orderByAsc": experiment in ORDER,
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
         "selectedColumns": [f"{kind}.`{key}`" for kind, keys in columns for key in keys],
-        "runsHiddenMode": "SHOW_ALL",
     }
-    return state | (_charts(view, step) if "charts" in view else {})
-
-
-def _charts(view: Json, step: int) -> dict[str, Any]:
-    width = min(len(view["charts"]), 2)
-    section = {"uuid": SECTION, "name": view["title"], "display": True, "isReordered": False}
-    shared: dict[str, Any] = {"metricSectionId": SECTION, "deleted": False, "isGenerated": False}
-    shared |= {"runsCountToCompare": MOST_RUNS, "step": step}
-    return {
-        "compareRunSections": [{**section, "columns": width, "cardHeight": 800 // width}],
-        "isAccordionReordered": True,
-        "compareRunCharts": [
-            {**chart, **shared, "uuid": f"{SECTION}-{place}"}
-            for place, chart in enumerate(view["charts"])
-        ],
-    }
+    if charts:
+        width = min(len(charts), 2)
+        height = {"columns": width, "cardHeight": 800 // width}
+        state["compareRunSections"] = [pages["section"] | height]
+        state["compareRunCharts"] = [
+            {**pages["chart"], **chart, "step": step, "uuid": f"chart-{place}"}
+            for place, chart in enumerate(charts)
+        ]
+    return state
