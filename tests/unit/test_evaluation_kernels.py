@@ -43,7 +43,7 @@ def distant(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def mmd(real: np.ndarray, drawn: np.ndarray, kernel) -> float:
-    """Gretton et al. 2012, equation 3, the unbiased estimator term by term."""
+    """Gretton et al. 2012, the unbiased estimator term by term."""
     m, n = len(real), len(drawn)
     total = sum(kernel(real[i], real[j]) for i in range(m) for j in range(m) if i != j)
     among = sum(kernel(drawn[i], drawn[j]) for i in range(n) for j in range(n) if i != j)

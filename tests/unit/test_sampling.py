@@ -194,7 +194,7 @@ class Says(torch.nn.Module):
 def test_a_guide_is_what_its_name_says(
     guide: str, grey: float, labelled: bool, scale: float, conditioning: str
 ) -> None:
-    """D = D0 + s·(D1 - D0) by hand (Karras et al. 2024, eq. 3): the guide's weights and labels."""
+    """D = D0 + s·(D1 - D0) by hand (Karras et al. 2024): the guide's weights and labels."""
     own, early, cpu = Says(0.3), Says(0.1), torch.device("cpu")
     trained = TrainedDenoiser(own, SCHEDULES["cosine"](1000), "x0", cpu, conditioning, early)
     drawn = torch.cat(

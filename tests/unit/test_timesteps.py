@@ -101,7 +101,7 @@ def log_snr_edges(schedule: Schedule) -> np.ndarray:
 
 
 def laplace_mass(edges: np.ndarray, location: float, scale: float) -> list[float]:
-    """Between edges of log-SNR, by quadrature of the density in Hang et al. (2025, table 1)."""
+    """Between edges of log-SNR, by quadrature of the density in Hang et al. (2025)."""
 
     def density(value: float) -> float:
         return np.exp(-abs(value - location) / scale) / (2 * scale)
@@ -111,7 +111,7 @@ def laplace_mass(edges: np.ndarray, location: float, scale: float) -> list[float
 
 
 def logit_normal_mass(edges: np.ndarray, mean: float, deviation: float) -> list[float]:
-    """The same by that of t in Esser et al. (2024, eq. 19); t / (1 - t) is sigma / alpha."""
+    """The same by that of t in Esser et al. (2024); t / (1 - t) is sigma / alpha."""
 
     def density(t: float) -> float:
         off = (np.log(t / (1 - t)) - mean) / deviation

@@ -25,7 +25,7 @@ def guided(
 
     Classifier-free guidance where the guide is the same network without a label (Ho & Salimans
     2022; the source's form), autoguidance where it is a less trained one (Karras et al. 2024,
-    arXiv 2406.02507, eq. 3). At a given x_t, eps is affine in x0, so the same combination of x0 is
+    arXiv 2406.02507). At a given x_t, eps is affine in x0, so the same combination of x0 is
     the same guidance. s = 0 and s = 1 call one denoiser, once, and are exact. `interval` bounds
     sigma / alpha, ends included: beyond it the denoiser is left alone (Kynkäänniemi et al. 2024).
     `rescale` is the phi of `rescaled`.

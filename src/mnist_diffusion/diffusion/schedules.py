@@ -111,10 +111,10 @@ def cosine(timesteps: int, offset: float = 0.008, largest_beta: float = 0.999) -
 
 
 def rectified_flow(timesteps: int) -> Schedule:
-    """Log-SNR as on the straight path x_t = (1 - t) x0 + t eps (Liu et al. 2023, eq. 1).
+    """Log-SNR as on the straight path x_t = (1 - t) x0 + t eps (Liu et al. 2023).
 
     That path over sqrt((1 - t)² + t²) keeps the variance, and a step of DDIM is an Euler step of
-    the flow (Esser et al. 2024, eq. 13). Timesteps are the midpoints of T equal slices of (0, 1):
+    the flow (Esser et al. 2024). Timesteps are the midpoints of T equal slices of (0, 1):
     at t = 1 no signal would be left, which `zero_terminal_snr` asks for on any schedule.
     """
     time = (torch.arange(timesteps, dtype=torch.float64) + 0.5) / timesteps

@@ -72,13 +72,13 @@ class Stratified(Memoryless):
 
 
 def laplace(log_snr: Tensor, *, location: float, scale: float) -> Tensor:
-    """Share of exp(-|lambda - location| / scale) above a log-SNR (Hang et al. 2025, table 1)."""
+    """Share of exp(-|lambda - location| / scale) above a log-SNR (Hang et al. 2025)."""
     below = (location - log_snr) / scale
     return (1 - below.sign() * torch.expm1(-below.abs())) / 2
 
 
 def logit_normal(log_snr: Tensor, *, mean: float, deviation: float) -> Tensor:
-    """Share above a log-SNR where logit(t) is normal (Esser et al. 2024, eq. 19).
+    """Share above a log-SNR where logit(t) is normal (Esser et al. 2024).
 
     Their t is that of the rectified flow, on which log-SNR is -2 logit(t).
     """

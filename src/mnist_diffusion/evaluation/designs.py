@@ -77,7 +77,7 @@ class Design:
     def aliases(self) -> list[Alias]:
         """Every interaction of two factors that is mixed into a main effect.
 
-        The alias matrix (X'X)^-1 X'Z of contrasts of unit variance: Box & Draper 1987, chapter 3.
+        The alias matrix (X'X)^-1 X'Z of contrasts of unit variance (Box & Draper 1987).
         """
         parts = {factor: self._contrasts(factor) for factor in self.factors}
         mains = np.hstack([np.ones((len(self.rows), 1)), *parts.values()])

@@ -2,9 +2,9 @@
 
 What the images are compared with is held fixed. To first order a score is a mean of its images'
 influences, so that its standard error is a formula (Efron 1982, The Jackknife, the Bootstrap and
-Other Resampling Plans, chapter 6) and nothing is resampled. Where digits are asked for, each is
-drawn a fixed number of times: what differs between digits is then no luck, and the error is that of
-a stratified mean, sqrt(sum_c n_c s_c²) / n (Cochran 1977, Sampling Techniques, section 5.9), with
+Other Resampling Plans) and nothing is resampled. Where digits are asked for, each is drawn a fixed
+number of times: what differs between digits is then no luck, and the error is that of a stratified
+mean, sqrt(sum_c n_c s_c²) / n (Cochran 1977, Sampling Techniques, chapter 5), with
 s_c² the variance of the influences within digit c. Tests measure how often such intervals hold the
 true value.
 """

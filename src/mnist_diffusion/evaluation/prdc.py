@@ -54,7 +54,7 @@ class Balls:
     def influences(self) -> dict[str, Tensor]:
         """How much each drawn image moves recall and coverage, times n: (n,) float64 each.
 
-        The jackknife's: n - 1 times what is lost without the image (Efron 1982, chapter 2). Its
+        The jackknife's: n - 1 times what is lost without the image (Efron 1982). Its
         ball goes, and the balls of those it was a near neighbour of grow to their next one. Errs on
         the side of caution: up to 1.7 times the spread of recall where most is recalled.
         """
