@@ -84,6 +84,10 @@ def test_effects_stand_beside_each_other_under_both_extractors() -> None:
     first, second = effect_rows(report)
     assert (first["level"], second["level"]) == ("linear", "quadratic")
     assert first["classifier"] == first["autoencoder"] == "×1.30 (1.18 to 1.43): worse"
+    both = report.model_copy(
+        update={"effects": [*report.effects, report.effects[0].model_copy(update={"base": "flow"})]}
+    )
+    assert [row["base"] for row in effect_rows(both)] == ["cosine", "cosine", "flow"]
     assert aliased(report).endswith("by two fifths or more: a × b with schedule.")
     clear = report.model_copy(update={"aliases": []})
     assert aliased(clear).startswith("no interaction")

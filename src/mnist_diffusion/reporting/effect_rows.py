@@ -11,9 +11,10 @@ NOTED = 0.4
 
 def effect_rows(report: EffectsReport) -> list[dict[str, str]]:
     """A row a contrast, both feature extractors beside each other."""
-    rows: dict[tuple[str, str], dict[str, str]] = {}
+    rows: dict[tuple[str, str, str], dict[str, str]] = {}
     for one in report.effects:
-        row = rows.setdefault((one.factor, one.level), {"classifier": "", "autoencoder": ""})
+        contrast = (one.factor, one.level, one.base)
+        row = rows.setdefault(contrast, {"classifier": "", "autoencoder": ""})
         row |= {"factor": one.factor, "level": one.level, "base": one.base}
         row[METRICS[one.metric].network or ""] = _told(one)
     return list(rows.values())
