@@ -220,7 +220,7 @@ def _comparison(
         "interval": around(difference),
         "p": 0.01,
         "p_adjusted": 0.02,
-        "verdict": verdict if abs(difference) > HALF else "not distinguishable",
+        "verdict": verdict if abs(difference) > HALF else "unresolved",
         "n": 60,
         "training_seeds": 1,
     }

@@ -38,7 +38,7 @@ def test_a_comparison_is_the_difference_of_what_is_published(reports):
         assert row["p"] <= row["p_adjusted"] <= 1
         assert row["n"] == cell["n"]
         low, high = row["interval"]
-        assert (row["verdict"] == "not distinguishable") == (low <= 0 <= high)
+        assert (row["verdict"] == "unresolved") == (low <= 0 <= high)
 
 
 def test_every_table_is_compared(reports, published):

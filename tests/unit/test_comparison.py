@@ -64,8 +64,8 @@ def test_verdicts_follow_the_direction_of_the_metric_and_the_interval() -> None:
     assert verdict((-0.2, -0.1), lower_is_better=True) == "better"
     assert verdict((-0.2, -0.1), lower_is_better=False) == "worse"
     assert verdict((0.1, 0.2), lower_is_better=True) == "worse"
-    assert verdict((-0.2, 0.1), lower_is_better=True) == "not distinguishable"
-    assert verdict((0.0, 0.1), lower_is_better=True) == "not distinguishable"
+    assert verdict((-0.2, 0.1), lower_is_better=True) == "unresolved"
+    assert verdict((0.0, 0.1), lower_is_better=True) == "unresolved"
 
 
 def test_equal_sets_differ_by_nothing() -> None:
@@ -219,7 +219,7 @@ def false_tables(tables: int, n: int, size: int) -> float:
         ]
         reach = Family.of([one.estimate for one in found], seed=0).reach(LEVEL)
         verdicts = [verdict(one.around(reach), lower_is_better=True) for one in found]
-        wrong += any(word != "not distinguishable" for word in verdicts)
+        wrong += any(word != "unresolved" for word in verdicts)
     return wrong / tables
 
 

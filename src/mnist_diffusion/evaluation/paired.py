@@ -15,7 +15,7 @@ from mnist_diffusion.evaluation.frechet import ReferenceStatistics, fd_infinity
 
 NETWORKS = {"fd_infinity": "classifier", "second_fd_infinity": "autoencoder"}
 """The pooled distances compared, by the network whose features they are of."""
-Verdict = Literal["better", "worse", "not distinguishable"]
+Verdict = Literal["better", "worse", "unresolved"]
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def verdict(interval: Interval, lower_is_better: bool) -> Verdict:
     """Of a difference with this interval: so that the two never contradict one another."""
     low, high = interval
     if low <= 0 <= high:
-        return "not distinguishable"
+        return "unresolved"
     return "better" if (high < 0) == lower_is_better else "worse"
 
 

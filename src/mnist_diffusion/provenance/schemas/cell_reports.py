@@ -116,7 +116,7 @@ class CellMetrics(Sourced, extra="allow"):
     """Of each metric, had other images been drawn by the same training."""
 
 
-PairVerdict = Literal["better", "worse", "not distinguishable"]
+PairVerdict = Literal["better", "worse", "unresolved"]
 
 
 class PairedComparison(Strict):
@@ -139,7 +139,7 @@ class PairedComparison(Strict):
     p_adjusted: float
     """How often the table would show one as small by luck alone."""
     verdict: PairVerdict
-    """Not distinguishable: the interval holds 0."""
+    """unresolved: the interval holds 0. No margin is declared within which sets are equivalent."""
     n: int
     training_seeds: int
 
