@@ -258,6 +258,10 @@ def is_tie(place: int, steps: int, both: set[int]) -> bool:
     return {abs(t - exact) for t in both} == {Fraction(1, 2)}
 
 
+COMPARED = {"linear": 37, "quadratic": 35, "cosine": 7, "rectified-flow": 22}
+"""Of the numbers of steps from 2 to 100, those at which diffusers repeats no timestep."""
+
+
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_even_log_snr_is_that_of_diffusers_while_it_repeats_none(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -275,4 +279,4 @@ def test_even_log_snr_is_that_of_diffusers_while_it_repeats_none(
         if len(set(other)) == steps:  # else the corner `log-snr-repeats`
             assert SPACINGS["log-snr"](schedule, steps) == other
             compared += 1
-    assert compared == {"linear": 37, "quadratic": 35, "cosine": 7}[name]
+    assert compared == COMPARED[name]
