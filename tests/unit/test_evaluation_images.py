@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
+from mnist_diffusion.evaluation import copying
 from mnist_diffusion.evaluation.accuracy import extremes
 from mnist_diffusion.evaluation.copying import (
     copies,
@@ -22,7 +23,9 @@ def noise(n: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (n, 28, 28), dtype=np.uint8)
 
 
-def test_nearest_distances_are_those_of_scipy() -> None:
+def test_nearest_distances_are_those_of_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over several blocks of the others, of which any may have the nearest."""
+    monkeypatch.setattr(copying, "BLOCK", 70)
     images, training = noise(7, 0), noise(300, 1)
     every = cdist(images.reshape(7, -1) / 255, training.reshape(300, -1) / 255)
     np.testing.assert_allclose(nearest_distances(images, training), every.min(axis=1), rtol=1e-4)
@@ -102,9 +105,10 @@ def test_the_background_is_what_is_black_in_nearly_every_digit() -> None:
     images = np.zeros((200, 28, 28), np.uint8)
     images[:2, 0, 0] = 1
     images[:3, 0, 1] = 255
+    images[:3, 0, 2] = 1
     found = background_of(images)
-    assert found[0, 0] and not found[0, 1]
-    assert found.sum() == 28 * 28 - 1
+    assert found[0, 0] and not found[0, 1] and not found[0, 2]
+    assert found.sum() == 28 * 28 - 2
 
 
 @pytest.mark.parametrize(("real", "gap"), [(0.5, 0.25), (0.9, 0.15)])
