@@ -149,7 +149,10 @@ def write_params(folder: Path, **changes: Any) -> None:
     params["tables"] = {name: dict(table) for name in params["tables"]}
     params["report"]["headline"] = "drawn"
     params["tstr"]["cells"] = ["drawn"]
-    params["fd_curve"]["count"] = 11
+    params["fd_curve"] |= {"count": 11, "runs": ["fast"]}
+    params["trajectories"]["run"] = "fast"
+    for effects in params["effects"].values():
+        effects["cells"] = ["drawn"]
     params["reference"]["counts"] = [11]
     params["calibration"].update(counts=[10, 11], count=10)
     YAML().dump(params, folder / "params.yaml")
