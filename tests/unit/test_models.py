@@ -96,14 +96,18 @@ def test_each_run_is_registered_once_with_its_weights(registered):
 
 
 def test_the_best_follows_the_rule(registered):
-    judge(CELL, accuracy=0.99, relative_fd=0.2)
-    judge(HEADLINE, accuracy=0.97, relative_fd=0.1)
-    judge(UNLABELLED, accuracy=None, relative_fd=0.01)
+    judge(CELL, accuracy=0.99, fd_infinity=0.2, relative_fd=0.2)
+    judge(HEADLINE, accuracy=0.97, fd_infinity=0.1, relative_fd=0.3)
+    judge(UNLABELLED, accuracy=None, fd_infinity=0.01)
     assert models.best_cell(load_settings()) == (RUN, CELL)
     assert complete().failed == 0
     assert aliases()["best"] == versions()[RUN].version
     judge(HEADLINE, accuracy=0.98)
-    assert models.best_cell(load_settings()) == (RUN, HEADLINE)
+    settings = load_settings()
+    assert models.best_cell(settings) == (RUN, HEADLINE)
+    fewer = settings.cells[HEADLINE].model_copy(update={"count": settings.sample.count // 2})
+    others = settings.model_copy(update={"cells": settings.cells | {HEADLINE: fewer}})
+    assert models.best_cell(others) == (RUN, CELL)  # what moves with n is not held against others
     judge(CELL, accuracy=0.5)
     judge(HEADLINE, accuracy=0.5)
     complete()

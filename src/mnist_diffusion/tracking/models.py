@@ -35,8 +35,8 @@ ALIAS_OF_RUN = "run-{}"
 RUN_TAG, WEIGHTS_TAG, SERVED_TAG = "run", "weights_sha256", "served_sha256"
 ENOUGH = 0.98
 RULE = (
-    "`best` is the run of the cell with the smallest relative FD among cells of class runs whose "
-    f"accuracy is {ENOUGH:.0%} or more"
+    "`best` is the run of the cell with the smallest relative FD∞ among cells of class runs that "
+    f"draw sample.count images, with an accuracy of {ENOUGH:.0%} or more"
 )
 SCRIPT = Path(__file__).with_name("serve.py")
 REQUIRED = ("mlflow", "numpy", "pandas", "pillow", "pydantic", "safetensors", "torch")
@@ -85,10 +85,11 @@ def best_cell(settings: Settings) -> tuple[str, str] | None:
     scores: list[tuple[float, str, str]] = []
     for cell, chosen in settings.cells.items():
         labelled = settings.runs[chosen.run].conditioning == "class"
-        if labelled and paths.metrics(cell).is_file():
+        usual = settings.cell(cell).count == settings.sample.count
+        if labelled and usual and paths.metrics(cell).is_file():
             judged = read_json(paths.metrics(cell))
             if judged["accuracy"] is not None and judged["accuracy"] >= ENOUGH:
-                scores.append((judged["relative_fd"], cell, judged["run"]))
+                scores.append((judged["fd_infinity"], cell, judged["run"]))
     _, best, run = min(scores, default=(0.0, "", ""))
     return (run, best) if best else None
 
