@@ -43,6 +43,8 @@ class Stage:
     report: Callable[[str], Path] | None = None
     """The JSON it publishes beside, or in place of, a folder."""
 
+    shared: bool = False
+    """Whether torchrun may start it as several processes, which share its work."""
     pictures: Callable[[str], Path] | None = None
     """An array of digits to look at, which the report digests."""
 
@@ -107,7 +109,7 @@ STAGES = {
             folder=lambda _: paths.REFERENCE,
             report=lambda _: paths.REFERENCE_REPORT,
         ),
-        Stage("train", "Train one denoiser.", per="run", folder=paths.model),
+        Stage("train", "Train one denoiser.", per="run", folder=paths.model, shared=True),
         Stage("sample", "Draw one sample set.", per="cell", folder=paths.samples),
         Stage("evaluate", "Judge one sample set.", per="cell", report=paths.metrics),
         Stage(

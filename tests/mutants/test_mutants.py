@@ -413,8 +413,8 @@ AROUND: dict[str, Mutant] = {
         (
             "parts that get their neighbours' gradients",
             "training/data_parallel.py",
-            "zip(ctx.outputs, gradient.chunk",
-            "zip(ctx.outputs[::-1], gradient.chunk",
+            "zip(ctx.outputs, own_pieces",
+            "zip(ctx.outputs[::-1], own_pieces",
         ),
         (
             "kernels on as many threads as there are",

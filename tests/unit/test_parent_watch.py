@@ -30,6 +30,12 @@ time.sleep(60)
 SHELLS = {
     "bash": ["bash", "--noprofile", "--norc", "-c"],
     "sh": ["sh", "-c"],
+    "a shell and torchrun": [
+        sys.executable,
+        "-c",
+        "import subprocess, sys;"
+        "subprocess.run(sys.argv[1], shell=True, start_new_session=True)",  # as torchrun does
+    ],
     "a shell that stays": ["sh", "-c", '"$@"; true', "sh", "sh", "-c"],
 }
 

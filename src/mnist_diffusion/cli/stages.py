@@ -8,6 +8,7 @@ import typer
 from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import STAGES, Stage
 from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.ranks import rank
 from mnist_diffusion.stages.runner import run_stage
 
 app = typer.Typer()
@@ -23,6 +24,8 @@ def _named_by_dvc() -> str:
 
 def _run(stage: Stage, name: str | None = None) -> None:
     run_stage(stage.name, name)
+    if rank():
+        return
     from mnist_diffusion.tracking.sync import keep_up  # here, since torch takes a second
 
     keep_up(stage.name)

@@ -26,8 +26,9 @@ def exit_with_parent() -> None:
     if MARK not in os.environ:
         return
     ancestors = _up_to_dvc()
-    if not ancestors or os.getsid(ancestors[-1].pid) != os.getsid(0):
-        _kill_self()  # DVC is dead already, and this process was adopted
+    started_by_dvc = [os.getpid(), *(one.pid for one in ancestors)][-2:][0]
+    if not ancestors or os.getsid(ancestors[-1].pid) != os.getsid(started_by_dvc):
+        _kill_self()  # DVC is dead already, and what it started was adopted
     _when_one_ends(ancestors, _kill_self)
 
 

@@ -14,18 +14,20 @@ from mnist_diffusion.pipeline import STAGES, Outcome
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.provenance.environment import git_commit
 from mnist_diffusion.provenance.source import require_recorded
+from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.instructions import limit_instructions
 from mnist_diffusion.runtime.locks import exclusive_lock
 from mnist_diffusion.runtime.parent_watch import exit_with_parent
+from mnist_diffusion.runtime.ranks import rank, world
 from mnist_diffusion.runtime.threads import worker_count
-from mnist_diffusion.settings import load_settings
+from mnist_diffusion.settings import Settings, load_settings
 
 
 def run_stage(stage: str, name: str | None = None) -> None:
     """Check the settings, run the stage, and note how long it took.
 
     UserError if another process is at it, or if other source is on record. A stage whose DVC is
-    killed dies with it.
+    killed dies with it. Of several processes the first does all that, and the others help it.
     """
     settings = load_settings()
     STAGES[stage].check_name(settings, name)
@@ -33,12 +35,21 @@ def run_stage(stage: str, name: str | None = None) -> None:
     limit_instructions(settings.compute.instructions)
     require_recorded(stage)
     exit_with_parent()
+    if world() > 1 and not STAGES[stage].shared:
+        raise UserError(f"{address}: a stage for one process, not {world()}; run it by itself")
+    if rank():
+        _work(stage, settings, name)
+        return
     with exclusive_lock(address):
         started = time.perf_counter()
-        module = importlib.import_module(f"mnist_diffusion.stages.{stage}")
-        outcome = module.run(settings, *filter(None, [name])) or Outcome()
+        outcome = _work(stage, settings, name)
         seconds = outcome.earlier_seconds + time.perf_counter() - started
         write_json(paths.timing(stage, name), _sidecar(stage, name, outcome, seconds))
+
+
+def _work(stage: str, settings: Settings, name: str | None) -> Outcome:
+    module = importlib.import_module(f"mnist_diffusion.stages.{stage}")
+    return module.run(settings, *filter(None, [name])) or Outcome()
 
 
 def _sidecar(stage: str, name: str | None, outcome: Outcome, seconds: float) -> dict[str, Any]:

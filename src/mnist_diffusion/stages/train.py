@@ -1,6 +1,7 @@
 """train: one denoiser, from its run's settings to models/<run>/."""
 
 import sys
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.pipeline import Outcome
-from mnist_diffusion.provenance.digests import array_digest, arrays_digest
+from mnist_diffusion.provenance.digests import array_digest, arrays_digest, json_digest
 from mnist_diffusion.provenance.lineage import publish_folder, snapshot_inputs
 from mnist_diffusion.provenance.schedule_card import schedule_card
+from mnist_diffusion.runtime import ranks
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
@@ -36,8 +38,11 @@ NOISING_FRAMES = 11
 
 
 def run(settings: Settings, name: str) -> Outcome:
-    """Train the run's network and publish weights, schedule, history and manifest."""
-    device = configure(settings.compute)
+    """Train the run's network and publish weights, schedule, history and manifest.
+
+    Of several processes all train, and the first alone keeps states and publishes.
+    """
+    device = ranks.join(configure(settings.compute))
     inputs = snapshot_inputs(__name__, name, settings, parameters, [paths.PREPARED], device)
     resumption = Resumption(f"train@{name}", inputs.key)
     images, labels = load_split("train")
@@ -46,7 +51,11 @@ def run(settings: Settings, name: str) -> Outcome:
     network = _build(resolved).to(device)
     digits = torch.from_numpy(images), torch.from_numpy(labels)
     objective = Denoising(*digits, resolved, schedule, device)
+    ranks.require_same(inputs.key)  # here the others wait for the first to hold the lock
     history, snapshots = _train(network, objective, resolved, name, resumption)
+    ranks.leave()
+    if ranks.rank():
+        return Outcome()
 
     folder = recreate_dir(paths.model(name))
     checkpoint.save(folder, network, resolved.model_dump())
@@ -90,9 +99,13 @@ def _train(
     training = RunState(network, optimizers, average, objective.timesteps, history, snapshots)
     kept = resumption.load()
     start = training.restore(*kept) if kept else 0
+    ranks.require_same(json_digest(start))
+    steps = fit(network, objective, recipe, average, optimizers, start)
+    if ranks.rank():
+        deque(steps, maxlen=0)
+        return history, snapshots
     if start:
         sys.stderr.write(f"resuming {resumption.address} at step {start}\n")
-    steps = fit(network, objective, recipe, average, optimizers, start)
     for _ in track(
         with_checkpoints(steps, training, resumption),
         total=recipe.steps,
