@@ -132,6 +132,7 @@ class Evidence:
                 quantity = self._less(cell, baseline, name).scaled(1 / unit)
                 label = f"{METRICS[name].title}, {cell} less {baseline}"
                 label += ", of it" if test.unit == "baseline" else ""
+                label += self._of_two_trainings(cell, baseline)
                 yield Measured(label, quantity, relation, bound, "percent", (cell, baseline))
 
     @measure.register
@@ -176,12 +177,9 @@ class Evidence:
     def _order(self, test: OrderTest) -> Iterator[Measured | Fact]:
         relation, bound = _expected(test)
         own, noise = self.trajectories.predicted, self.trajectories.noise
-        quantity = mean(np.array(own.fine) - np.array(own.coarse))
-        label = "fine less coarse, of the steps"
-        if test.less == "noise":
-            quantity = quantity.less(mean(np.array(noise.fine) - np.array(noise.coarse)))
-            label += ", less that of real digits in noise"
-        yield Measured(label, quantity, relation, bound, "percent")
+        found = [mean(np.array(one.fine) - np.array(one.coarse)) for one in (own, noise)]
+        label = "fine less coarse, of the steps, less that of real digits in noise"
+        yield Measured(label, found[0].less(found[1]), relation, bound, "percent")
 
     @measure.register
     def _loss(self, test: LossTest) -> Iterator[Measured | Fact]:
@@ -204,7 +202,7 @@ class Evidence:
         raise UntestableError(test.why)
 
     def _value(self, cell: str, metric: str) -> Quantity:
-        """A score of a cell; exact where nothing is known of its error."""
+        """A score of a cell; UntestableError if there is none, or nothing is known of its error."""
         if cell not in self.cells:
             raise UntestableError(f"no cell {cell} is declared")
         report = self.cells[cell]
@@ -215,7 +213,14 @@ class Evidence:
             return Quantity(value, report.errors[metric])
         if METRICS[metric].kind == "copies" and METRICS[metric].percent:
             return share_of(value, report.n)
-        return of_interval(value, ends, report.level) if ends else Quantity(value, 0.0)
+        if not ends:
+            raise UntestableError(f"nothing is known of the error of {metric}")
+        return of_interval(value, ends, report.level)
+
+    def _of_two_trainings(self, cell: str, baseline: str) -> str:
+        """Over images, nothing is said of other trainings than these."""
+        runs = {self.cells[name].run for name in (cell, baseline) if name in self.cells}
+        return ", of these two trainings" if len(runs) > 1 else ""
 
     def _less(self, cell: str, baseline: str, metric: str) -> Quantity:
         """A difference: paired by image where it was computed so, or else of independent sets."""
@@ -246,19 +251,26 @@ def mean(values: NDArray[np.float64]) -> Quantity:
 
 
 def share_of(share: float, n: int) -> Quantity:
-    """A share of n independent images."""
-    return Quantity(share, math.sqrt(share * (1 - share) / n))
+    """A share of n independent images, of which none or all too may be luck.
+
+    The error is that with two more that have it and two that have not (Agresti & Coull 1998).
+    """
+    shrunk = (n * share + 2) / (n + 4)
+    return Quantity(share, math.sqrt(shrunk * (1 - shrunk) / (n + 4)))
 
 
 def judged(claims: Mapping[str, Claim], evidence: Evidence) -> dict[str, ClaimVerdict]:
-    """Every claim; within a family a false verdict is as rare as in a single one (Holm)."""
+    """Every claim; within a family a false verdict is as rare as in a single one (Holm).
+
+    A claim says that all its statements hold: its p-value is their largest (an intersection-union
+    test: Berger 1982).
+    """
     found = {name: _found(claim, evidence) for name, claim in claims.items()}
     verdicts: dict[str, ClaimVerdict] = {}
     for family in dict.fromkeys(claim.family for claim in claims.values()):
         own = [name for name in claims if claims[name].family == family]
-        first = {name: next(iter(_quantities(found[name])), None) for name in own}
-        tested = [name for name in own if first[name]]
-        p_values = [one.p() for one in first.values() if one]
+        tested = [name for name in own if _quantities(found[name])]
+        p_values = [max(one.p() for one in _quantities(found[name])) for name in tested]
         levels = dict(zip(tested, holm_levels(p_values, evidence.level), strict=True))
         p_of = dict(zip(tested, zip(p_values, holm(p_values), strict=True), strict=True))
         for name in own:

@@ -97,11 +97,12 @@ class SolverTest(Section):
 
 
 class OrderTest(Section):
-    """How much later fine structure settles than coarse, as a share of the steps."""
+    """How much later fine structure settles than coarse, as a share of the steps.
+
+    Less the same of real digits in noise, without a model.
+    """
 
     kind: Literal["order"]
-    less: Literal["nothing", "noise"]
-    """What is taken off: the same of real digits and noise, without a model."""
     expect: Expected
 
 
@@ -158,7 +159,6 @@ class Claim(Section):
     family: Name
     """Claims that share their chance of a false verdict."""
     tests: Annotated[list[Test], Field(min_length=1)]
-    """The first statement of the first gives the claim its p-value."""
 
 
 class Solver(Section):
