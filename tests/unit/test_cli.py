@@ -14,6 +14,7 @@ from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.provenance.source import stage_code
 
 REPOSITORY = Path(__file__).parents[2]
+CELL = RUN = "long"
 
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
@@ -59,9 +60,9 @@ def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> Non
 
 
 def test_a_mistake_is_one_line_of_a_process_too(project_with_code: Path) -> None:
-    command = [sys.executable, "-m", "mnist_diffusion", "sample", "cosine-class"]
+    command = [sys.executable, "-m", "mnist_diffusion", "sample", CELL]
     result = subprocess.run(command, cwd=project_with_code, capture_output=True, text=True)
-    assert_refused(result, "cosine-class", "dvc repro")
+    assert_refused(result, f"models/{RUN}", "dvc repro")
 
 
 def test_good_settings_pass_from_any_folder_below(project: Path, call: Call) -> None:
@@ -81,9 +82,7 @@ def test_unknown_names_are_refused(project: Path, name: str, call: Call) -> None
 
 
 def test_a_stage_without_its_input_is_refused(project_with_code: Path, call: Call) -> None:
-    assert_refused(
-        call(project_with_code, "sample", "cosine-class"), "models/cosine-class", "dvc repro"
-    )
+    assert_refused(call(project_with_code, "sample", CELL), f"models/{RUN}", "dvc repro")
 
 
 @pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="has CUDA")
