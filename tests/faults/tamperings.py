@@ -29,6 +29,8 @@ MODEL = f"models/{RUN}"
 MANIFEST = f"{SAMPLES}/manifest.json"
 METRICS = f"reports/metrics/{CELL}.json"
 COMPARISONS = "reports/comparisons.json"
+RANKS = "reports/ranks.json"
+CLAIMS = "reports/claims.json"
 TSTR = f"reports/tstr/{RUN}.json"
 
 Tampering = Callable[[Path], None]
