@@ -143,6 +143,26 @@ def test_stratified_errors_are_narrower_and_hold_the_truth_of_real_features(pool
     assert errors < 0.8 * torch.tensor(plain).mean()
 
 
+def test_what_is_left_of_the_bias_of_fd_infinity_is_a_small_part_of_its_error(pool: Pool) -> None:
+    """Each set's luck to first order is known and taken off, so that 20 sets are enough.
+
+    In the features of a laptop run's judge (128 of them, 30 sets each of 1,000 of 10,000 real
+    digits, and of the digits of eight cells of FD∞ 1.1 to 17.6 %) it was 0.13 of an error at the
+    most, by the second network too, and intervals held the truth in 95 %.
+    """
+    laws = relative_fd(pool.features, pool.labels, pool.reference)
+    left, plain = [], []
+    for seed in range(20):
+        chosen = pool.drawn(1000, seed)
+        own = pool.features[chosen], pool.labels[chosen]
+        truth = laws.value + float(laws.influences[chosen].mean())
+        one = pool.fd(*own)
+        left.append((one.value - truth) / one.error)
+        plain.append((relative_fd(*own, pool.reference).value - truth) / one.error)
+    assert abs(np.mean(left)) < 0.2
+    assert np.mean(plain) > 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("of", "most"), [("fd", 0.98), ("by_class", 1.0)])
 def test_intervals_of_real_features_hold_the_truth_in_95_per_cent(

@@ -11,7 +11,7 @@ import pytest
 from mnist_diffusion.files import paths
 from mnist_diffusion.reporting.claims import OUTCOMES, by_section, shown_claims, tally
 from mnist_diffusion.reporting.effect_rows import aliased, effect_rows
-from mnist_diffusion.reporting.pages import README, render
+from mnist_diffusion.reporting.pages import PAGE, README, render
 from mnist_diffusion.reporting.reading import load_results
 from mnist_diffusion.runtime.errors import UserError
 
@@ -67,6 +67,18 @@ def test_claims_stand_under_the_headings_of_the_source() -> None:
     assert list(sections)[:2] == ["Forward diffusion", "Training loop"]
     names = [claim.name for claim in sections["Training loop"]]
     assert names == ["importance-sampling", "p2-improves"]
+
+
+@pytest.mark.usefixtures("here")
+def test_the_page_says_of_which_claims_the_chance_of_a_false_verdict_is() -> None:
+    """Of a family of tested ones: not of the page, nor of one under which nothing was tested."""
+    report = json.loads(paths.CLAIMS.read_text())
+    report["claims"]["ddim-steps"]["family"] = "two"
+    report["claims"]["text"]["family"] = "three"
+    paths.CLAIMS.write_text(json.dumps(report))
+    page = " ".join(render(load_results(SETTINGS))[PAGE].decode().split())
+    assert "share a chance of 5 % of a false verdict (Holm), and each family has its own" in page
+    assert "its own: one, two. Intervals" in page
 
 
 @pytest.mark.usefixtures("here")
