@@ -123,7 +123,8 @@ OUTCOMES = {
 def effect(factor: str, level: str, ratio: float, verdict: str) -> list[dict[str, Any]]:
     """Under both feature extractors."""
     told = {"of": "training", "factor": factor, "level": level, "base": "cosine", "trainings": 6}
-    told |= {"ratio": ratio, "interval": [ratio / 1.1, ratio * 1.1], "p": 0.01, "verdict": verdict}
+    told |= {"ratio": ratio, "interval": [ratio / 1.1, ratio * 1.1], "p": 0.01, "p_adjusted": 0.02}
+    told |= {"verdict": verdict}
     return [told | {"metric": metric} for metric in ("fd_infinity", "second_fd_infinity")]
 
 
@@ -217,6 +218,9 @@ def _comparison(
         "metric": metric,
         "difference": difference,
         "error": HALF / 1.96,
+        "relative": None,
+        "relative_error": None,
+        "ratio": None,
         "interval": around(difference),
         "p": 0.01,
         "p_adjusted": 0.02,

@@ -24,7 +24,7 @@ def score(report, metric):
     return report["second"]["fd_infinity"] if metric == "second_fd_infinity" else report[metric]
 
 
-def test_a_comparison_is_the_difference_of_what_is_published(reports):
+def test_a_comparison_is_the_difference_of_what_is_published(reports, published):
     """evaluate and compare judge the same images by two ways of calling the same functions."""
     report = reports("comparisons.json")
     metrics = {row["metric"] for row in report["comparisons"]}
@@ -38,7 +38,17 @@ def test_a_comparison_is_the_difference_of_what_is_published(reports):
         assert row["p"] <= row["p_adjusted"] <= 1
         assert row["n"] == cell["n"]
         low, high = row["interval"]
-        assert (row["verdict"] == "unresolved") == (low <= 0 <= high)
+        margins = read_yaml(published / "params.yaml")["margins"]
+        inside = -margins["accuracy"] < low and high < margins["accuracy"]
+        if row["metric"] != "accuracy":
+            least, most = row["ratio"] or (0.0, 9.0)
+            assert (least <= 1 <= most) == (low <= 0 <= high)
+            inside = 1 / margins["ratio"] < least and most < margins["ratio"]
+        assert (row["verdict"] == "equivalent") == inside
+        assert (row["verdict"] == "unresolved") == (low <= 0 <= high and not inside)
+        if row["relative"] is not None:
+            base = expected - score(cell, row["metric"])
+            assert row["relative"] == pytest.approx(-expected / base, rel=1e-4)
 
 
 def test_every_table_is_compared(reports, published):

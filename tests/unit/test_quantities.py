@@ -25,12 +25,17 @@ DFS = [3, 9, 20, 3, 9, 20]
         ((-0.2, -0.1), "better"),
         ((0.1, 0.2), "worse"),
         ((-0.05, 0.05), "equivalent"),
+        ((0.01, 0.05), "equivalent"),
+        ((0.05, 0.2), "worse"),
         ((-0.05, 0.2), "unresolved"),
         ((-0.5, 0.5), "unresolved"),
     ],
 )
 def test_a_verdict_is_where_the_interval_lies(interval, expected):
-    """Absence of evidence is unresolved: equivalent needs the interval inside the margin."""
+    """Absence of evidence is unresolved: equivalent needs the interval inside the margin.
+
+    And what lies within it is equivalent, be 0 in it or not: that is what a margin says.
+    """
     assert verdict(interval, margin=0.1, lower_is_better=True) == expected
     swapped = {"better": "worse", "worse": "better"}
     flipped = verdict(interval, margin=0.1, lower_is_better=False)
@@ -63,6 +68,8 @@ def test_many_images_leave_a_normal_interval():
     assert Quantity(0.0, 1.0).interval(0.95)[1] == pytest.approx(1.959964, abs=1e-5)
     assert of_interval(2.0, (1.0, 3.0), 0.95).error == pytest.approx(1 / 1.959964, abs=1e-5)
     assert Quantity(3.0, 3.0).less(Quantity(1.0, 4.0)) == Quantity(2.0, 5.0)
+    more = Quantity(3.0, 0.3).over(Quantity(2.0, 0.4))
+    assert (more.estimate, more.error) == pytest.approx((0.5, math.hypot(0.3, 0.6) / 2))
 
 
 def test_what_has_no_error_is_certain():

@@ -99,7 +99,7 @@ class Evidence:
     effects: Mapping[str, Mapping[str, Fit]]
     """By analysis and metric."""
     losses: Mapping[str, NDArray[np.float64]]
-    """By run: the share of the minimised loss in each third of the timesteps, (windows, 3)."""
+    """By run: the share of the minimised loss in each third of the timesteps, (blocks, 3)."""
     betas: Mapping[str, NDArray[np.float64]]
     """By run."""
     trajectories: TrajectoriesReport
@@ -126,12 +126,10 @@ class Evidence:
         relation, bound = _expected(test)
         for cell, baseline in test.pairs:
             for name in _with_twin(test.metric):
-                unit = self._value(baseline, name).estimate if test.unit == "baseline" else 1.0
-                if unit <= 0:
-                    raise UntestableError(f"{baseline} has no {name} to take a share of")
-                quantity = self._less(cell, baseline, name).scaled(1 / unit)
+                shared = test.unit == "baseline"
+                quantity = (self._over if shared else self._less)(cell, baseline, name)
                 label = f"{METRICS[name].title}, {cell} less {baseline}"
-                label += ", of it" if test.unit == "baseline" else ""
+                label += ", of it" if shared else ""
                 label += self._of_two_trainings(cell, baseline)
                 yield Measured(label, quantity, relation, bound, "percent", (cell, baseline))
 
@@ -224,14 +222,39 @@ class Evidence:
 
     def _less(self, cell: str, baseline: str, metric: str) -> Quantity:
         """A difference: paired by image where it was computed so, or else of independent sets."""
-        for one in self.compared:
-            if one.metric == metric and {one.cell, one.baseline} == {cell, baseline}:
-                found = Quantity(one.difference, one.error)
-                return found if one.cell == cell else found.scaled(-1)
-        values = self._value(cell, metric), self._value(baseline, metric)
+        one = self._paired(cell, baseline, metric)
+        if not one:
+            own, other = self._unpaired(cell, baseline, metric)
+            return own.less(other)
+        found = Quantity(one.difference, one.error)
+        return found if one.cell == cell else found.scaled(-1)
+
+    def _over(self, cell: str, baseline: str, metric: str) -> Quantity:
+        """The same as a share of the baseline's, of which the luck counts too."""
+        one, nothing = self._paired(cell, baseline, metric), f"{baseline} has no {metric}"
+        if not one:
+            own, other = self._unpaired(cell, baseline, metric)
+        elif one.relative is None or one.relative_error is None:
+            raise UntestableError(f"{nothing} to take a share of")
+        else:
+            own, other = Quantity(1 + one.relative, one.relative_error), Quantity(1.0, 0.0)
+            own, other = (own, other) if one.cell == cell else (other, own)
+        if other.estimate <= 0:
+            raise UntestableError(f"{nothing} to take a share of")
+        return own.over(other)
+
+    def _paired(self, cell: str, baseline: str, metric: str) -> PairedComparison | None:
+        """What was compared image by image, either way round."""
+        pair = {cell, baseline}
+        same = (o for o in self.compared if o.metric == metric and {o.cell, o.baseline} == pair)
+        return next(same, None)
+
+    def _unpaired(self, cell: str, baseline: str, metric: str) -> tuple[Quantity, Quantity]:
+        """Both scores; UntestableError if they would differ for their numbers of images alone."""
+        found = self._value(cell, metric), self._value(baseline, metric)
         if METRICS[metric].depends_on_n and self.cells[cell].n != self.cells[baseline].n:
             raise UntestableError(f"{cell} and {baseline} are of other numbers of images")
-        return values[0].less(values[1])
+        return found
 
 
 def excess(own: NDArray[np.float64], other: NDArray[np.float64]) -> Quantity:
@@ -247,7 +270,8 @@ def excess(own: NDArray[np.float64], other: NDArray[np.float64]) -> Quantity:
 
 def mean(values: NDArray[np.float64]) -> Quantity:
     """The mean of independent values."""
-    return Quantity(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
+    error = float(values.std(ddof=1) / np.sqrt(len(values)))
+    return Quantity(float(values.mean()), error, len(values) - 1)
 
 
 def share_of(share: float, n: int) -> Quantity:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -54,15 +55,10 @@ class Design:
     def fit(self, scores: Sequence[float]) -> Fit:
         """Least squares of the main effects; InestimableError if no training is left over."""
         matrix = self._indicators()
-        values = np.asarray(scores, dtype=np.float64)
-        inverse = np.linalg.pinv(matrix)
-        coefficients = inverse @ values
-        df = len(values) - int(np.linalg.matrix_rank(matrix))
+        df = len(scores) - int(np.linalg.matrix_rank(matrix))
         if df < 1:
-            raise InestimableError(f"{len(values)} trainings leave none over to tell their spread")
-        residuals = values - matrix @ coefficients
-        spread = float(np.sqrt(residuals @ residuals / df))
-        return Fit(self, coefficients, inverse @ inverse.T, inverse @ matrix, spread, df)
+            raise InestimableError(f"{len(scores)} trainings leave none over to tell their spread")
+        return Fit(self, matrix, np.asarray(scores, dtype=np.float64), df)
 
     def contrast(self, factor: str, level: str, base: str) -> Matrix:
         """What a level has more than another, by coefficients; (columns,)."""
@@ -122,26 +118,52 @@ class Fit:
     """Main effects of a design, and the spread of a training about them."""
 
     design: Design
-    coefficients: Matrix
-    covariance: Matrix
-    """In units of the spread's square."""
-    resolution: Matrix
-    """What the rows can tell of the coefficients: the identity where they tell all."""
-    spread: float
-    """Standard deviation of one training's log score."""
+    matrix: Matrix
+    """(rows, coefficients)"""
+    scores: Matrix
+    """(rows,)"""
     df: int
+
+    @cached_property
+    def inverse(self) -> Matrix:
+        """(coefficients, rows): what makes coefficients of scores."""
+        return np.linalg.pinv(self.matrix)
+
+    @cached_property
+    def leftover(self) -> Matrix:
+        """(rows, rows): what makes residuals of scores."""
+        return np.eye(len(self.scores)) - self.matrix @ self.inverse
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of one training's log score."""
+        return float(np.linalg.norm(self.leftover @ self.scores) / np.sqrt(self.df))
 
     def effect(self, factor: str, level: str, base: str) -> Quantity:
         """The log ratio of two levels; InestimableError where the rows cannot tell it."""
+        weights = self.weights(factor, level, base)
+        error = self.spread * float(np.linalg.norm(weights))
+        return Quantity(float(weights @ self.scores), error, self.df)
+
+    def weights(self, factor: str, level: str, base: str) -> Matrix:
+        """What each training's score has to do with it, (rows,); InestimableError as above."""
         for name in (level, base):
             seen = self.design.count(factor, name) if factor in self.design.factors else 0
             if seen < LEAST:
                 raise InestimableError(f"{seen} trainings have {factor} {name}, {LEAST} are needed")
         contrast = self.design.contrast(factor, level, base)
-        if not np.allclose(contrast @ self.resolution, contrast, atol=1e-8):
+        weights: Matrix = contrast @ self.inverse
+        if not np.allclose(weights @ self.matrix, contrast, atol=1e-8):
             raise InestimableError(f"{factor}: {level} and {base} never differ by that alone")
-        error = self.spread * float(np.sqrt(contrast @ self.covariance @ contrast))
-        return Quantity(float(contrast @ self.coefficients), error, self.df)
+        return weights
+
+
+def largest_t(fit: Fit, weights: Sequence[Matrix], luck: Matrix) -> Matrix:
+    """(draws,): the largest |t| of differences that are none, in made-up luck (draws, rows)."""
+    spread = np.linalg.norm(luck @ fit.leftover, axis=1) / np.sqrt(fit.df)
+    units = np.array([weight / np.linalg.norm(weight) for weight in weights])
+    largest: Matrix = np.abs(luck @ units.T).max(axis=1) / spread
+    return largest
 
 
 def arms(trainings: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mnist_diffusion.evaluation.designs import (
@@ -15,6 +16,7 @@ from mnist_diffusion.evaluation.designs import (
     arms,
     crossed,
 )
+from mnist_diffusion.evaluation.families import Family
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.evaluation.quantities import verdict
 from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics
@@ -47,15 +49,18 @@ class Analysis:
         """Whether all levels have seen the same seeds, and what a seed does is taken out."""
         return SEED in self.design.factors
 
-    def report(self, level: float) -> EffectsReport:
-        """Every effect that three trainings or more have seen at both its levels."""
+    def report(self, level: float, seed: int) -> EffectsReport:
+        """Every effect that three trainings or more have seen at both its levels.
+
+        Under each extractor all intervals hold the truth at once as often as `level` says.
+        """
         fits = self.fits.values()
         return EffectsReport(
             trainings=len(self.design.rows),
             df=next((fit.df for fit in fits), 0),
             spread={metric: fit.spread for metric, fit in self.fits.items()},
             blocked=self.blocked,
-            effects=list(self._effects(level)),
+            effects=list(self._effects(level, seed)),
             aliases=[
                 AliasShare(factor=one.factor, interaction=one.interaction, share=one.share)
                 for one in self.design.aliases()
@@ -63,14 +68,18 @@ class Analysis:
             arms=dict(self.arms),
         )
 
-    def _effects(self, level: float) -> Iterator[MainEffect]:
-        for factor, choice, base in self._contrasts():
+    def _effects(self, level: float, seed: int) -> Iterator[MainEffect]:
+        first = next(iter(self.fits.values()), None)
+        told = list(self.told(first)) if first else []
+        if not told or not first:
+            return
+        family = Family.of_trainings(first, [first.weights(*one) for one in told], seed)
+        reach = family.reach(level)
+        for factor, choice, base in told:
             for metric, fit in self.fits.items():
-                try:
-                    found = fit.effect(factor, choice, base)
-                except InestimableError:
-                    continue
-                ends = found.interval(level)
+                found = fit.effect(factor, choice, base)
+                p = found.p(0.0)
+                ends = found.estimate - reach * found.error, found.estimate + reach * found.error
                 margin, lower = math.log(self.declared.margin), METRICS[metric].lower_is_better
                 yield MainEffect(
                     of=self.name,
@@ -81,13 +90,18 @@ class Analysis:
                     trainings=self.design.count(factor, choice),
                     ratio=math.exp(found.estimate),
                     interval=(math.exp(ends[0]), math.exp(ends[1])),
-                    p=found.p(0.0),
+                    p=p,
+                    p_adjusted=family.adjusted(p, fit.df),
                     verdict=verdict(ends, margin, lower),
                 )
 
-    def _contrasts(self) -> Iterator[tuple[str, str, str]]:
+    def told(self, fit: Fit) -> Iterator[tuple[str, str, str]]:
+        """The declared contrasts that the trainings can tell."""
         for factor, pairs in self.declared.contrasts.items():
-            yield from ((factor, choice, base) for choice, base in pairs)
+            for choice, base in pairs:
+                with suppress(InestimableError):
+                    fit.weights(factor, choice, base)
+                    yield factor, choice, base
 
 
 def analysed(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import norm
+from scipy.stats import t as student
 from torch import Tensor
 
+from mnist_diffusion.evaluation.designs import Fit, Matrix, largest_t
 from mnist_diffusion.evaluation.estimates import Estimate
 from mnist_diffusion.runtime.seeds import generator
 
@@ -33,16 +35,27 @@ class Family:
         luck = torch.randn(shape, dtype=torch.float64, generator=generator(seed, "compare/max-t"))
         return cls((luck @ root.T).abs().amax(dim=1).sort().values, len(estimates))
 
+    @classmethod
+    def of_trainings(cls, fit: Fit, weights: Sequence[Matrix], seed: int) -> Family:
+        """Of differences between trainings, each a weighted sum of their scores.
+
+        Their spread is estimated from the same trainings, and its luck is in the draws.
+        """
+        shape, source = (DRAWS, len(fit.scores)), generator(seed, "claims/max-t")
+        luck = torch.randn(shape, dtype=torch.float64, generator=source)
+        largest = torch.from_numpy(largest_t(fit, weights, luck.numpy()))
+        return cls(largest.sort().values, len(weights))
+
     def reach(self, level: float) -> float:
         """How many standard errors on either side hold all truths at once, so often."""
         return float(torch.quantile(self.largest, level))
 
-    def adjusted(self, p: float) -> float:
+    def adjusted(self, p: float, df: float = math.inf) -> float:
         """How often a p-value as small as this comes up anywhere in the family by luck alone.
 
         Beyond the draws it is Bonferroni's, which is never too small.
         """
-        off = torch.tensor(norm.isf(p / 2), dtype=torch.float64)
+        off = torch.tensor(student.isf(p / 2, df), dtype=torch.float64)
         beyond = DRAWS - int(torch.searchsorted(self.largest, off))
         return min(1.0, self.size * p, (beyond + 1) / (DRAWS + 1))
 

@@ -1,8 +1,8 @@
 """Two sample sets against each other, image by image: image k of both began as the same noise."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.stats import binomtest, norm
@@ -12,10 +12,12 @@ from mnist_diffusion.evaluation.class_fd import class_fd, per_class
 from mnist_diffusion.evaluation.estimates import Estimate, Interval
 from mnist_diffusion.evaluation.features import JudgedSet
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics, fd_infinity
+from mnist_diffusion.evaluation.metrics import METRICS
+from mnist_diffusion.evaluation.quantities import Verdict, verdict
+from mnist_diffusion.settings.judging import Margins
 
 NETWORKS = {"fd_infinity": "classifier", "second_fd_infinity": "autoencoder"}
 """The pooled distances compared, by the network whose features they are of."""
-Verdict = Literal["better", "worse", "unresolved"]
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,44 @@ class Pair:
 
 @dataclass(frozen=True)
 class Difference:
-    """One set's score less the other's."""
+    """One set's score less the other's, its baseline's."""
 
     estimate: Estimate
+    own: Estimate
+    baseline: Estimate
+    """The two scores."""
     p: float
     """Two-sided, of a difference this large if there were none."""
     around: Callable[[float], Interval]
     """The interval that reaches so many standard errors to either side."""
+
+    @property
+    def relative(self) -> Estimate | None:
+        """Over the baseline's score, whose luck counts too; None where that is not above 0.
+
+        To first order: of r = one / other the influences are those of one - r other, over other.
+        """
+        base = self.baseline
+        if base.value <= 0:
+            return None
+        ratio = self.estimate.value / base.value
+        moved = self.estimate.less(base.scaled(ratio)).scaled(1 / base.value)
+        return replace(moved, value=ratio)
+
+    def ratio(self, reach: float) -> Interval | None:
+        """Of the two scores (Fieller 1954): all r of which one - r other may be 0.
+
+        So that it leaves out 1 where `around` leaves out 0. None where the other may be 0 itself.
+        """
+        own, base = self.own, self.baseline
+        shared = (own.error**2 + base.error**2 - self.estimate.error**2) / 2
+        square = base.value**2 - (reach * base.error) ** 2
+        if base.value <= 0 or square <= 0:
+            return None
+        middle = base.value * own.value - reach**2 * shared
+        rest = own.value**2 - (reach * own.error) ** 2
+        half = max(0.0, middle**2 - square * rest) ** 0.5
+        return (middle - half) / square, (middle + half) / square
 
 
 def pairs(
@@ -98,7 +131,7 @@ def difference(one: Estimate, other: Estimate) -> Difference:
     def around(reach: float) -> Interval:
         return found.value - reach * error, found.value + reach * error
 
-    return Difference(found, p, around)
+    return Difference(found, one, other, p, around)
 
 
 def accuracy_difference(right: Tensor, baseline: Tensor, labels: Tensor) -> Difference:
@@ -116,16 +149,19 @@ def accuracy_difference(right: Tensor, baseline: Tensor, labels: Tensor) -> Diff
     def around(reach: float) -> Interval:
         return centre - reach * error, centre + reach * error
 
-    change = right.double() - baseline.double()
-    return Difference(Estimate.mean(change, labels), p, around)
+    own, base = Estimate.mean(right, labels), Estimate.mean(baseline, labels)
+    return Difference(own.less(base), own, base, p, around)
 
 
-def verdict(interval: Interval, lower_is_better: bool) -> Verdict:
-    """Of a difference with this interval: so that the two never contradict one another."""
-    low, high = interval
-    if low <= 0 <= high:
-        return "unresolved"
-    return "better" if (high < 0) == lower_is_better else "worse"
+def verdict_of(metric: str, found: Difference, reach: float, margins: Margins) -> Verdict:
+    """Read off the intervals that reach so far: of the ratio for a distance that has one."""
+    if not METRICS[metric].lower_is_better:
+        return verdict(found.around(reach), margins.accuracy, lower_is_better=False)
+    ratio = found.ratio(reach)
+    if ratio is None or ratio[0] <= 0:
+        return verdict(found.around(reach), 0.0, lower_is_better=True)
+    low, high = map(math.log, ratio)
+    return verdict((low, high), math.log(margins.ratio), lower_is_better=True)
 
 
 class PairedComparisons:

@@ -33,6 +33,8 @@ CELL_COLUMNS = [
 """What the CSV of every table of cells has."""
 KEYS = {name: f"{name}_percent" if metric.percent else name for name, metric in METRICS.items()}
 """The columns of the metrics' values."""
+TINY = 1e-6
+"""A smaller probability is of tails that nobody knows."""
 
 
 def cells_frame(results: Results) -> pd.DataFrame:
@@ -186,9 +188,16 @@ def comparisons_frame(results: Results) -> pd.DataFrame:
     return frame.assign(
         difference=100 * frame["difference"],
         error=100 * frame["error"],
+        ratio_low=[one.ratio[0] if one.ratio else NAN for one in compared],
+        ratio_high=[one.ratio[1] if one.ratio else NAN for one in compared],
+        p_shown=[_probability(one.p_adjusted) for one in compared],
         low=[100 * one.interval[0] for one in compared],
         high=[100 * one.interval[1] for one in compared],
     )
+
+
+def _probability(p: float) -> str:
+    return f"{p:.2g}" if p >= TINY else f"< {TINY:.0e}"
 
 
 def real_accuracies(results: Results) -> dict[str, Any]:

@@ -72,7 +72,9 @@ COLUMNS = {
         Column("difference", "difference", "{:+.2f}"),
         Column("low", "from", "{:+.2f}"),
         Column("high", "to", "{:+.2f}"),
-        Column("p_adjusted", "p, over the table", "{:.2g}"),
+        Column("p_shown", "p, over the table"),
+        Column("ratio_low", "times the baseline's, from", "{:.2f}", lacking=NONE),
+        Column("ratio_high", "to", "{:.2f}", lacking=NONE),
         Column("verdict", "verdict"),
         Column("training_seeds", "training seeds"),
         Column("rank", "rank"),
@@ -101,7 +103,8 @@ MADE_FROM = (
     "network_evaluations eta"
 )
 COMPARED = (
-    "table cell baseline metric difference error low high p p_adjusted verdict n training_seeds"
+    "table cell baseline metric difference error low high ratio_low ratio_high p p_adjusted "
+    "verdict n training_seeds"
 )
 SPECS = [
     Spec(
@@ -201,7 +204,8 @@ SPECS = [
     Spec(
         "comparisons",
         "Paired comparisons: a cell less its baseline, in points of a per cent",
-        "cell baseline table metric difference low high p_adjusted verdict n training_seeds",
+        "cell baseline table metric difference low high ratio_low ratio_high p_shown verdict n "
+        "training_seeds",
         COMPARED,
         of="comparisons",
     ),

@@ -71,6 +71,14 @@ class Evaluate(Section):
     """Of the halves by which FD is extrapolated, and of the simultaneous intervals' draws."""
 
 
+class Margins(Section):
+    """What of a difference of two cells is too little to matter: surely less is equivalent."""
+
+    ratio: Annotated[float, Field(gt=1, allow_inf_nan=False)]
+    """Of their distances, either way."""
+    accuracy: Annotated[float, Field(gt=0, lt=1)]
+
+
 class FdCurve(Section):
     """How the snapshots of every run are sampled: quickly, for there are many."""
 

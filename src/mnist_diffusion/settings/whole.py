@@ -18,6 +18,7 @@ from mnist_diffusion.settings.judging import (
     ClassifierTraining,
     Evaluate,
     FdCurve,
+    Margins,
     OtherJudge,
     Reference,
     Tables,
@@ -100,6 +101,7 @@ class Settings(Section):
     sample: SharedChoices
     cells: Annotated[dict[Name, Cell], Field(min_length=1)]
     evaluate: Evaluate
+    margins: Margins
     fd_curve: FdCurve
     tstr: Tstr
     calibration: Calibration

@@ -32,7 +32,7 @@ def run(settings: Settings) -> None:
     evidence = _evidence(settings, cells, analyses)
     report = {
         "level": settings.evaluate.level,
-        "effects": {one.name: one.report(settings.evaluate.level) for one in analyses},
+        "effects": {one.name: one.report(**settings.evaluate.model_dump()) for one in analyses},
         "claims": judged(settings.claims, evidence),
     }
     publish_report(paths.CLAIMS, inputs, ClaimsReport, **report)
@@ -41,7 +41,7 @@ def run(settings: Settings) -> None:
 def parameters(settings: Settings) -> dict[str, Any]:
     """What is claimed, by which trainings, and how surely."""
     return settings.model_dump(include={"claims", "effects", "runs", "cells"}) | {
-        "level": settings.evaluate.level
+        "evaluate": settings.evaluate.model_dump()
     }
 
 

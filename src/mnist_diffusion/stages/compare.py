@@ -14,7 +14,7 @@ from mnist_diffusion.evaluation.paired import (
     PairedComparisons,
     pairs,
     unmatched,
-    verdict,
+    verdict_of,
 )
 from mnist_diffusion.evaluation.real_digits import load_classes, load_statistics
 from mnist_diffusion.files import paths
@@ -54,6 +54,7 @@ def parameters(settings: Settings) -> dict[str, Any]:
     """Which cells meet, and how sure of it we want to be."""
     return {
         **settings.evaluate.model_dump(),
+        "margins": settings.margins.model_dump(),
         "tables": settings.tables.model_dump(),
         "pairs": [list(pair) for pair in settings.claimed_pairs()],
     }
@@ -119,7 +120,7 @@ def _family(
     family = Family.of([found.estimate for *_, found in members], settings.evaluate.seed)
     reach = family.reach(settings.evaluate.level)
     for metric, pair, found in members:
-        interval = found.around(reach)
+        distance, relative = METRICS[metric].lower_is_better, found.relative
         yield {
             "table": table,
             "baseline": pair.baseline,
@@ -127,10 +128,13 @@ def _family(
             "metric": metric,
             "difference": found.estimate.value,
             "error": found.estimate.error,
-            "interval": list(interval),
+            "relative": relative.value if relative else None,
+            "relative_error": relative.error if relative else None,
+            "interval": list(found.around(reach)),
+            "ratio": found.ratio(reach) if distance else None,
             "p": found.p,
             "p_adjusted": family.adjusted(found.p),
-            "verdict": verdict(interval, METRICS[metric].lower_is_better),
+            "verdict": verdict_of(metric, found, reach, settings.margins),
             "n": pair.n,
             "training_seeds": 1,
         }

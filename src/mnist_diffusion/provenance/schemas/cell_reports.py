@@ -116,7 +116,9 @@ class CellMetrics(Sourced, extra="allow"):
     """Of each metric, had other images been drawn by the same training."""
 
 
-PairVerdict = Literal["better", "worse", "unresolved"]
+Verdict = Literal["better", "worse", "equivalent", "unresolved"]
+"""equivalent: the interval lies within the margin, be there a difference or not; else better and
+worse leave out none."""
 
 
 class PairedComparison(Strict):
@@ -133,13 +135,18 @@ class PairedComparison(Strict):
     """The cell's value less the baseline's."""
     error: float
     """Its standard error over images."""
+    relative: float | None
+    """The difference over the baseline's value; null where that is not above 0."""
+    relative_error: float | None
+    """Of both values' luck."""
     interval: Ends
+    ratio: Ends | None
+    """Of the cell's distance to the baseline's, as sure; null where that may be 0."""
     p: float
     """Of this difference by itself."""
     p_adjusted: float
     """How often the table would show one as small by luck alone."""
-    verdict: PairVerdict
-    """unresolved: the interval holds 0. No margin is declared within which sets are equivalent."""
+    verdict: Verdict
     n: int
     training_seeds: int
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mnist_diffusion.provenance.schemas.artifact import Digest, Ends, Sourced, Strict
+from mnist_diffusion.provenance.schemas.cell_reports import Verdict
 
 
 class SolverError(Strict):
@@ -53,8 +54,11 @@ class MainEffect(Strict):
     """That have seen the level."""
     ratio: float
     interval: Ends
+    """All of an analysis under one extractor hold the truth at once so often."""
     p: float
-    verdict: Literal["better", "worse", "equivalent", "unresolved"]
+    """Of this effect by itself."""
+    p_adjusted: float
+    verdict: Verdict
 
 
 class AliasShare(Strict):
