@@ -43,6 +43,27 @@ def test_the_plain_loss_lies_where_it_was_measured() -> None:
     assert shares[0] == pytest.approx([0.6, 0.3, 0.1])
 
 
+def test_neighbouring_windows_are_one_block() -> None:
+    """Of 30 windows a fifth is left out; 24 are 6 blocks, and what drifts slowly is no luck."""
+    random = np.random.default_rng(0)
+    walk = 3 + np.cumsum(random.normal(0, 0.1, 30))
+    measured = pd.concat(
+        [logged([6.0, loss, 1.0], 1).assign(step=20 * k) for k, loss in enumerate(walk)]
+    )
+    shares = loss_shares(measured, BETAS, "epsilon", {})
+    middle = walk[6:].reshape(6, 4).mean(axis=1)
+    assert shares[:, 1] == pytest.approx(middle / (7 + middle))
+    windows = walk[6:] / (7 + walk[6:])
+    assert shares[:, 1].std() / 6**0.5 > 1.5 * windows.std() / 24**0.5
+
+
+def test_what_a_window_has_not_drawn_is_no_loss_of_0() -> None:
+    measured = logged([6.0, 3.0, 1.0], steps=20)
+    unseen = measured[(measured["step"] % 40 == 0) | (measured["bin_start"] < 600)]
+    shares = loss_shares(unseen, BETAS, "epsilon", {})
+    assert shares == pytest.approx(np.tile([0.6, 0.3, 0.1], (6, 1)))
+
+
 def test_p2_moves_it_by_its_weight_on_the_error_in_epsilon() -> None:
     alphas_bar = np.cumprod(1 - BETAS)
     weights = 1 - alphas_bar  # 1 / (1 + SNR)

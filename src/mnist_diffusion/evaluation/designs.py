@@ -127,12 +127,14 @@ class Fit:
     @cached_property
     def inverse(self) -> Matrix:
         """(coefficients, rows): what makes coefficients of scores."""
-        return np.linalg.pinv(self.matrix)
+        inverse: Matrix = np.linalg.pinv(self.matrix)
+        return inverse
 
     @cached_property
     def leftover(self) -> Matrix:
         """(rows, rows): what makes residuals of scores."""
-        return np.eye(len(self.scores)) - self.matrix @ self.inverse
+        leftover: Matrix = np.eye(len(self.scores)) - self.matrix @ self.inverse
+        return leftover
 
     @property
     def spread(self) -> float:

@@ -15,7 +15,7 @@ Facts = dict[str, bool]
 EXACT = 1e-12
 """What float64 loses over a thousand products is well below; a wrong formula is far above."""
 DESTROYED = 0.01
-"""Signal left at T that counts as none."""
+"""A share of the signal that counts as none."""
 TYPICAL = (1e-4, 0.02)
 """The betas that the source calls typical, for 1,000 timesteps."""
 
@@ -60,11 +60,14 @@ def chain_deviation(betas: NDArray[np.float64]) -> float:
 
 
 def destroyed(betas: Betas, drawn: Mapping[str, Drawn]) -> Facts:
-    """The signal left at the last timestep."""
+    """The signal left after the first timestep and at the last."""
     left = {run: float(np.sqrt(np.prod(1 - own))) for run, own in betas.items()}
     worst = max(left, key=left.__getitem__)
-    words = f"at most {left[worst]:.2g} of the signal is left at T, in {worst}"
-    return {words: left[worst] < DESTROYED}
+    first = min(float(np.sqrt(1 - own[0])) for own in betas.values())
+    return {
+        f"at least {first:.4f} of the signal is left after the first step": first > 1 - DESTROYED,
+        f"at most {left[worst]:.2g} at T, in {worst}": left[worst] < DESTROYED,
+    }
 
 
 def typical_betas(betas: Betas, drawn: Mapping[str, Drawn]) -> Facts:
@@ -118,7 +121,7 @@ def twice(betas: Betas, drawn: Mapping[str, Drawn]) -> Facts:
 def latent_values(betas: Betas, drawn: Mapping[str, Drawn]) -> Facts:
     """The source's arithmetic: 512 × 512 in three colours, and 64 × 64 in four channels."""
     pixels, latents = 512 * 512 * 3, 64 * 64 * 4
-    return {f"{pixels // latents} times fewer values, said to be 192": pixels // latents == 192}
+    return {f"{pixels / latents:g} times fewer values, said to be 192": pixels == 192 * latents}
 
 
 IDENTITIES: dict[str, Callable[[Betas, Mapping[str, Drawn]], Facts]] = {
