@@ -11,6 +11,8 @@ import pytest
 from mnist_diffusion.files import paths
 
 pytestmark = pytest.mark.browser
+FIRST_SCREEN = 600
+"""Pixels of a small screen's height: beneath them stands what one must look for."""
 REPOSITORY = Path(__file__).parents[2]
 
 FRAME = """<!doctype html><title>measuring</title>
@@ -27,6 +29,7 @@ const timer = setInterval(() => {{
   const cut = [...page.querySelectorAll("[id^=chart-] svg text")].filter((one) =>
     one.getBoundingClientRect().right > one.closest("[id^=chart-]").getBoundingClientRect().right);
   document.body.dataset.cut = cut.map((one) => one.textContent).join(" ");
+  document.body.dataset.first = page.querySelector("[id^=chart-]").getBoundingClientRect().top;
   document.body.dataset.width = page.documentElement.scrollWidth;
   document.body.dataset.wide = wide.map((one) => one.tagName + "." + one.className).join(" ");
 }}, 100);
@@ -128,6 +131,17 @@ def test_nothing_sticks_out(
     assert 'data-wide=""' in found.dom, re.findall('data-wide="([^"]*)"', found.dom)
     assert 'data-cut=""' in found.dom, re.findall('data-cut="([^"]*)"', found.dom)
     assert int(re.findall(r'data-width="(\d+)"', found.dom)[0]) <= width
+
+
+@pytest.mark.parametrize("width", [400, 1200])
+def test_the_first_chart_is_within_the_first_screen(
+    browser: str, site: Path, tmp_path: Path, width: int
+) -> None:
+    (site / f"first-{width}.html").write_text(FRAME.format(width=width))
+    with chromium.served(site) as address:
+        found = chromium.visit(browser, f"{address}/first-{width}.html", tmp_path)
+    (first,) = re.findall(r'data-first="([\d.]+)"', found.dom)
+    assert float(first) < FIRST_SCREEN
 
 
 def test_the_film_moves_and_a_link_shows_its_row(browser: str, site: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import fake_results
@@ -10,7 +11,14 @@ import pytest
 from PIL import Image
 from test_reporting_choices import ABLATIONS, content
 
-from mnist_diffusion.reporting import charts, choice_charts, forest, metric_charts, training_charts
+from mnist_diffusion.reporting import (
+    charts,
+    choice_charts,
+    digit_pictures,
+    forest,
+    metric_charts,
+    training_charts,
+)
 from mnist_diffusion.reporting.charts import Chart
 from mnist_diffusion.reporting.pages import all_charts
 from mnist_diffusion.reporting.results import Results
@@ -95,11 +103,80 @@ def test_a_pair_is_drawn_as_a_multiple_of_its_baseline(results: Results) -> None
     assert row["ratio"] == pytest.approx(mine / theirs, rel=1e-3)
 
 
+def test_the_interval_of_a_multiple_has_the_baselines_luck_too() -> None:
+    """Of many sets drawn anew, 95 in 100 intervals hold the true multiple, far from 1 as well."""
+    random, errors, shared = np.random.default_rng(0), (0.1, 0.4), 0.3
+    covariance = np.array([[errors[0] ** 2, 0.0], [0.0, errors[1] ** 2]])
+    covariance[0, 1] = covariance[1, 0] = shared * errors[0] * errors[1]
+    apart = float(np.sqrt(np.array([1, -1]) @ covariance @ np.array([1, -1])))
+    for truth in (0.2, 1.0, 3.0):
+        drawn = random.multivariate_normal([4 * truth, 4.0], covariance, size=4000)
+        ends = [
+            forest.ratio_interval((c, errors[0]), (b, errors[1]), apart, 1.96) for c, b in drawn
+        ]
+        held = [found is not None and found[0] <= truth <= found[1] for found in ends]
+        assert 0.94 < np.mean(held) < 0.96
+        for (c, b), found in zip(drawn, ends, strict=True):
+            assert found is not None
+            assert (found[0] <= 1 <= found[1]) == (abs(c - b) <= 1.96 * apart)
+
+
+def test_no_multiple_of_what_may_be_nothing_has_an_end(results: Results) -> None:
+    assert forest.ratio_interval((1.0, 0.1), (0.2, 0.1), 0.1, 1.96) is not None
+    assert forest.ratio_interval((1.0, 0.1), (0.19, 0.1), 0.1, 1.96) is None
+    assert forest.ratio_interval((1.0, 0.1), (-4.0, 0.1), 0.1, 1.96) is None
+    (drawn,) = forest.forests(results)["forest-samplers"]
+    for row in next(rows for rows in drawn.spec["datasets"].values() if len(rows) > 1):
+        settled = row["verdict"] in ("better", "worse")
+        assert settled == (not row["low"] <= 1 <= row["high"])
+
+
 def test_what_trainings_settle_says_so_and_what_they_do_not_is_faint(results: Results) -> None:
     (drawn,) = forest.forests(results)["forest"]
     assert "18 trainings, t intervals on 7 degrees of freedom" in drawn.caption
-    assert set(forest.SETTLED) == {"better", "worse"}
+    faint = drawn.spec["layer"][1]["encoding"]["opacity"]
+    (told,) = faint["condition"]
+    settled = told["test"]["oneOf"]
+    assert set(settled) == {"better", "worse", "equivalent"} and faint["value"] < 0.5
     assert {"worse", "equivalent"} <= set(values(drawn, "verdict"))
+    assert "Faint: unresolved." in drawn.caption
+
+
+def test_without_effects_nothing_is_said_of_trainings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = fake_results.load(tmp_path, monkeypatch, fake_results.small_content())
+    none = few.judged.effects["training"].model_copy(update={"effects": [], "df": 0, "spread": {}})
+    few.judged.effects["training"] = none
+    (drawn,) = forest.forests(few)["forest"]
+    assert drawn.caption == forest.IMAGES
+
+
+def test_effects_stand_in_the_order_they_are_declared_in(results: Results) -> None:
+    """reports/claims.json has its keys by the alphabet, `grid` before `training`."""
+    (one,) = results.judged.effects.values()
+    judged = results.judged.model_copy(update={"effects": {"grid": one, "training": one}})
+    settings = results.settings.model_copy(update={"effects": {"training": None, "grid": None}})
+    both = replace(results, judged=judged, settings=settings)
+    assert list(both.effects) == ["training", "grid"]
+    (drawn,) = forest.forests(both)["forest"]
+    assert drawn.caption.index("training: 18") < drawn.caption.index("grid: 18")
+
+
+def test_another_guide_is_no_point_of_the_line_along_the_scale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At one scale a run guided by its snapshot is another choice, not another scale."""
+    small = fake_results.small_content()
+    guided = {**small["cells"]["cosine-class-v-g2"], "guide": "snapshot"}
+    small["cells"]["cosine-class-v-g2-snapshot"] = guided
+    small["tables"]["guidance"]["cells"].append("cosine-class-v-g2-snapshot")
+    few = fake_results.load(tmp_path, monkeypatch, small)
+    panels = {chart.name: chart for chart in choice_charts.guidance_panels(few)}
+    line = values(panels["guidance-fd-infinity"], "cell")
+    assert line == ["cosine-class-v", "cosine-class-v-g2"]
+    strip = digit_pictures.guidance_strip(few)
+    assert strip is not None and "s = 2; s = 2 by snapshot 2" in strip.alt
 
 
 def test_without_rows_there_is_no_forest() -> None:
@@ -120,7 +197,7 @@ def test_every_chart_is_told_and_named_once(results: Results) -> None:
     drawn = [chart for own in all_charts(results).values() for chart in own]
     assert len({chart.name for chart in drawn}) == len(drawn) > 20
     assert all(len(chart.alt) > 20 and chart.title for chart in drawn)
-    assert not [chart.name for chart in drawn if "NaN" in chart.json]
+    json.dumps([chart.spec for chart in drawn], allow_nan=False)
 
 
 def test_what_is_confused_is_counted(results: Results) -> None:

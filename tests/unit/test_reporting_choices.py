@@ -81,8 +81,8 @@ def test_the_best_training_choice_is_one_of_all_drawn_alike(results: Results) ->
 
 def test_what_the_training_choices_do_not_show_is_said(results: Results) -> None:
     assert all_tables(results)["ablations"].note == (
-        "Each run differs from cosine-class in what is said to be changed. It is one training "
-        "seed: small differences settle nothing."
+        "Each run differs from cosine-class in what is said to be changed. Each is one training: "
+        "small differences settle nothing."
     )
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 import zlib
 from html.parser import HTMLParser
@@ -79,6 +80,11 @@ def test_the_script_unfolds_to_the_library_and_to_our_lines(page: str) -> None:
     script = zlib.decompress(base64.b64decode(packed[0])).decode()
     assert "dataset.spec" in script and "vega" in script
     assert len(packed[0]) < len(script) / 2
+    specs, _ = json.JSONDecoder().raw_decode(script.removeprefix("const specs = "))
+    places = re.findall(r'<div id="chart-([^"]+)" data-spec="([^"]+)"></div>', page)
+    assert len(places) == page.count("data-spec=") > 15
+    assert {spec for _, spec in places} == {name for name, _ in places} <= set(specs)
+    assert "$schema" not in page
 
 
 def test_every_picture_is_told_in_words(elements: Elements) -> None:
@@ -107,11 +113,11 @@ def test_every_anchor_leads_somewhere(elements: Elements) -> None:
 def test_what_a_reader_must_know_is_said(page: str) -> None:
     for words in (
         "comparable with an Inception FID",
-        "one training seed",
+        "none repeated under another seed",
         "looks better than it is",
         "n = 60",
         fake_results.JUDGE[:12],
-        "Real-vs-real baseline",
+        "real-vs-real baseline",
         "a baseline, not a bound",
         "Intervals are 95 %",
         "9.0 to 11.2 %",
@@ -133,6 +139,19 @@ def test_the_readme_links_to_what_there_is(files: dict[Path, bytes]) -> None:
         assert paths.REPORTS / link in {*files, *folders} or link.endswith(".json"), link
     assert len(text.splitlines()) <= 200
     assert "{{" not in text and "\n\n\n" not in text
+
+
+def test_the_readme_has_the_samplers_and_guidance_as_tables(files: dict[Path, bytes]) -> None:
+    text = files[README].decode()
+    for name in ("samplers", "guidance"):
+        rows = re.findall(
+            r"^\|.*\|$", text.split(f"## {TABLE_TITLES[name]}")[1].split("##")[0], re.MULTILINE
+        )
+        cells = getattr(SETTINGS.tables, name).cells
+        assert len(rows) == 2 + len(cells)
+        assert len({row.count("|") for row in rows}) == 1
+        assert {row.split("|")[1].strip() for row in rows[2:]} == set(cells)
+    assert "| **" in text
 
 
 def test_files_are_small_and_carry_no_dates(files: dict[Path, bytes]) -> None:
@@ -176,7 +195,7 @@ def test_a_pipeline_without_labels_has_a_report_too(
     content["tables"] = fake_results.tables(**{name: ["linear-uncond"] for name in TABLE_TITLES})
     content["report"] = {"headline": "linear-uncond"}
     results = fake_results.load(tmp_path, monkeypatch, content)
-    assert "Real-vs-real baseline" in render(results)[PAGE].decode()
+    assert "real-vs-real baseline" in render(results)[PAGE].decode()
 
 
 def test_samplers_go_by_their_names(page: str, files: dict[Path, bytes]) -> None:
@@ -184,11 +203,32 @@ def test_samplers_go_by_their_names(page: str, files: dict[Path, bytes]) -> None
         assert "dpm-solver" not in text
 
 
+def test_the_source_is_answered_before_the_tables(page: str) -> None:
+    order = re.findall(r'<section id="([^"]+)"', page)
+    assert order[:4] == ["choices-that-matter", "short", "claims", "schedules"]
+    linked = re.findall(r'href="#([^"]+)"', page[page.index("<nav") : page.index("</nav>")])
+    assert linked == [one for one in order if one in linked]
+    assert {"claims", "provenance"} <= set(linked)
+
+
+def test_the_headline_stands_beside_real_digits_of_its_size(
+    page: str, files: dict[Path, bytes]
+) -> None:
+    """Large enough to see faults: each pixel is four by four."""
+    large = Image.open(io.BytesIO(files[paths.FIGURES / "beside.png"])).convert("L")
+    (shown,) = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="3 rows of drawn', page)
+    small = Image.open(io.BytesIO(base64.b64decode(shown))).convert("L")
+    assert large.width > 10 * 4 * 28
+    assert large.size == (4 * small.width, 4 * small.height)
+    assert large.resize(small.size, Image.Resampling.NEAREST).tobytes() == small.tobytes()
+    assert "](figures/beside.png)" in files[README].decode()
+
+
 def test_below_its_table_each_note_is_shown(page: str) -> None:
     for words in (
         "Network evaluations per image are counted while drawing.",
         "Each run differs from cosine-class-v in what is said to be changed.",
-        "It is one training seed: small differences settle nothing.",
+        "Each is one training: small differences settle nothing.",
         "The signal at the first step",
     ):
         assert words in page, words

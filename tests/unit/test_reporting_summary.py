@@ -53,41 +53,54 @@ def test_a_lowest_that_only_one_feature_extractor_sees_is_told(results: Results)
     assert text.endswith("; by the autoencoder's features cosine-class-v-ddim10 is lowest.")
 
 
-def test_training_seeds_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trainings_are_not_taken_for_repeats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seeds of trainings that differ in more say nothing of how often one is repeated."""
     content = fake_results.small_content()
-    content["runs"]["linear-class-s1"] = {**content["runs"]["linear-class"], "seed": 1}
-    seeded = {**content["cells"]["linear-class"], "run": "linear-class-s1"}
-    content["cells"]["linear-class-s1"] = seeded
-    content["tables"]["schedules"]["cells"].append("linear-class-s1")
-    results = fake_results.load(tmp_path, monkeypatch, content)
-    assert summary.seeds(results) == "2 training seeds"
+    for place, run in enumerate(content["runs"].values()):
+        run["seed"] = place
+    results = fake_results.load(tmp_path / "one", monkeypatch, content)
+    assert summary.repeats(results) == "none repeated under another seed"
+    content["runs"]["linear-class-s9"] = {**content["runs"]["linear-class"], "seed": 9}
+    seeded = {**content["cells"]["linear-class"], "run": "linear-class-s9"}
+    content["cells"]["linear-class-s9"] = seeded
+    content["tables"]["schedules"]["cells"].append("linear-class-s9")
+    results = fake_results.load(tmp_path / "other", monkeypatch, content)
+    arms = len(results.runs) - 1
+    assert summary.repeats(results) == f"{arms} configurations under 1 or 2 seeds each"
 
 
-def test_the_lowest_and_its_rivals_are_read_off_the_metrics(results: Results) -> None:
-    fake_results.change(paths.metrics("cosine-class-v"), fd_infinity=0.0012345)
+def test_the_front_page_is_the_headline_and_no_winner(results: Results) -> None:
+    """The lowest of many cells is lowest by luck too: the first fact is what was declared."""
+    fake_results.change(paths.metrics("cosine-class-v"), fd_infinity=0.0001)
+    headline = results.headline
+    fake_results.change(
+        paths.metrics(headline.name),
+        **{"fd_infinity": 0.0123, "class_fd": 0.0791},
+        intervals=headline.metrics.intervals | {"fd_infinity": [0.011, 0.013]},
+    )
     changed = load_results(results.settings)
-    lowest = summary.facts(changed)[0]
-    asked = [cell for cell in changed.cells.values() if cell.asked]
-    assert (lowest.value, lowest.cell) == (f"0.12{SPACE}%", "cosine-class-v")
-    assert lowest.label == f"Lowest relative FD∞ of {len(asked)} class cells"
-
-
-def baseline(results: Results) -> summary.Fact:
-    (fact,) = (fact for fact in summary.facts(results) if fact.label.startswith("Real-vs-real"))
-    return fact
+    told = summary.facts(changed)
+    assert {fact.cell for fact in told} == {headline.name}
+    assert told[0].label == "Headline: relative FD∞"
+    assert told[0].value == f"1.23{SPACE}%"
+    assert told[0].note.startswith("1.10 to 1.30 %; real-vs-real baseline 0.10")
+    values = {fact.label: fact.value for fact in told}
+    assert values["Headline: class-wise FD∞"] == f"7.91{SPACE}%"
+    assert values["Headline: accuracy"] == f"{100 * headline.score('accuracy'):.1f}{SPACE}%"
 
 
 def test_the_baseline_has_a_range_over_random_sets(results: Results) -> None:
-    assert f"0.08{SPACE}% to 0.12{SPACE}%" in baseline(results).note
+    assert f"(0.08{SPACE}% to 0.12{SPACE}% over random sets)" in summary.facts(results)[0].note
 
 
 def test_one_set_of_all_test_digits_has_no_range(results: Results) -> None:
     mean = {"mean": 0.001, "low": 0.001, "high": 0.001}
     path = paths.metrics(results.headline.name)
     fake_results.change(path, floors=read_json(path)["floors"] | {"fd_infinity": mean})
-    fact = baseline(load_results(results.settings))
-    assert fact.value == f"0.10{SPACE}%"
-    assert " to " not in fact.note
+    fact = summary.facts(load_results(results.settings))[0]
+    assert f"baseline 0.10{SPACE}%;" in fact.note
 
 
 def about(results: Results, section: str) -> list[str]:
@@ -113,13 +126,3 @@ def test_lesser_choices_are_compared_only_where_all_else_is_alike(
     assert text.startswith("Sampling choices, cosine-class-v, 10 steps of DPM-Solver++(2M), ")
     assert "ddim" not in text
     assert "g2" not in text
-
-
-def test_the_front_page_counts_every_class_cell(results: Results) -> None:
-    """Whatever a cell is there for: "of all" must mean all."""
-    asked = [cell for cell in results.settings.cells.values() if cell.guidance > 0]
-    assert f" of {len(asked)} class cells" in summary.facts(results)[0].label
-    fake_results.change(paths.metrics("cosine-class-v-dpm10-leading"), fd_infinity=0.001)
-    changed = load_results(results.settings)
-    assert summary.facts(changed)[0].cell == "cosine-class-v-dpm10-leading"
-    assert not any("leading" in text for text in about(changed, "samplers"))

@@ -56,12 +56,6 @@ class Chart:
     alt: str
     spec: dict[str, Any]
 
-    @property
-    def json(self) -> str:
-        """The specification, safe within a script element."""
-        text = json.dumps(self.spec, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return text.replace("</", "<\\/")
-
     def png(self) -> bytes:
         """On white, in the page's light colours."""
         spec = json.loads(_coloured(json.dumps(self.spec)))
@@ -116,14 +110,22 @@ def _page_colours() -> dict[str, str]:
     return dict(re.findall(r"--(\w+): (#\w+)", first))
 
 
-@cache
-def packed_script() -> str:
-    """Vega, Vega-Lite, Vega-Embed and the lines that put every chart in its place, deflated.
+def packed_script(drawn: Iterable[Chart]) -> str:
+    """Vega, Vega-Lite, Vega-Embed, all specifications and the lines that draw them, deflated.
 
-    In base64, a third of its size with it; templates/unpack.js unfolds it.
+    In base64, a third of its size with it, of specifications a seventh; templates/unpack.js
+    unfolds it.
     """
-    script = vl_convert.javascript_bundle((TEMPLATES / "charts.js").read_text(encoding="utf-8"))
-    return base64.b64encode(deflated(script.encode())).decode()
+    specs = {chart.name: chart.spec for chart in drawn}
+    text = json.dumps(
+        specs, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
+    return base64.b64encode(deflated(f"const specs = {text};\n{_script()}".encode())).decode()
+
+
+@cache
+def _script() -> str:
+    return vl_convert.javascript_bundle((TEMPLATES / "charts.js").read_text(encoding="utf-8"))
 
 
 def deflated(content: bytes) -> bytes:

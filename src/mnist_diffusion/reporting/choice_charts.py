@@ -10,10 +10,10 @@ import pandas as pd
 
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.provenance.schemas.artifact import Spread
-from mnist_diffusion.reporting import charts
+from mnist_diffusion.reporting import charts, labels
 from mnist_diffusion.reporting.charts import Chart, chart
 from mnist_diffusion.reporting.labels import SAMPLERS
-from mnist_diffusion.reporting.results import NAN, CellResult, Results
+from mnist_diffusion.reporting.results import NAN, CellResult, Results, of_usual_n
 
 SAMPLER_COLOURS = charts.in_turn(SAMPLERS)
 LEAST = 1e-4
@@ -22,14 +22,15 @@ LEAST = 1e-4
 
 def cost(results: Results) -> Chart:
     """Relative FD with its interval against network evaluations, a line per sampler."""
-    frame = charts.tidy([_cost_row(cell) for cell in results.chosen("samplers")])
-    used = dict.fromkeys(cell.settings.sampler for cell in results.chosen("samplers"))
+    cells = results.chosen("samplers")
+    frame = charts.tidy([_cost_row(cell) for cell in cells])
+    used = dict.fromkeys(cell.settings.sampler for cell in cells)
     looks = {SAMPLERS[key]: SAMPLER_COLOURS[key] for key in used}
     switch = charts.legend_switch("sampler")
     colour = alt.Color("sampler:N", scale=charts.scale_of(looks), legend=alt.Legend(title=None))
     evaluations = "network evaluations per image"
     x = charts.logarithmic(alt.X, "evaluations", evaluations, frame["evaluations"])
-    real = _above_zero(results.baseline("fd_infinity"))
+    real = _above_zero(results.baseline("fd_infinity", of_usual_n(cells)[0]))
     y = charts.logarithmic(alt.Y, "value", "relative FD∞, %", [100 * real.low, *frame["high"]])
     base = alt.Chart(frame).encode(color=colour, opacity=charts.fading(switch))
     rules, lines, points = charts.with_intervals(base, x, y)
@@ -80,8 +81,9 @@ PANEL_COLOURS = charts.in_turn(PANELS)
 
 
 def guidance_panels(results: Results) -> list[Chart]:
-    """Accuracy, relative FD, recall and TSTR against the guidance scale, with intervals."""
-    cells = sorted(results.chosen("guidance"), key=lambda cell: cell.settings.guidance)
+    """Accuracy, relative FD, recall and TSTR against the scale of guidance by the run itself."""
+    own = [cell for cell in results.chosen("guidance") if not labels.guide(cell.settings)]
+    cells = sorted(own, key=lambda cell: cell.settings.guidance)
     found = {name: _panel_rows(results, cells, name) for name in PANELS}
     return [_panel(results, name, rows) for name, rows in found.items() if rows]
 

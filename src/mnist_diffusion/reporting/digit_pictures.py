@@ -21,7 +21,7 @@ from mnist_diffusion.files.images import (
     sheet,
     titled,
 )
-from mnist_diffusion.reporting.labels import SAMPLERS
+from mnist_diffusion.reporting.labels import SAMPLERS, strength
 from mnist_diffusion.reporting.results import (
     CellResult,
     Images,
@@ -31,6 +31,10 @@ from mnist_diffusion.reporting.results import (
 )
 
 MARGIN = 28
+BESIDE = 3
+"""Drawn digits of each class, and as many real ones,"""
+LARGE = 4
+"""each pixel enlarged so often."""
 FRAMES = 21
 NOISING_FRAMES = 11
 FRAME_MILLISECONDS, LAST_FRAME_MILLISECONDS = 120, 2200
@@ -67,6 +71,7 @@ def all_pictures(results: Results) -> dict[str, Picture]:
     first = "The first of each class in MNIST's test set."
     drawn = [
         hero(results),
+        beside(results),
         noising(results),
         denoising(results),
         animation(results),
@@ -113,13 +118,33 @@ def hero(results: Results) -> Picture:
     cell = results.headline
     above = sheet(_moments(cell, min(3, cell.trajectory.shape[1])), zoom=3)
     below = sheet(by_class(cell.images, cell.labels, rows=6), zoom=3)
-    size = (above.width + 2 * MARGIN, above.height + below.height + 3 * MARGIN)
-    picture = inked(np.zeros(size[::-1], dtype=np.uint8))
-    picture.paste(above, (MARGIN, MARGIN))
-    picture.paste(below, (MARGIN, above.height + 2 * MARGIN))
     caption = f"Cell {cell.name}: from noise to digit, and six of each class."
     alt = "Above, noise turning into digits from left to right; below, a grid of drawn digits."
-    return still("hero", "Drawn digits", caption, alt, picture)
+    return still("hero", "Drawn digits", caption, alt, _stacked(above, below, MARGIN))
+
+
+def beside(results: Results) -> Picture:
+    """The headline's digits above real ones, so large that faults can be seen."""
+    cell = results.headline
+    drawn = by_class(cell.images, cell.labels, BESIDE)
+    real = by_class(results.real_images, results.real_labels, BESIDE)
+    large, small = (_stacked(sheet(drawn, z), sheet(real, z), 4 * z) for z in (LARGE, 1))
+    caption = (
+        f"Above, the first {BESIDE} of each digit of cell {cell.name}, unselected; below, the "
+        f"first {BESIDE} of each in MNIST's test set."
+    )
+    alt = f"{BESIDE} rows of drawn digits above {BESIDE} rows of real ones, a column per digit."
+    picture = still("beside", "Drawn digits beside real ones", caption, alt, large)
+    return replace(picture, shown=png_bytes(small))
+
+
+def _stacked(above: Image.Image, below: Image.Image, margin: int) -> Image.Image:
+    """Two pictures of one width, with a margin around each."""
+    size = (above.width + 2 * margin, above.height + below.height + 3 * margin)
+    picture = inked(np.zeros(size[::-1], dtype=np.uint8))
+    picture.paste(above, (margin, margin))
+    picture.paste(below, (margin, above.height + 2 * margin))
+    return picture
 
 
 def noising(results: Results) -> Picture:
@@ -184,7 +209,7 @@ def guidance_strip(results: Results) -> Picture | None:
         "Read down a column to see what guidance does to one image."
     )
     title = "The same noise under rising guidance"
-    rows = [f"s = {cell.settings.guidance:g}" for cell in cells]
+    rows = [strength(cell) for cell in cells]
     return _strip("guidance-strip", title, caption, cells, rows, zoom=3)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from mnist_diffusion.provenance.schemas.cell_reports import PairedComparison
 from mnist_diffusion.provenance.schemas.claim_reports import EffectsReport
 from mnist_diffusion.reporting.charts import INK, ORANGE, Chart, chart, scale_of, tidy
 from mnist_diffusion.reporting.labels import TABLE_TITLES
-from mnist_diffusion.reporting.results import Results
+from mnist_diffusion.reporting.results import CellResult, Results
 
 DISTANCE = next(name for name in COMPARED if METRICS[name].twin)
 """The distance that cells are ranked by; its twin is under the other extractor."""
@@ -21,16 +22,18 @@ COLOURS = scale_of({"classifier": INK, "autoencoder": ORANGE})
 SHAPES = scale_of({"classifier": "circle", "autoencoder": "diamond"})
 ROW_HEIGHT = 20
 TICKS = [0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100]
+LETTER, WIDEST = 7, 230
+"""Pixels of a letter of a choice's name, and of all its letters at most."""
 NEAREST = 0.05
 """A ratio below this is drawn at this: a logarithmic axis has no end."""
 ONE_TRAINING = "one training, vs "
 """Before what a cell is held against: over its images, not over trainings."""
-SETTLED = ("better", "worse")
+SETTLED = ("better", "worse", "equivalent")
 
 
 def forests(results: Results) -> dict[str, list[Chart]]:
     """Every choice against what it is an alternative to: all together, and by table."""
-    trained = [row for one in results.judged.effects.values() for row in _trained(one)]
+    trained = [row for one in results.effects.values() for row in _trained(one)]
     drawn = list(_compared(results, TABLE_TITLES))
     everything = _forest(
         "forest",
@@ -48,8 +51,8 @@ def forests(results: Results) -> dict[str, list[Chart]]:
 
 IMAGES = (
     "Left of 1 is nearer to real digits than the cell named above (vs). Paired by image, of one "
-    "training: the intervals are over images and say nothing of other trainings. Faint: not told "
-    "apart."
+    "training: the intervals are over images and say nothing of other trainings. Faint: "
+    "unresolved."
 )
 
 
@@ -57,12 +60,13 @@ def _caption(results: Results) -> str:
     notes = [
         f"{name}: {one.trainings} trainings, t intervals on {one.df} degrees of freedom, a "
         f"training's spread {100 * next(iter(one.spread.values())):.0f} %"
-        for name, one in results.judged.effects.items()
-        if one.df
+        for name, one in results.effects.items()
     ]
+    if not notes:
+        return IMAGES
     return (
-        f"Left of 1 is nearer to real digits. Main effects of training ({'; '.join(notes)}) are "
-        f"about trainings. Below them, choices of sampling: {IMAGES}"
+        f"Main effects of training ({'; '.join(notes)}) are about trainings. Below them, choices "
+        f"of sampling. {IMAGES}"
     )
 
 
@@ -77,7 +81,7 @@ def _trained(report: EffectsReport) -> Iterator[dict[str, Any]]:
 
 
 def _compared(results: Results, tables: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Differences of paired cells as multiples of the baseline's distance, a pair once."""
+    """Distances of paired cells as multiples of their baseline's, a pair once."""
     seen: set[tuple[str, str, str]] = set()
     chosen = set(tables)
     for one in results.compared.comparisons:
@@ -85,19 +89,43 @@ def _compared(results: Results, tables: Iterable[str]) -> Iterator[dict[str, Any
         if one.table not in chosen or one.metric not in _metrics() or key in seen:
             continue
         seen.add(key)
-        unit = results.cells[one.baseline].score(one.metric)
-        if unit > 0:
-            yield _pair(one, unit)
+        ends = _ends(one, results.cells[one.cell], results.cells[one.baseline])
+        if ends:
+            ratio = 1 + one.difference / results.cells[one.baseline].score(one.metric)
+            yield _row(f"{ONE_TRAINING}{one.baseline}", one.cell, one.metric, ratio, ends) | {
+                "verdict": one.verdict,
+                "of": f"{one.n:,} images",
+                "link": f"#cell-{one.cell}",
+            }
 
 
-def _pair(one: PairedComparison, unit: float) -> dict[str, Any]:
-    low, high = (1 + end / unit for end in one.interval)
-    ratio = 1 + one.difference / unit
-    return _row(f"{ONE_TRAINING}{one.baseline}", one.cell, one.metric, ratio, (low, high)) | {
-        "verdict": one.verdict,
-        "of": f"{one.n:,} images",
-        "link": f"#cell-{one.cell}",
-    }
+def _ends(
+    one: PairedComparison, cell: CellResult, baseline: CellResult
+) -> tuple[float, float] | None:
+    """Of the ratio, from what is published of both and of their difference."""
+    own, base = ((x.score(one.metric), x.metrics.errors[one.metric]) for x in (cell, baseline))
+    half = (one.interval[1] - one.interval[0]) / 2
+    return ratio_interval(own, base, one.error, half / one.error if one.error else 0.0)
+
+
+def ratio_interval(
+    own: tuple[float, float], base: tuple[float, float], apart: float, reach: float
+) -> tuple[float, float] | None:
+    """Of own / base, each a value and its standard error, with the luck of both (Fieller 1954).
+
+    Every r for which own - r base lies within `reach` standard errors of 0. `apart` is that of
+    own - base, so that it leaves out 1 exactly where the interval of the difference leaves out 0.
+    None where base is not surely above 0: no multiple of it has an end.
+    """
+    (c, c_error), (b, b_error) = own, base
+    shared = (c_error**2 + b_error**2 - apart**2) / 2
+    square = b**2 - (reach * b_error) ** 2
+    middle = b * c - reach**2 * shared
+    rest = c**2 - (reach * c_error) ** 2
+    if b <= 0 or square <= 0:
+        return None
+    half = math.sqrt(max(0.0, middle**2 - square * rest))
+    return (middle - half) / square, (middle + half) / square
 
 
 def _metrics() -> tuple[str, str]:
@@ -148,16 +176,17 @@ def _under_headings(frame: pd.DataFrame) -> list[str]:
 def _drawn(frame: pd.DataFrame, order: Sequence[str]) -> Any:
     """Points with intervals about a line at 1, on a logarithmic axis."""
     legend = alt.Legend(title=None, columns=1, orient="top")  # more would not fit on a phone
-    last = "replace(slice(datum.label, lastindexof(datum.label, '|') + 1), '# ', '')"
-    bold: Any = {"condition": {"test": "indexof(datum.label, '|# ') > 0", "value": "bold"}}
-    axis = alt.Axis(labelExpr=last, labelFontWeight=bold | {"value": "normal"}, labelLimit=230,
-                    ticks=False)  # fmt: skip
+    last = "slice(datum.label, lastindexof(datum.label, '|') + 1)"
+    names = min(WIDEST, LETTER * max(map(len, frame["choice"])))
+    axis = alt.Axis(labelExpr=f"indexof(datum.label, '|# ') < 0 ? {last} : ''", labelLimit=names,
+                    minExtent=names, maxExtent=names, ticks=False)  # fmt: skip
+    y = alt.Y("row:N", title=None, axis=axis).scale(domain=list(order))
     ends = (0.999 * frame["low"].min(), 1.001 * frame["high"].max())
     ticks = [tick for tick in TICKS if ends[0] <= tick <= ends[1]]
     x = alt.X("ratio:Q", title="times the distance (log)").axis(values=ticks, format="~g")
     x = x.scale(type="log", nice=False, padding=12)
     base = alt.Chart(frame).encode(
-        y=alt.Y("row:N", title=None, axis=axis).scale(domain=list(order)),
+        y=y,
         yOffset=alt.YOffset("features:N", sort=["classifier", "autoencoder"]),
         color=alt.Color("features:N", scale=COLOURS, legend=legend),
         opacity=alt.when(alt.FieldOneOfPredicate("verdict", list(SETTLED)))
@@ -171,4 +200,10 @@ def _drawn(frame: pd.DataFrame, order: Sequence[str]) -> Any:
     )  # fmt: skip
     bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
     one = alt.Chart(pd.DataFrame({"x": [1.0]})).mark_rule(strokeDash=[4, 3]).encode(x="x:Q")
-    return alt.layer(one, bars, dots)
+    # Headings begin where names do, so that they leave the plot its width on a phone.
+    headings = alt.Chart(frame).transform_aggregate(choices="count()", groupby=["heading"])
+    headings = headings.transform_calculate(row="datum.heading + '|# ' + datum.heading")
+    words = headings.mark_text(align="left", fontWeight="bold", color=INK).encode(
+        y=y, x=alt.value(-names), text="heading:N"
+    )
+    return alt.layer(one, bars, dots, words)

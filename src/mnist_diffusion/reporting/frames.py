@@ -211,13 +211,14 @@ def _digits(accuracies: Mapping[Any, float | None] | None) -> dict[str, float]:
 
 
 def real_scores(results: Results) -> dict[str, Any]:
-    """What real test digits score, in the columns of the table of metrics."""
-    judged = results.headline.metrics
+    """What real test digits score at the usual n, in the columns of the table of metrics."""
+    typical = results.typical
+    judged = typical.metrics
     row: dict[str, Any] = {"name": "real test digits", "cell": None, "n": judged.n, "tstr": NONE}
     for name, metric in METRICS.items():
         value = metric.of_real(judged)
         if value is not None:
-            spread = results.baseline(name) if name in LIKENESS else None
+            spread = results.baseline(name, typical) if name in LIKENESS else None
             ends = (spread.low, spread.high) if spread else None
             row[f"{name}_text"] = score_text(name, value, ends)
             row[KEYS[name]] = 100 * value if metric.percent else value

@@ -46,11 +46,15 @@ TRAINING_CHOICES = {
 
 def condition(cell: CellResult) -> str:
     """What a cell is asked for, and how strongly."""
-    by = guide(cell.settings)
-    strength = f"s = {cell.settings.guidance:g}" + (f" by {by}" if by else "")
     if cell.run.settings.conditioning == "uncond":
-        return f"unconditional, {strength}" if by else "unconditional"
-    return f"class-conditional, {strength}"
+        return f"unconditional, {strength(cell)}" if guide(cell.settings) else "unconditional"
+    return f"class-conditional, {strength(cell)}"
+
+
+def strength(cell: CellResult) -> str:
+    """How strongly a cell is guided, and by which snapshot if by one."""
+    by = guide(cell.settings)
+    return f"s = {cell.settings.guidance:g}" + (f" by {by}" if by else "")
 
 
 def drawing(cell: CellResult) -> str:

@@ -46,7 +46,7 @@ def render(results: Results) -> dict[Path, bytes]:
         "facts": summary.facts(results),
         "findings": summary.findings(results),
         "counts": one_of(cell.metrics.n for cell in results.cells.values()),
-        "seeds": summary.seeds(results),
+        "repeats": summary.repeats(results),
         "titles": TABLE_TITLES,
         "gallery": gallery(results),
         "claims": claims,
@@ -56,7 +56,7 @@ def render(results: Results) -> dict[Path, bytes]:
         "sections": by_section(claims),
         "tally": tally(claims),
         "detected": metric_charts.detection_grid(results),
-        "packed_script": charts.packed_script,
+        "packed": charts.packed_script(chart for own in by_place.values() for chart in own),
     }
     files = {
         PAGE: _fill("index.html.j2", content, escape=True),

@@ -19,7 +19,11 @@ from mnist_diffusion.provenance.schemas.cell_reports import (
     FdCurveReport,
     TstrReport,
 )
-from mnist_diffusion.provenance.schemas.claim_reports import ClaimsReport, TrajectoriesReport
+from mnist_diffusion.provenance.schemas.claim_reports import (
+    ClaimsReport,
+    EffectsReport,
+    TrajectoriesReport,
+)
 from mnist_diffusion.provenance.schemas.judge_reports import (
     CalibrationReport,
     ClassifierReport,
@@ -144,6 +148,20 @@ class Results:
         floors = (cell or self.headline).metrics.floors
         return Spread.model_validate(getattr(floors, metric))
 
+    @property
+    def effects(self) -> dict[str, EffectsReport]:
+        """What was read from trainings, where something was, in the order of params.yaml."""
+        declared = {name: place for place, name in enumerate(self.settings.effects)}
+        told = [(name, one) for name, one in self.judged.effects.items() if one.effects]
+        return dict(sorted(told, key=lambda pair: declared.get(pair[0], len(declared))))
+
+    @property
+    def typical(self) -> CellResult:
+        """A cell of the n that most have, asked for digits where the headline is."""
+        usual = of_usual_n(list(self.cells.values()))
+        alike = (cell for cell in usual if cell.asked == self.headline.asked)
+        return next(alike, usual[0])
+
     def chosen(self, table: str) -> list[CellResult]:
         """The cells of one of params.yaml's tables, in its order."""
         return [self.cells[name] for name in getattr(self.settings.tables, table).cells]
@@ -154,8 +172,11 @@ Cells = list[CellResult]
 
 def comparable(cells: Cells, metric: str) -> Cells:
     """Those that a metric may rank: where it moves with n, only those of the n that most have."""
-    if not METRICS[metric].depends_on_n:
-        return cells
+    return of_usual_n(cells) if METRICS[metric].depends_on_n else cells
+
+
+def of_usual_n(cells: Cells) -> Cells:
+    """Those of as many images as most of them have."""
     usual = Counter(cell.metrics.n for cell in cells).most_common(1)[0][0]
     return [cell for cell in cells if cell.metrics.n == usual]
 

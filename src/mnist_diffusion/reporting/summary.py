@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import pandas as pd
+
+from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.provenance.schemas.artifact import Spread
 from mnist_diffusion.reporting import labels
 from mnist_diffusion.reporting.labels import SAMPLERS, TABLE_TITLES
@@ -18,6 +21,8 @@ from mnist_diffusion.reporting.results import (
     lowest,
 )
 
+FACTS = ("fd_infinity", "second_fd_infinity", "class_fd", "accuracy")
+"""What is told of the headline."""
 SOURCE_EPOCHS, SOURCE_STEPS = 10, 1000
 CLOCK = "Seconds are the wall clock of the whole stage; n/a where no timing of exactly these "
 
@@ -41,43 +46,39 @@ class Extent:
 
 
 def facts(results: Results) -> list[Fact]:
-    """Lowest relative FD, highest accuracy, what real digits score, and the classifier."""
-    asked = [cell for cell in results.cells.values() if cell.asked]
-    real, judge = results.baseline("fd_infinity"), results.classifier
-    measured = f"relative FD∞{_range(real)}, {labels.count(results.headline.metrics.n)}"
-    known = f"accuracy, {labels.count(judge.n)}"
-    shown = [
-        Fact("Real-vs-real baseline", labels.percent(real.mean), measured),
-        Fact("The classifier on real digits", labels.percent(judge.accuracy), known),
-    ]
-    if not asked:
-        return shown
-    closest, surest = lowest(asked), highest(asked, "accuracy")
-    accuracy = labels.percent(surest.score("accuracy"))
-    of = f"of {len(asked)} class cells"
-    at = f"at {labels.percent(closest.score('accuracy'))} accuracy"
-    return [
-        Fact(f"Lowest relative FD∞ {of}", _fd(closest), f"{at}, {closest.name}", closest.name),
-        Fact(
-            f"Highest accuracy {of}",
-            accuracy,
-            f"at {_fd(surest)} relative FD∞, {surest.name}",
-            surest.name,
-        ),
-        *shown,
-    ]
+    """How near the headline comes, and how often it is the digit asked for, beside real digits."""
+    return [_fact(results, name) for name in FACTS if pd.notna(results.headline.score(name))]
 
 
-def seeds(results: Results) -> str:
-    """How many training seeds there are, in a few words."""
-    seeds = len({run.settings.seed for run in results.runs.values()})
-    return "one training seed" if seeds == 1 else f"{seeds} training seeds"
+def _fact(results: Results, name: str) -> Fact:
+    cell = results.headline
+    notes = [f"{labels.ends_text(cell.interval(name))} %", *_of_real(results, name)]
+    notes.append(labels.count(cell.metrics.n))
+    value = labels.percent(cell.score(name))
+    return Fact(f"Headline: {METRICS[name].title}", value, "; ".join(notes), cell.name)
+
+
+def _of_real(results: Results, name: str) -> Iterator[str]:
+    if name == "accuracy":
+        yield f"the classifier on real digits {labels.percent(results.classifier.accuracy)}"
+    elif METRICS[name].of_real(results.headline.metrics) is not None:
+        real = results.baseline(name)
+        yield f"real-vs-real baseline {labels.percent(real.mean)}{_range(real)}"
+
+
+def repeats(results: Results) -> str:
+    """How many trainings differ in nothing but the seed, in a few words."""
+    arms = grouped(results.runs.values(), lambda run: str({**dict(run.settings), "seed": None}))
+    sizes = sorted({len(own) for own in arms.values()})
+    if sizes == [1]:
+        return "none repeated under another seed"
+    return f"{len(arms)} configurations under {' or '.join(map(str, sizes))} seeds each"
 
 
 def _range(real: Spread) -> str:
     """Over random sets; nothing where there is but one set, or none is seen."""
     low, high = labels.percent(real.low), labels.percent(real.high)
-    return "" if low == high else f", {low} to {high} over random sets"
+    return "" if low == high else f" ({low} to {high} over random sets)"
 
 
 def _fd(cell: CellResult) -> str:
@@ -110,11 +111,11 @@ def _extent(cells: Cells) -> str:
 
 def ablations_note(results: Results) -> str:
     """What to keep in mind when reading the runs against one another."""
-    runs = [cell.run for cell in results.chosen("ablations")]
-    notes = [f"Each run differs from {runs[0].name} in what is said to be changed."]
-    if len({run.settings.seed for run in runs}) == 1:
-        notes.append("It is one training seed: small differences settle nothing.")
-    return " ".join(notes)
+    first = results.chosen("ablations")[0].run.name
+    return (
+        f"Each run differs from {first} in what is said to be changed. Each is one training: small "
+        "differences settle nothing."
+    )
 
 
 def samplers_note(results: Results) -> str:

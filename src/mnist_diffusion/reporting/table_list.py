@@ -109,12 +109,13 @@ COMPARED = (
 SPECS = [
     Spec(
         "schedules",
-        f"Noise schedules by conditioning; {BOLD} among rows of the same conditioning and guidance",
-        "cell schedule conditioning guidance guide? network weighting? seed? sampler? steps? eta? "
-        f"departures? {SCORES}",
+        "Noise schedules by conditioning, a row a training: the effects tell what a choice does",
+        "cell schedule conditioning guidance guide? network weighting? timestep_sampling? seed? "
+        f"sampler? steps? eta? departures? {SCORES}",
         f"group {TRAINED} {CELL}",
         chosen=True,
         group="condition",
+        crowns=False,
         sort=["guidance"],
         note=summary.schedules_note,
     ),
@@ -196,7 +197,7 @@ SPECS = [
     Spec(
         "metrics",
         "Every cell under every other metric, with 95 % intervals; last what real test digits "
-        "score at the headline's n",
+        "score at the n that most cells have",
         f"name n {' '.join(f'{name}_text' for name in WITH_INTERVALS)} {WITHOUT}",
         f"name cell n {' '.join(f'{name}_text={name}' for name in WITH_INTERVALS)} {WITHOUT}",
         real=frames.real_scores,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -129,6 +129,8 @@ class Spec:
     """The cells of params.yaml's table of this name, in its order; else all."""
     group: str | None = None
     """The column that says which rows compete with one another."""
+    crowns: bool = True
+    """Whether the best stand out: not where rows are single trainings, told apart by luck too."""
     sort: Sequence[str] = ()
     """Columns by which rows are ordered: numbers by size, words by their first appearance."""
     real: Callable[[Results], dict[str, Any]] | None = None
@@ -155,11 +157,12 @@ class Spec:
             both = [extra, frame] if self.real_first else [frame, extra]
             frame = pd.concat(both, ignore_index=True)
         published = (key.partition("=") for key in self.csv.split())
+        shown = [columns[key.rstrip("?")] for key in self.columns.split() if _is_shown(frame, key)]
         return Table(
             self.name,
             self.caption,
             frame,
-            [columns[key.rstrip("?")] for key in self.columns.split() if _is_shown(frame, key)],
+            shown if self.crowns else [replace(column, best=None) for column in shown],
             {key: name or key for key, _, name in published},
             real_rows=int(self.real_first),
             group="group" if self.group else None,

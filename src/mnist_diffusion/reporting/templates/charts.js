@@ -1,9 +1,9 @@
-// Draw every chart from the specification beside it. Expressions are interpreted, never compiled,
+// Draw every chart from its specification, one of `specs`, which stands before. Expressions are interpreted, never compiled,
 // so that the page's security policy can forbid eval as it forbids the network.
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 async function draw(place) {
-  const spec = JSON.parse(document.getElementById(place.dataset.spec).textContent);
+  const spec = specs[place.dataset.spec];
   const options = { actions: false, ast: true, renderer: "svg", hover: true };
   try {
     await vegaEmbed(place, spec, options);
