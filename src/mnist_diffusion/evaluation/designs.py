@@ -127,14 +127,12 @@ class Fit:
     @cached_property
     def inverse(self) -> Matrix:
         """(coefficients, rows): what makes coefficients of scores."""
-        inverse: Matrix = np.linalg.pinv(self.matrix)
-        return inverse
+        return np.asarray(np.linalg.pinv(self.matrix), dtype=np.float64)
 
     @cached_property
     def leftover(self) -> Matrix:
         """(rows, rows): what makes residuals of scores."""
-        leftover: Matrix = np.eye(len(self.scores)) - self.matrix @ self.inverse
-        return leftover
+        return np.eye(len(self.scores), dtype=np.float64) - self.matrix @ self.inverse
 
     @property
     def spread(self) -> float:
