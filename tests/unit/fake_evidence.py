@@ -197,7 +197,7 @@ def _compared(root: Path, settings: Settings) -> list[dict[str, Any]]:
             for metric in ("fd_infinity", "second_fd_infinity", "class_fd", "accuracy"):
                 values = [_value(root, c, metric) for c in (cell, baseline)]
                 if cell != baseline and None not in values:
-                    rows.append(_comparison(name, baseline, cell, metric, values[0] - values[1]))
+                    rows.append(_comparison(name, baseline, cell, metric, *values))
     return rows
 
 
@@ -207,8 +207,9 @@ def _value(root: Path, cell: str, metric: str) -> float | None:
 
 
 def _comparison(
-    table: str, baseline: str, cell: str, metric: str, difference: float
+    table: str, baseline: str, cell: str, metric: str, own: float, base: float
 ) -> dict[str, Any]:
+    difference = own - base
     better = (difference < 0) == (metric != "accuracy")
     verdict = "better" if better else "worse"
     return {
@@ -220,7 +221,7 @@ def _comparison(
         "error": HALF / 1.96,
         "relative": None,
         "relative_error": None,
-        "ratio": None,
+        "ratio": None if metric == "accuracy" else [1 + end / base for end in around(difference)],
         "interval": around(difference),
         "p": 0.01,
         "p_adjusted": 0.02,

@@ -103,32 +103,23 @@ def test_a_pair_is_drawn_as_a_multiple_of_its_baseline(results: Results) -> None
     assert row["ratio"] == pytest.approx(mine / theirs, rel=1e-3)
 
 
-def test_the_interval_of_a_multiple_has_the_baselines_luck_too() -> None:
-    """Of many sets drawn anew, 95 in 100 intervals hold the true multiple, far from 1 as well."""
-    random, errors, shared = np.random.default_rng(0), (0.1, 0.4), 0.3
-    covariance = np.array([[errors[0] ** 2, 0.0], [0.0, errors[1] ** 2]])
-    covariance[0, 1] = covariance[1, 0] = shared * errors[0] * errors[1]
-    apart = float(np.sqrt(np.array([1, -1]) @ covariance @ np.array([1, -1])))
-    for truth in (0.2, 1.0, 3.0):
-        drawn = random.multivariate_normal([4 * truth, 4.0], covariance, size=4000)
-        ends = [
-            forest.ratio_interval((c, errors[0]), (b, errors[1]), apart, 1.96) for c, b in drawn
+def test_a_pair_has_the_interval_that_its_verdict_was_read_off(results: Results) -> None:
+    """That of the ratio, with the luck of both, as published; no multiple, no row."""
+    published = {
+        (one.cell, one.baseline): one.ratio
+        for one in results.compared.comparisons
+        if one.table == "samplers" and one.metric == forest.DISTANCE
+    }
+    for known in (published, dict.fromkeys(published)):
+        pairs = [
+            one.model_copy(update={"ratio": known.get((one.cell, one.baseline))})
+            for one in results.compared.comparisons
         ]
-        held = [found is not None and found[0] <= truth <= found[1] for found in ends]
-        assert 0.94 < np.mean(held) < 0.96
-        for (c, b), found in zip(drawn, ends, strict=True):
-            assert found is not None
-            assert (found[0] <= 1 <= found[1]) == (abs(c - b) <= 1.96 * apart)
-
-
-def test_no_multiple_of_what_may_be_nothing_has_an_end(results: Results) -> None:
-    assert forest.ratio_interval((1.0, 0.1), (0.2, 0.1), 0.1, 1.96) is not None
-    assert forest.ratio_interval((1.0, 0.1), (0.19, 0.1), 0.1, 1.96) is None
-    assert forest.ratio_interval((1.0, 0.1), (-4.0, 0.1), 0.1, 1.96) is None
-    (drawn,) = forest.forests(results)["forest-samplers"]
-    for row in next(rows for rows in drawn.spec["datasets"].values() if len(rows) > 1):
-        settled = row["verdict"] in ("better", "worse")
-        assert settled == (not row["low"] <= 1 <= row["high"])
+        compared = results.compared.model_copy(update={"comparisons": pairs})
+        rows = list(forest._compared(replace(results, compared=compared), ["samplers"]))
+        own = {row["choice"]: [row["low"], row["high"]] for row in rows}
+        assert own == {cell: list(ends) for (cell, _), ends in known.items() if ends}
+    assert published
 
 
 def test_what_trainings_settle_says_so_and_what_they_do_not_is_faint(results: Results) -> None:

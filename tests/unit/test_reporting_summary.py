@@ -83,12 +83,12 @@ def test_the_front_page_is_the_headline_and_no_winner(results: Results) -> None:
     changed = load_results(results.settings)
     told = summary.facts(changed)
     assert {fact.cell for fact in told} == {headline.name}
-    assert told[0].label == "Headline: relative FD∞"
+    assert told[0].label == "Headline, relative FD∞"
     assert told[0].value == f"1.23{SPACE}%"
     assert told[0].note.startswith("1.10 to 1.30 %; real-vs-real baseline 0.10")
     values = {fact.label: fact.value for fact in told}
-    assert values["Headline: class-wise FD∞"] == f"7.91{SPACE}%"
-    assert values["Headline: accuracy"] == f"{100 * headline.score('accuracy'):.1f}{SPACE}%"
+    assert values["Headline, class-wise FD∞"] == f"7.91{SPACE}%"
+    assert values["Headline, accuracy"] == f"{100 * headline.score('accuracy'):.1f}{SPACE}%"
 
 
 def test_the_baseline_has_a_range_over_random_sets(results: Results) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -10,11 +9,10 @@ import altair as alt
 import pandas as pd
 
 from mnist_diffusion.evaluation.metrics import COMPARED, METRICS
-from mnist_diffusion.provenance.schemas.cell_reports import PairedComparison
 from mnist_diffusion.provenance.schemas.claim_reports import EffectsReport
 from mnist_diffusion.reporting.charts import INK, ORANGE, Chart, chart, scale_of, tidy
 from mnist_diffusion.reporting.labels import TABLE_TITLES
-from mnist_diffusion.reporting.results import CellResult, Results
+from mnist_diffusion.reporting.results import Results
 
 DISTANCE = next(name for name in COMPARED if METRICS[name].twin)
 """The distance that cells are ranked by; its twin is under the other extractor."""
@@ -81,7 +79,7 @@ def _trained(report: EffectsReport) -> Iterator[dict[str, Any]]:
 
 
 def _compared(results: Results, tables: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Distances of paired cells as multiples of their baseline's, a pair once."""
+    """Distances of paired cells as multiples of their baseline's, a pair once, where it has one."""
     seen: set[tuple[str, str, str]] = set()
     chosen = set(tables)
     for one in results.compared.comparisons:
@@ -89,43 +87,13 @@ def _compared(results: Results, tables: Iterable[str]) -> Iterator[dict[str, Any
         if one.table not in chosen or one.metric not in _metrics() or key in seen:
             continue
         seen.add(key)
-        ends = _ends(one, results.cells[one.cell], results.cells[one.baseline])
-        if ends:
+        if one.ratio:
             ratio = 1 + one.difference / results.cells[one.baseline].score(one.metric)
-            yield _row(f"{ONE_TRAINING}{one.baseline}", one.cell, one.metric, ratio, ends) | {
+            yield _row(f"{ONE_TRAINING}{one.baseline}", one.cell, one.metric, ratio, one.ratio) | {
                 "verdict": one.verdict,
                 "of": f"{one.n:,} images",
                 "link": f"#cell-{one.cell}",
             }
-
-
-def _ends(
-    one: PairedComparison, cell: CellResult, baseline: CellResult
-) -> tuple[float, float] | None:
-    """Of the ratio, from what is published of both and of their difference."""
-    own, base = ((x.score(one.metric), x.metrics.errors[one.metric]) for x in (cell, baseline))
-    half = (one.interval[1] - one.interval[0]) / 2
-    return ratio_interval(own, base, one.error, half / one.error if one.error else 0.0)
-
-
-def ratio_interval(
-    own: tuple[float, float], base: tuple[float, float], apart: float, reach: float
-) -> tuple[float, float] | None:
-    """Of own / base, each a value and its standard error, with the luck of both (Fieller 1954).
-
-    Every r for which own - r base lies within `reach` standard errors of 0. `apart` is that of
-    own - base, so that it leaves out 1 exactly where the interval of the difference leaves out 0.
-    None where base is not surely above 0: no multiple of it has an end.
-    """
-    (c, c_error), (b, b_error) = own, base
-    shared = (c_error**2 + b_error**2 - apart**2) / 2
-    square = b**2 - (reach * b_error) ** 2
-    middle = b * c - reach**2 * shared
-    rest = c**2 - (reach * c_error) ** 2
-    if b <= 0 or square <= 0:
-        return None
-    half = math.sqrt(max(0.0, middle**2 - square * rest))
-    return (middle - half) / square, (middle + half) / square
 
 
 def _metrics() -> tuple[str, str]:

@@ -55,7 +55,7 @@ def _fact(results: Results, name: str) -> Fact:
     notes = [f"{labels.ends_text(cell.interval(name))} %", *_of_real(results, name)]
     notes.append(labels.count(cell.metrics.n))
     value = labels.percent(cell.score(name))
-    return Fact(f"Headline: {METRICS[name].title}", value, "; ".join(notes), cell.name)
+    return Fact(f"Headline, {METRICS[name].title}", value, "; ".join(notes), cell.name)
 
 
 def _of_real(results: Results, name: str) -> Iterator[str]:
