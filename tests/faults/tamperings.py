@@ -31,6 +31,8 @@ METRICS = f"reports/metrics/{CELL}.json"
 COMPARISONS = "reports/comparisons.json"
 RANKS = "reports/ranks.json"
 CLAIMS = "reports/claims.json"
+TRAJECTORIES = "reports/trajectories.json"
+JUDGE = "models/judges/seed-1/weights.safetensors"
 TSTR = f"reports/tstr/{RUN}.json"
 
 Tampering = Callable[[Path], None]
@@ -219,9 +221,9 @@ def weight(root: Path) -> None:
     flip_bit(root / MODEL / "weights.safetensors")
 
 
-@tampering("a weight of a snapshot, by one bit", f"{MODEL}/snapshots/2.safetensors")
+@tampering("a weight of a snapshot, by one bit", f"{MODEL}/snapshots/")
 def snapshot(root: Path) -> None:
-    flip_bit(root / MODEL / "snapshots/2.safetensors")
+    flip_bit(min((root / MODEL / "snapshots").iterdir()))
 
 
 @tampering("the classifier, by one bit", "models/classifier/weights.safetensors")
@@ -232,6 +234,11 @@ def classifier(root: Path) -> None:
 @tampering("the autoencoder, by one bit", "models/autoencoder/weights.safetensors")
 def autoencoder(root: Path) -> None:
     flip_bit(root / "models/autoencoder/weights.safetensors")
+
+
+@tampering("a judge that ranks, by one bit", JUDGE)
+def other_judge(root: Path) -> None:
+    flip_bit(root / JUDGE)
 
 
 @tampering("the reference statistics, by one bit", "data/reference/statistics.safetensors")
@@ -313,6 +320,10 @@ FIELDS: list[tuple[str, str, str, Any]] = [
     (METRICS, "floors/kid", "", {"mean": 9.0, "low": 9.0, "high": 9.0}),
     (METRICS, "intervals/kid", "", [8.0, 9.0]),
     (COMPARISONS, "level", "", 0.5),
+    (RANKS, "level", "", 0.5),
+    (CLAIMS, "level", "", 0.5),
+    (CLAIMS, f"made_from/sample@{RUN}", f"data/samples/{RUN}/manifest.json", "0" * 64),
+    (TRAJECTORIES, "weights_sha256", "", "0" * 64),
     (TSTR, "accuracy", "", 1.0),
     (TSTR, f"made_from/sample@{RUN}", f"data/samples/{RUN}/manifest.json", "0" * 64),
 ]
