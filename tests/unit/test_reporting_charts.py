@@ -124,7 +124,7 @@ def test_a_pair_has_the_interval_that_its_verdict_was_read_off(results: Results)
 
 def test_what_trainings_settle_says_so_and_what_they_do_not_is_faint(results: Results) -> None:
     (drawn,) = forest.forests(results)["forest"]
-    assert "18 trainings, t intervals on 7 degrees of freedom" in drawn.caption
+    assert "18 trainings, simultaneous intervals on 7 degrees of freedom" in drawn.caption
     faint = drawn.spec["layer"][1]["encoding"]["opacity"]
     (told,) = faint["condition"]
     settled = told["test"]["oneOf"]

@@ -10,7 +10,7 @@ import pytest
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.reporting.claims import OUTCOMES, by_section, shown_claims, tally
-from mnist_diffusion.reporting.effect_rows import aliased, effect_rows
+from mnist_diffusion.reporting.effect_rows import aliased, effect_rows, resolution
 from mnist_diffusion.reporting.pages import PAGE, README, render
 from mnist_diffusion.reporting.reading import load_results
 from mnist_diffusion.runtime.errors import UserError
@@ -99,6 +99,7 @@ def test_effects_stand_beside_each_other_under_both_extractors() -> None:
     both = report.model_copy(
         update={"effects": [*report.effects, report.effects[0].model_copy(update={"base": "flow"})]}
     )
+    assert resolution(report) == "an effect of 10 % or more is told from none."
     assert [row["base"] for row in effect_rows(both)] == ["cosine", "cosine", "flow"]
     assert aliased(report).endswith("by two fifths or more: a × b with schedule.")
     clear = report.model_copy(update={"aliases": []})

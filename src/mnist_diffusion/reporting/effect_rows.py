@@ -20,6 +20,13 @@ def effect_rows(report: EffectsReport) -> list[dict[str, str]]:
     return list(rows.values())
 
 
+def resolution(report: EffectsReport) -> str:
+    """How small an effect could be and still be told from none, under the classifier's features."""
+    ends = [one.interval for one in report.effects if METRICS[one.metric].network == "classifier"]
+    widest = max(100 * ((high / low) ** 0.5 - 1) for low, high in ends)
+    return f"an effect of {widest:.0f} % or more is told from none."
+
+
 def aliased(report: EffectsReport) -> str:
     """Which interactions of two factors an effect cannot be told from, for a good part."""
     mixed = sorted(

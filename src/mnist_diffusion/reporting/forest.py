@@ -56,8 +56,8 @@ IMAGES = (
 
 def _caption(results: Results) -> str:
     notes = [
-        f"{name}: {one.trainings} trainings, t intervals on {one.df} degrees of freedom, a "
-        f"training's spread {100 * next(iter(one.spread.values())):.0f} %"
+        f"{name}: {one.trainings} trainings, simultaneous intervals on {one.df} degrees of "
+        f"freedom, a training's spread {100 * next(iter(one.spread.values())):.0f} %"
         for name, one in results.effects.items()
     ]
     if not notes:

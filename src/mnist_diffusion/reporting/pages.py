@@ -24,7 +24,7 @@ from mnist_diffusion.reporting import (
 from mnist_diffusion.reporting.charts import Chart
 from mnist_diffusion.reporting.claims import OUTCOMES, by_section, shown_claims, tally
 from mnist_diffusion.reporting.digit_pictures import all_pictures
-from mnist_diffusion.reporting.effect_rows import aliased, effect_rows
+from mnist_diffusion.reporting.effect_rows import aliased, effect_rows, resolution
 from mnist_diffusion.reporting.labels import TABLE_TITLES, one_of
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.table_list import all_tables
@@ -53,6 +53,7 @@ def render(results: Results) -> dict[Path, bytes]:
         "signs": OUTCOMES,
         "effect_rows": effect_rows,
         "aliased": aliased,
+        "resolution": resolution,
         "sections": by_section(claims),
         "tally": tally(claims),
         "detected": metric_charts.detection_grid(results),
