@@ -69,8 +69,16 @@ REPORT = Member("report")
 """It shows all cells, and nothing rests on it."""
 
 
-Past = tuple[Settings | UserError, dict[str, dict[str, str]]]
-"""Of a commit: its settings, and by stage what decides its result."""
+@dataclass(frozen=True)
+class Past:
+    """What a commit has."""
+
+    content: dict[str, Any]
+    """Of params.yaml."""
+    settings: Settings | UserError
+    """What it amounts to, if this version can read all of it."""
+    code: dict[str, dict[str, str]]
+    """By stage, what decides its result."""
 
 
 class Evidence:
@@ -234,17 +242,29 @@ def _is_of_this_run(evidence: Evidence, member: Member) -> bool:
 
 
 def _as_committed(evidence: Evidence, member: Member, past: Past, commit: str) -> Findings:
-    settings, code = past
     where = f"{paths.PARAMS} at {commit}"
-    if isinstance(settings, UserError):
-        yield unverified(where, f"this version cannot read it: {settings}")
+    try:
+        settings = _settings_of(evidence, member, past)
+    except UserError as error:
+        yield unverified(where, f"this version cannot read it: {error}")
         return
     yield from _parameters(evidence, member, settings, where)
     recorded = evidence.json(member.artifact)["code"]["files"]
-    other = [name for name, _, _ in differences(code.get(member.stage, {}), recorded)]
+    other = [name for name, _, _ in differences(past.code.get(member.stage, {}), recorded)]
     if other:
         text = f"not the source of commit {commit}: {some(other)}"
         yield failed(f"{member.artifact}: code", text)
+
+
+def _settings_of(evidence: Evidence, member: Member, past: Past) -> Settings:
+    """Those of a commit; where its other sections are not for this version, those of the stage."""
+    if isinstance(past.settings, Settings):
+        return past.settings
+    read = {key.split(".")[0] for key in evidence.answer.stages[member.address].params}
+    if not read <= past.content.keys():
+        raise past.settings
+    own = {section: past.content[section] for section in read}
+    return parse_settings({**dict(evidence.settings()), **own}, str(paths.PARAMS))
 
 
 def _parameters(evidence: Evidence, member: Member, settings: Settings, where: str) -> Findings:
@@ -285,7 +305,9 @@ def _past(commit: str) -> Past | None:
         for stage in STAGES:
             with suppress(ModuleNotFoundError):  # it had another name then
                 code[stage] = stage_code(stage, root / OWN_ROOT)
+        content: dict[str, Any] = {}
         try:
-            return parse_settings(read_yaml(root / paths.PARAMS), str(paths.PARAMS)), code
+            content = read_yaml(root / paths.PARAMS)
+            return Past(content, parse_settings(content, str(paths.PARAMS)), code)
         except UserError as error:
-            return error, code
+            return Past(content, error, code)
