@@ -277,6 +277,21 @@ def test_params_of_the_wrong_commit_are_told(published_copy):
     assert other[:10] in failure.text
 
 
+def test_a_commit_is_read_where_the_stage_reads_it(published_copy):
+    """A key of a section that the stages do not read may be of another version."""
+    params = published_copy / "params.yaml"
+    here = params.read_text()
+    edit_yaml(params, set_key("claims/no-mode-collapse/formerly", 1))
+    of_another_version = commit(published_copy, "as an earlier version wrote it")
+    edit_yaml(params, set_key(f"cells/{CELL}/guidance", 4.0))
+    of_another_guidance = commit(published_copy, "and another guidance")
+    params.write_text(here)
+    edit_json(sidecar(published_copy), set_key("git_commit", of_another_version))
+    assert found() == (0, [])
+    edit_json(sidecar(published_copy), set_key("git_commit", of_another_guidance))
+    assert found()[1][0].item == f"{MANIFEST}: parameters.cell.guidance"
+
+
 def test_source_of_the_wrong_commit_is_told(published_copy):
     path = published_copy / "src/mnist_diffusion/sampling/draw.py"
     text = path.read_text()

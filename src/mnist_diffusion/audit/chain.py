@@ -8,8 +8,10 @@ import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
+from operator import getitem
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -88,7 +90,8 @@ class Evidence:
         self.content = cache(lambda path: content_digest(self.plain(path)))
         """Content digest of a file."""
         self.json = cache(lambda path: json.loads(self.plain(path).read_text(encoding="utf-8")))
-        self.settings = cache(lambda: parse_settings(read_yaml(paths.PARAMS), str(paths.PARAMS)))
+        self.params = cache(lambda: read_yaml(paths.PARAMS))
+        self.settings = cache(lambda: parse_settings(self.params(), str(paths.PARAMS)))
         self.code = cache(lambda stage: stage_code(stage, OWN_ROOT))
         """What decides a stage's result, of the source in this folder."""
         self.past = cache(_past)
@@ -257,14 +260,18 @@ def _as_committed(evidence: Evidence, member: Member, past: Past, commit: str) -
 
 
 def _settings_of(evidence: Evidence, member: Member, past: Past) -> Settings:
-    """Those of a commit; where its other sections are not for this version, those of the stage."""
+    """Those of a commit; if this version cannot read all, those here with what the stage reads."""
     if isinstance(past.settings, Settings):
         return past.settings
-    read = {key.split(".")[0] for key in evidence.answer.stages[member.address].params}
-    if not read <= past.content.keys():
-        raise past.settings
-    own = {section: past.content[section] for section in read}
-    return parse_settings({**dict(evidence.settings()), **own}, str(paths.PARAMS))
+    content = deepcopy(evidence.params())
+    for key in evidence.answer.stages[member.address].params:
+        *outer, last = key.split(".")
+        try:
+            value = reduce(getitem, [*outer, last], past.content)
+        except KeyError:
+            raise past.settings from None
+        reduce(getitem, outer, content)[last] = value
+    return parse_settings(content, str(paths.PARAMS))
 
 
 def _parameters(evidence: Evidence, member: Member, settings: Settings, where: str) -> Findings:
