@@ -46,7 +46,7 @@ def test_a_server_takes_runs_and_shows_a_view_of_them(pages, tmp_path, monkeypat
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert files == {"scores.json", "images"}
     experiment = client.get_experiment(run.info.experiment_id)
-    assert "relative_fd" in experiment.tags["mlflow.sharedViewState.latest"]
+    assert "fd_infinity" in experiment.tags["mlflow.sharedViewState.latest"]
     assert f"http://127.0.0.1:{port}/#/experiments/{experiment.experiment_id}/runs?" in lines[0]
     assert f"http://127.0.0.1:{port}/#/models/mnist-diffusion?" in lines[-2]
 
