@@ -14,11 +14,14 @@ REFERENCE = Path("data/reference")
 CLASSIFIER = Path("models/classifier")
 AUTOENCODER = Path("models/autoencoder")
 JUDGES = Path("models/judges")
+CAPTIONS = Path("data/captions")
+CLIP = Path("models/clip")
 
 REPORTS = Path("reports")
 CLASSIFIER_REPORT = REPORTS / "classifier.json"
 AUTOENCODER_REPORT = REPORTS / "autoencoder.json"
 REFERENCE_REPORT = REPORTS / "reference.json"
+CLIP_REPORT = REPORTS / "clip.json"
 COMPARISONS = REPORTS / "comparisons.json"
 TRAJECTORIES = REPORTS / "trajectories.json"
 CLAIMS = REPORTS / "claims.json"
@@ -47,6 +50,31 @@ def model(run: str) -> Path:
     return Path("models") / run
 
 
+def codec(name: str) -> Path:
+    """A trained codec: weights, config, history."""
+    return Path("models/codecs") / name
+
+
+def latents(codec: str) -> Path:
+    """The training digits as a codec has them, and their scale."""
+    return Path("data/latents") / codec
+
+
+def reconstructions(codec: str) -> Path:
+    """A few digits as they are and as they come back from a codec, (2, 20, 28, 28) uint8."""
+    return Path("data/fidelity") / f"{codec}.npy"
+
+
+def fidelity(codec: str) -> Path:
+    """What a codec costs."""
+    return REPORTS / "fidelity" / f"{codec}.json"
+
+
+def space(name: str) -> Path:
+    """What a run is trained on, by its `space`: data/prepared, or the latents of a codec."""
+    return Path("data") / name
+
+
 def samples(cell: str) -> Path:
     """The sample set of a cell: images, labels, trajectory, manifest."""
     return Path("data/samples") / cell
@@ -65,6 +93,11 @@ def fd_curve(run: str) -> Path:
 def snapshots(run: str) -> Path:
     """A few digits of each snapshot of a run, (snapshots, 20, 28, 28) uint8."""
     return Path("data/snapshots") / f"{run}.npy"
+
+
+def adherence(cell: str) -> Path:
+    """Whether a cell's digits look as they were asked to."""
+    return REPORTS / "adherence" / f"{cell}.json"
 
 
 def tstr(cell: str) -> Path:

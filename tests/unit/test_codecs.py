@@ -1,0 +1,119 @@
+"""Codecs: what they say of a digit is a normal law, and shapes are as they are told."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
+
+from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.codecs import CODECS, Codec, Posterior
+from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.seeds import seeded
+
+SHAPES = [(4, 7), (8, 4), (2, 7)]
+CHANNELS = [8, 16]
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def codec(latent: int = 4, side: int = 7) -> Codec:
+    sizes = {"latent": latent, "side": side, "channels": CHANNELS}
+    network = seeded(lambda: checkpoint.build(CODECS, "vae", sizes), seed=1)
+    assert isinstance(network, Codec)
+    return network
+
+
+def posterior() -> Posterior:
+    return Posterior(normal(5, 4, 7, 7).double(), 3 * normal(5, 4, 7, 7, seed=1).double())
+
+
+def test_the_divergence_is_that_of_torch() -> None:
+    here = posterior()
+    standard = Normal(torch.zeros(()).double(), torch.ones(()).double())
+    expected = kl_divergence(Normal(here.mean, here.deviation), standard)
+    torch.testing.assert_close(here.divergence(), expected)
+    assert float(here.divergence().min()) >= 0
+    nothing_said = Posterior(torch.zeros(2, 3), torch.zeros(2, 3))
+    assert float(nothing_said.divergence().abs().max()) == 0
+
+
+def test_a_posterior_is_that_of_diffusers() -> None:
+    """AutoencoderKL's, which sums over an image's numbers."""
+    here = posterior()
+    there = DiagonalGaussianDistribution(torch.cat([here.mean, here.log_variance], dim=1))
+    torch.testing.assert_close(here.divergence().sum(dim=(1, 2, 3)), there.kl())
+    torch.testing.assert_close(here.deviation, there.std)
+    noise = normal(5, 4, 7, 7, seed=2).double()
+    torch.testing.assert_close(here.drawn(noise), there.mean + there.std * noise)
+    torch.testing.assert_close(here.drawn(torch.zeros_like(noise)), there.mode())
+
+
+@pytest.mark.parametrize(("latent", "side"), SHAPES)
+@torch.no_grad()
+def test_shapes_are_as_told(latent: int, side: int) -> None:
+    network = codec(latent, side)
+    images = normal(3, 1, 28, 28)
+    said = network.encode(images)
+    assert network.shape == (latent, side, side)
+    assert said.mean.shape == said.log_variance.shape == (3, *network.shape)
+    back, again = network(images, torch.zeros(3, *network.shape))
+    assert back.shape == images.shape
+    assert torch.equal(back, network.decode(again.mean))
+
+
+def test_the_notes_codec_has_the_notes_parameters() -> None:
+    """Counted by hand: 4 channels of 7×7 from channels 24 and 48."""
+
+    def convolution(channels_in: int, channels_out: int, kernel: int = 9) -> int:
+        return channels_in * channels_out * kernel + channels_out
+
+    block = 2 * (2 * 48) + 2 * convolution(48, 48)
+    encoder = convolution(4, 24) + convolution(24, 48) + block + 96 + convolution(48, 8, 1)
+    decoder = convolution(4, 48) + block + 96 + convolution(48, 24) + convolution(24, 4)
+    network = Codec(latent=4, side=7, channels=[24, 48])
+    assert sum(p.numel() for p in network.parameters()) == encoder + decoder
+
+
+@torch.no_grad()
+def test_an_image_is_encoded_and_decoded_alone() -> None:
+    network = codec()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    images = normal(4, 1, 28, 28)
+    others = torch.cat([images[:1], normal(3, 1, 28, 28, seed=9)])
+    assert torch.equal(network.encode(images).mean[0], network.encode(others).mean[0])
+    back = network.decode(network.encode(images).mean)
+    assert torch.equal(back[0], network.decode(network.encode(others).mean)[0])
+
+
+@torch.no_grad()
+def test_extreme_outputs_stay_finite() -> None:
+    network = codec()
+    last = network.encoder[-1]
+    assert isinstance(last, nn.Conv2d) and last.bias is not None
+    nn.init.constant_(last.bias, 1e4)
+    said = network.encode(normal(2, 1, 28, 28))
+    assert bool(said.deviation.isfinite().all())
+
+
+def test_a_codec_comes_back_from_disk(tmp_path: Path) -> None:
+    network = codec(8, 4).eval()
+    sizes = {"latent": 8, "side": 4, "channels": CHANNELS}
+    checkpoint.save(tmp_path, network, {"network": {"name": "vae", "sizes": sizes}})
+    loaded, _ = checkpoint.load(tmp_path, CODECS)
+    images, noise = normal(2, 1, 28, 28), normal(2, 8, 4, 4, seed=1)
+    assert torch.equal(loaded(images, noise)[0], network(images, noise)[0])
+
+
+def test_a_side_that_no_codec_has_is_refused(tmp_path: Path) -> None:
+    sizes = {"latent": 8, "side": 5, "channels": CHANNELS}
+    with pytest.raises(ValueError, match="side: 5"):
+        Codec(latent=8, side=5, channels=CHANNELS)
+    checkpoint.save(tmp_path, codec(), {"network": {"name": "vae", "sizes": sizes}})
+    with pytest.raises(UserError, match="names no network"):
+        checkpoint.load(tmp_path, CODECS)
