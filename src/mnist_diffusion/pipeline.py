@@ -35,9 +35,9 @@ class Stage:
     name: str
     summary: str
     """One line for --help."""
-    per: Literal["run", "cell", "tstr", "fd_curve"] | None = None
-    """One for each run, each cell, or each of `tstr.cells` or `fd_curve.runs`; None: a single
-    one."""
+    per: Literal["codec", "run", "cell", "tstr", "adherence", "fd_curve"] | None = None
+    """One for each codec, run or cell, or for each of what the section of that name lists; None: a
+    single one."""
     folder: Callable[[str], Path] | None = None
     """Where it publishes a folder with a manifest; the argument is the run or cell, or ""."""
     report: Callable[[str], Path] | None = None
@@ -59,12 +59,14 @@ class Stage:
         return self.report(name or "") if self.report else None
 
     def names(self, settings: Settings) -> Iterable[str | None]:
-        """The runs or cells that params.yaml declares for it; a single None if it is one."""
+        """What params.yaml declares for it, such as runs; a single None if it is one."""
         declared: dict[str | None, Iterable[str | None]] = {
+            "codec": settings.codecs,
             "run": settings.runs,
             "cell": settings.cells,
             "tstr": settings.tstr.cells,
             "fd_curve": settings.fd_curve.runs,
+            "adherence": settings.adherence.cells,
         }
         return declared.get(self.per, [None])
 
@@ -109,6 +111,28 @@ STAGES = {
             folder=lambda _: paths.REFERENCE,
             report=lambda _: paths.REFERENCE_REPORT,
         ),
+        Stage("codec", "Train one codec into latent space.", per="codec", folder=paths.codec),
+        Stage(
+            "latents", "Encode the training digits by a codec.", per="codec", folder=paths.latents
+        ),
+        Stage(
+            "fidelity",
+            "Measure what a codec costs real digits.",
+            per="codec",
+            report=paths.fidelity,
+            pictures=paths.reconstructions,
+        ),
+        Stage(
+            "captions",
+            "Measure what captions can say of every digit.",
+            folder=lambda _: paths.CAPTIONS,
+        ),
+        Stage(
+            "clip",
+            "Train text and image encoder on captions of digits.",
+            folder=lambda _: paths.CLIP,
+            report=lambda _: paths.CLIP_REPORT,
+        ),
         Stage("train", "Train one denoiser.", per="run", folder=paths.model, shared=True),
         Stage("sample", "Draw one sample set.", per="cell", folder=paths.samples),
         Stage("evaluate", "Judge one sample set.", per="cell", report=paths.metrics),
@@ -118,6 +142,12 @@ STAGES = {
             per="fd_curve",
             report=paths.fd_curve,
             pictures=paths.snapshots,
+        ),
+        Stage(
+            "adherence",
+            "Measure whether one sample set looks as it was asked to.",
+            per="adherence",
+            report=paths.adherence,
         ),
         Stage(
             "compare",

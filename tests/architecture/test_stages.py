@@ -18,10 +18,12 @@ DECLARED = {
 }
 EACH = {
     None: None,
+    "codec": "${codecs}",
     "run": "${runs}",
     "cell": "${cells}",
     "tstr": "${tstr.cells}",
     "fd_curve": "${fd_curve.runs}",
+    "adherence": "${adherence.cells}",
 }
 RESOLVE = "mnist_diffusion/settings/resolve.py"
 

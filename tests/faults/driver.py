@@ -29,7 +29,7 @@ from mnist_diffusion.runtime import resumption
 from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.training import run_state
+from mnist_diffusion.training import learner
 from mnist_diffusion.training.denoising import Denoising
 from mnist_diffusion.training.optim import ExponentialAverage
 
@@ -111,8 +111,8 @@ def child(order: dict[str, Any]) -> NoReturn:
     os.dup2(log, 1)
     os.dup2(log, 2)
     # Time is counted in steps: a state is due after as many.
-    run_state.time = SimpleNamespace(monotonic=itertools.count().__next__)  # type: ignore[attr-defined]
-    run_state.SAVE_EVERY_SECONDS, run_state.SAVE_SHARE = order.get("every", 0), float("inf")
+    learner.time = SimpleNamespace(monotonic=itertools.count().__next__)  # type: ignore[attr-defined]
+    learner.SAVE_EVERY_SECONDS, learner.SAVE_SHARE = order.get("every", 0), float("inf")
     stage, names = order["stage"], [order["name"]] if order.get("name") else []
     if stage in OUTS:
         shutil.rmtree(OUTS[stage](*names), ignore_errors=True)

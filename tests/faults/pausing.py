@@ -12,7 +12,7 @@ from typing import Any
 
 from mnist_diffusion import cli
 from mnist_diffusion.runtime.resumption import Resumption
-from mnist_diffusion.training import run_state
+from mnist_diffusion.training import learner
 
 PAUSED, GO = Path(".work/paused"), Path(".work/go")
 
@@ -38,7 +38,7 @@ def main() -> None:
             pause()
 
     Resumption.save = save_and_wait  # type: ignore[method-assign]
-    run_state.SAVE_EVERY_SECONDS, run_state.SAVE_SHARE = 0, float("inf")
+    learner.SAVE_EVERY_SECONDS, learner.SAVE_SHARE = 0, float("inf")
     sys.argv[0] = "mnist-diffusion"
     cli.main()
 

@@ -20,6 +20,8 @@ TESTS = REPOSITORY / "tests"
 UNIT = (
     *("schedules", "forward", "timesteps", "spacings", "guidance", "sampling", "training"),
     *("training_state", "resumption", "threads", "files", "lineage", "source"),
+    *("attributes", "captions", "codecs", "encoders", "training_encoders", "latent_space"),
+    *("zero_shot", "text_runs"),
 )
 LONG = (
     *("gaussian_oracle", "training_state", "lineage", "source", "sampling", "training"),
@@ -371,8 +373,8 @@ AROUND: dict[str, Mutant] = {
         (
             "labels that are never dropped",
             "training/denoising.py",
-            "masked_fill(dropped, -1)",
-            "masked_fill(dropped & False, -1)",
+            "masked_fill(dropped, self._asking.nothing)",
+            "masked_fill(dropped & False, self._asking.nothing)",
         ),
         (
             "a loss on the output, whatever it is",
@@ -472,19 +474,131 @@ AROUND: dict[str, Mutant] = {
         ),
     ]
 }
+ENCODERS: dict[str, Mutant] = {
+    name: (file, right, wrong)
+    for name, file, right, wrong in [
+        ("slant with the wrong sign", "dataset/attributes.py", "arctan(-shear)", "arctan(shear)"),
+        (
+            "a stroke that is too thick",
+            "dataset/attributes.py",
+            "distances[ink].mean() - 2)",
+            "distances[ink].mean())",
+        ),
+        ("a bar without its own pixels", "dataset/attributes.py", "0.0) + 1)", "0.0))"),
+        (
+            "what is not asked is never true",
+            "dataset/levels.py",
+            "np.ones((len(levels) + 1",
+            "np.zeros((len(levels) + 1",
+        ),
+        (
+            "held out by thickness alone",
+            "dataset/levels.py",
+            "return thick & leaning",
+            "return thick",
+        ),
+        ("the thick called thin", "dataset/grammar.py", "{0: 1, 4: 3}", "{0: 1, 4: 1}"),
+        (
+            "commas that are no words",
+            "dataset/grammar.py",
+            '.replace(",", " , ")',
+            '.replace(",", " ")',
+        ),
+        ("negation let through", "dataset/prompts.py", "if word in NEGATIONS or", "if"),
+        (
+            "a divergence twice as large",
+            "networks/codecs.py",
+            "return 0.5 * excess",
+            "return excess",
+        ),
+        (
+            "variance for deviation",
+            "networks/codecs.py",
+            "torch.exp(0.5 * self.log_variance)",
+            "torch.exp(self.log_variance)",
+        ),
+        (
+            "padding that is looked at",
+            "networks/encoders.py",
+            "attn_mask=there[:, None, None, :]",
+            "attn_mask=None",
+        ),
+        (
+            "a scale that forgets what is drawn",
+            "networks/latent_scale.py",
+            "variance += deviations.double().square().mean(dim=(0, 2, 3))",
+            "pass",
+        ),
+        (
+            "means in the place of draws",
+            "training/examples.py",
+            "means + self.deviations[chosen] * noise",
+            "means",
+        ),
+        (
+            "a codec that may say all it likes",
+            "training/compression.py",
+            "error.mean() + self._weight * divergence.mean()",
+            "error.mean()",
+        ),
+        (
+            "captions of other images",
+            "training/contrast.py",
+            "truth(asked, levels)",
+            "truth(asked, levels[::-1])",
+        ),
+        ("ends hidden as words are", "training/contrast.py", "hidden & (tokens > END)", "hidden"),
+        (
+            "losses that are not restored",
+            "training/resumable.py",
+            'self.rows[:] = facts["rows"]',
+            "pass",
+        ),
+        (
+            "what is held out thought to be seen",
+            "evaluation/adherence.py",
+            "extreme & ~held",
+            "extreme",
+        ),
+        (
+            "words said where nothing is asked",
+            "sampling/wishes.py",
+            "return vectors if cell.guidance else torch.zeros_like(vectors)",
+            "return vectors",
+        ),
+        (
+            "the same caption at every step",
+            "training/asking.py",
+            'streams("captions", step)',
+            'streams("captions", 0)',
+        ),
+        (
+            "nothing heard as something",
+            "networks/unet.py",
+            "torch.where(anything, self.wish(of_unit_variance), self.nothing)",
+            "self.wish(of_unit_variance)",
+        ),
+        (
+            "ranks that start at 1",
+            "evaluation/zero_shot.py",
+            "ranks - yes * (yes + 1) / 2",
+            "ranks",
+        ),
+    ]
+}
 RESUMING: dict[str, Mutant] = {
     name: (file, right, wrong)
     for name, file, right, wrong in [
         (
             "weights that are not restored",
-            "training/run_state.py",
-            'self.network.load_state_dict(_within("network", tensors))',
+            "training/learner.py",
+            'self.network.load_state_dict(within("network", tensors))',
             "pass",
         ),
         (
             "an average that is not restored",
-            "training/run_state.py",
-            'self.average.restore(_within("average", tensors))',
+            "training/learner.py",
+            'self.average.restore(within("average", tensors))',
             "pass",
         ),
         (
@@ -496,7 +610,7 @@ RESUMING: dict[str, Mutant] = {
         (
             "losses by timestep that are not restored",
             "training/run_state.py",
-            'self.timesteps.restore(_within("timesteps", tensors))',
+            'self.timesteps.restore(within("timesteps", tensors))',
             "pass",
         ),
         (
@@ -507,13 +621,13 @@ RESUMING: dict[str, Mutant] = {
         ),
         (
             "optimisers that are not restored",
-            "training/run_state.py",
+            "training/learner.py",
             "state[parameter] = {key: _laid_out_like(parameter, t) for key, t in values.items()}",
             "pass",
         ),
         (
             "momentum in another memory format",
-            "training/run_state.py",
+            "training/learner.py",
             "torch.empty_like(pattern, device=parameter.device, requires_grad=False).copy_(value)",
             "value.clone()",
         ),
@@ -525,8 +639,8 @@ RESUMING: dict[str, Mutant] = {
         ),
         (
             "randomness from the global generator",
-            "training/denoising.py",
-            'return generator(self._seed, f"train/{purpose}", index)',
+            "training/epochs.py",
+            'return generator(self._seed, f"{self._name}/{purpose}", index)',
             "return torch.default_generator",
         ),
         ("a state that is not synced", "files/atomic.py", "os.fsync(file.fileno())", "pass"),
@@ -589,7 +703,9 @@ HASHING: dict[str, Mutant] = {
         ),
     ]
 }
-MUTANTS = SCHEDULES | FORWARD | TIMESTEPS | GUIDANCE | SAMPLERS | AROUND | RESUMING | HASHING
+MUTANTS = (
+    SCHEDULES | FORWARD | TIMESTEPS | GUIDANCE | SAMPLERS | AROUND | ENCODERS | RESUMING | HASHING
+)
 
 
 class Runner:

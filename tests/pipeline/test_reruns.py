@@ -39,7 +39,8 @@ CELLS = {
 """All that an edit of drawing reruns."""
 FROM_TRAINING = {"train", *CELLS}
 FROM_THE_REFERENCE = {
-    *("judges", "reference", "evaluate", "fd_curve", "compare", "claims", "ranks", "calibration"),
+    *("judges", "reference", "fidelity", "evaluate", "fd_curve", "compare", "claims", "ranks"),
+    "calibration",
     "report",
 }
 
@@ -70,6 +71,8 @@ EDITS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
         {"classifier", "autoencoder", "trtr", "tstr", *FROM_THE_REFERENCE},
     ),
     "a metric": ("evaluation/frechet.py", CODE, FROM_THE_REFERENCE),
+    "a codec": ("networks/codecs.py", CODE, {"codec", "latents", "fidelity"}),
+    "a caption": ("dataset/grammar.py", CODE, {"captions", "clip"}),
     "a chart": ("reporting/pages.py", CODE, {"report"}),
     "a template": ("reporting/templates/style.css", COMMENT, {"report"}),
     "a tag in MLflow": ("tracking/records.py", CODE, set()),

@@ -11,8 +11,11 @@ from ruamel.yaml import YAML
 from smoke_scale import smoke_params
 
 REPOSITORY = Path(__file__).parents[2]
-CELLS = ("linear-uncond", "cosine-class", "cosine-class-g2-snapshot", "cosine-class-g2")
-RUNS = ("linear-uncond", "cosine-class")
+CELLS = (
+    *("linear-uncond", "cosine-class", "cosine-class-g2-snapshot", "latent-class", "grid"),
+    "cosine-class-g2",
+)
+RUNS = ("linear-uncond", "cosine-class", "latent-class", "latent-text")
 COUNT = 20
 RUN_ALL = """
 from mnist_diffusion.distribution.parallel import plan
@@ -53,6 +56,9 @@ def write_params(path: Path) -> None:
     """The smoke scale, smaller still."""
     params = smoke_params()
     params["prepare"].update(train=400, validation=100, test=100)
+    params["codecs"] = {"4x7x7": params["codecs"]["4x7x7"]}
+    for section in ("codec", "clip"):
+        params[section]["recipe"]["steps"] = 3
     params["reference"].update(counts=[COUNT], repeats=2)
     params["train"]["recipes"]["fast"]["steps"] = 3
     params["train"]["log_every"] = 2
@@ -64,7 +70,7 @@ def write_params(path: Path) -> None:
     params["report"]["headline"] = CELLS[-1]
     params["fd_curve"].update(runs=list(RUNS), count=COUNT, steps=2)
     for analysis in params["effects"].values():
-        analysis["cells"] = list(RUNS[1:])
+        analysis["cells"] = ["cosine-class"]
     short = {"sampler": "ddim", "steps": 4}
     params["trajectories"].update(exact=short, check=short, path=short, count=5, images=9)
     params["trajectories"]["solvers"] = {"ddim-2": {"sampler": "ddim", "steps": 2}}

@@ -120,6 +120,7 @@ def small_content(count: int = 60) -> dict[str, Any]:
         choices=["cosine-class-v-dpm10", "cosine-class-v-dpm10-leading"],
     )
     content["tstr"]["cells"] = ["cosine-class-v", "cosine-class-v-g2"]
+    content["adherence"]["cells"] = []
     return fitted(content)
 
 

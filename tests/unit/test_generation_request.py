@@ -16,7 +16,10 @@ BASE = SETTINGS.cell(SETTINGS.report.headline).model_copy(
 
 
 def config(conditioning="class", timesteps=1000):
-    return {"run": {"conditioning": conditioning}, "train": {"timesteps": timesteps}}
+    return {
+        "run": {"conditioning": conditioning, "space": "prepared"},
+        "train": {"timesteps": timesteps},
+    }
 
 
 def ask(conditioning="class", **asked):

@@ -11,7 +11,10 @@ from mnist_diffusion.files.jsonfile import to_text
 from mnist_diffusion.provenance.schemas.manifest import json_schema
 
 SCHEMA = Path(__file__).parents[2] / "docs/manifest.schema.json"
-STAGES = {"prepare", "classifier", "autoencoder", "judges", "reference", "train", "sample"}
+STAGES = {
+    *("prepare", "classifier", "autoencoder", "judges", "reference", "train", "sample"),
+    *("codec", "latents", "captions", "clip"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,7 @@ def validator():
 @pytest.fixture(scope="module")
 def manifests(published):
     """What every stage really publishes."""
-    paths = [*published.glob("data/**/manifest.json"), *published.glob("models/*/manifest.json")]
+    paths = [*published.glob("data/**/manifest.json"), *published.glob("models/**/manifest.json")]
     return [json.loads(path.read_text()) for path in paths]
 
 

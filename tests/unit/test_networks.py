@@ -51,6 +51,27 @@ def test_the_unet_depends_on_time_and_label() -> None:
     torch.testing.assert_close(other[1], output[1])
 
 
+@pytest.mark.parametrize(("name", "channels"), [("unet", [8, 16]), ("unet", [8]), ("simple", [])])
+@pytest.mark.parametrize(("inputs", "side"), [(4, 7), (8, 4), (2, 7)])
+@torch.no_grad()
+def test_denoisers_take_latents(name: str, channels: list[int], inputs: int, side: int) -> None:
+    """A map of 7 is halved to 4, doubled to 8, and cut to 7; all of it still counts."""
+    sizes = {**SIZES, "channels": channels, "patch": 1} if name == "unet" else {"embedding": 8}
+    torch.manual_seed(0)
+    network = checkpoint.build(DENOISERS, name, {**sizes, "inputs": inputs}).eval()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    x = torch.randn(1, inputs, side, side, generator=torch.Generator().manual_seed(1))
+    t, labels = torch.tensor([10]), torch.tensor([3])
+    output = network(x, t, labels)
+    assert output.shape == x.shape
+    for place in (0, side - 1):
+        other = x.clone()
+        other[0, :, place, place] += 1
+        changed = network(other, t, labels)
+        assert not torch.equal(changed[..., place, place], output[..., place, place])
+
+
 def test_a_fresh_unet_predicts_zero() -> None:
     """Its last layer starts at zero, so that training starts from the best constant guess."""
     assert float(checkpoint.build(DENOISERS, "unet", SIZES)(*inputs()).abs().max()) == 0

@@ -19,6 +19,10 @@ DECLARED = [
     "data/samples/README",
     "models/classifier/model.safetensors",
     "models/cosine-class/model.safetensors",
+    "models/clip/weights.safetensors",
+    "models/codecs/4x7x7/weights.safetensors",
+    "data/latents/4x7x7/train-means.npy",
+    "reports/fidelity/4x7x7.json",
     "models/.gitignore",
     "reports/metrics/cosine-class-g2.json",
     "reports/metrics/.cosine-class-g2.json.4711",
@@ -34,6 +38,8 @@ DECLARED = [
 ]
 STRAYS = [
     "models/gone/model.safetensors",
+    "models/codecs/gone/weights.safetensors",
+    "data/latents/gone/train-means.npy",
     "models/cosine-class-g2/a-cell-is-no-run",
     "data/samples/gone/deep/images.npy",
     "data/samples/classifier/images.npy",
@@ -45,6 +51,8 @@ STRAYS = [
     ".work/locks/train@gone",
 ]
 SHOWN = [
+    "models/codecs/gone",
+    "data/latents/gone",
     "models/cosine-class-g2",
     "models/gone",
     "data/samples/classifier",
@@ -82,14 +90,14 @@ def test_what_nothing_declares_is_shown_with_its_size_and_stays(capsys):
     *lines, last = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == SHOWN
     assert {" ".join(line.split()[1:]) for line in lines} == {"1.5 kB"}
-    assert last == "10 in all, 15.0 kB; run again with --yes to remove them"
+    assert last == "12 in all, 18.0 kB; run again with --yes to remove them"
     assert files() == before
 
 
 def test_with_yes_it_goes_and_all_else_stays(capsys):
     before = files()
     prune(yes=True)
-    assert capsys.readouterr().out.splitlines()[-1] == "removed 10, 15.0 kB"
+    assert capsys.readouterr().out.splitlines()[-1] == "removed 12, 18.0 kB"
     assert before - files() == set(STRAYS)
     assert files() <= before
     assert not any(Path(shown).exists() for shown in SHOWN)

@@ -21,7 +21,8 @@ from mnist_diffusion.runtime.seeds import PerImageNoise, derive_seed
 from mnist_diffusion.runtime.threads import VARIABLE, single_threaded_kernels
 from mnist_diffusion.sampling import draw as drawing
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser, load_denoiser
-from mnist_diffusion.sampling.draw import draw, labels_for, redraw, trajectory_steps
+from mnist_diffusion.sampling.draw import draw, redraw, trajectory_steps
+from mnist_diffusion.sampling.wishes import labels_for
 from mnist_diffusion.settings import ResolvedCell, SharedChoices
 
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
@@ -34,6 +35,7 @@ CHOICES: dict[str, Any] = {
     "guide_snapshot": 1,
     "guidance_interval": None,
     "guidance_rescale": 0.0,
+    "prompts": "digits",
 }
 SAMPLE = SharedChoices(micro_batch=4, trajectory_images=5, seed=0, **CHOICES)
 

@@ -181,6 +181,7 @@ cells: {quick: {run: quick}, headline: {steps: 9, count: null}}
 tables: {TABLES}
 tstr: {cells: [quick]}
 effects: {training: {cells: [quick]}, grid: {cells: [quick]}}
+adherence: {cells: []}
 """
     table = "{cells: [quick], baselines: [quick]}"
     names = ("schedules", "samplers", "guidance", "ablations", "choices")

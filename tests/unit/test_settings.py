@@ -33,7 +33,9 @@ PARAMS = REPOSITORY / "params.yaml"
 RUN = {
     "schedule": "cosine",
     "zero_terminal_snr": False,
+    "space": "prepared",
     "conditioning": "class",
+    "asked": "data/prepared",
     "network": "unet",
     "recipe": "plain",
     "prediction": "v",
@@ -79,6 +81,7 @@ def content() -> dict[str, Any]:
     content["trajectories"]["run"] = "cosine-class"
     content["fd_curve"]["runs"] = ["cosine-class"]
     content["effects"] = {}
+    content["adherence"]["cells"] = []
     return content
 
 
@@ -377,6 +380,33 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
         ("runs/cosine-class", ZERO_SNR_EPSILON, "runs.cosine-class.prediction: epsilon tells"),
         ("runs/cosine-class/network", "simple", "runs.cosine-class.conditioning: "),
         ("runs/classifier", RUN, "runs.classifier: this name is taken;"),
+        ("runs/codecs", RUN, "runs.codecs: this name is taken;"),
+        ("runs/cosine-class/space", "pixels", "runs.cosine-class.space: there is no 'pixels'; set"),
+        ("runs/cosine-class/space", "latents/", "runs.cosine-class.space: there is no 'latents/'"),
+        (
+            "runs/cosine-class/space",
+            "latents/4x7x8",
+            "runs.cosine-class.space: there is no codec '4x7x8'; did you mean '4x7x7'?",
+        ),
+        (
+            "runs/cosine-class/space",
+            "latents/4x7x7",
+            "cells.cosine-class-g2.x0_bound: clip holds x0 within the range of pixels",
+        ),
+        ("runs/cosine-class/conditioning", "text", "runs.cosine-class.asked: data/prepared is not"),
+        ("runs/cosine-class/asked", "models/clip", "runs.cosine-class.asked: models/clip is not"),
+        (
+            "cells/cosine-class-g2/prompts",
+            "grid",
+            "cells.cosine-class-g2.prompts: cosine-class reads no text; set digits",
+        ),
+        ("adherence/cells", ["cosine-class-g2"], "adherence.cells: cosine-class-g2 was asked for"),
+        ("codecs/4x7x7/side", 5, "codecs.4x7x7.side: 5 is none that a codec has; set 4 or 7"),
+        ("codec/channels", [24, 47], "codec.channels: not all of [24, 47] are multiples of 8"),
+        ("codec/recipe/parts", 2, "codec.recipe.parts: 2 parts are for denoisers; set 1"),
+        ("captions/slant", [-18.0, -5.0, -5.0, 29.0], "captions.slant: [-18.0, -5.0, -5.0, 29.0"),
+        ("captions/held_out", ["thin left"], "captions.held_out: "),
+        ("clip/text/heads", 3, "clip.text.heads: 3 does not divide 64; use one"),
         ("train/recipes/plain/optimizer", "muon", "train.recipes.plain.muon_learning_rate: "),
         ("prepare/validation", 60_000, "prepare.train: train + validation exceed"),
         ("prepare/test", 10_001, "prepare.test: got 10001; it should be less than or equal to"),

@@ -15,7 +15,9 @@ from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.seeds import seeded
 from mnist_diffusion.settings import Networks, Recipe, Run, Train
 from mnist_diffusion.settings.resolve import resolve_run
+from mnist_diffusion.training.asking import AskedByLabel
 from mnist_diffusion.training.denoising import Denoising
+from mnist_diffusion.training.examples import PixelExamples
 from mnist_diffusion.training.loop import Step, fit, rate_factor
 from mnist_diffusion.training.optim import ExponentialAverage, Muon, orthogonalise
 from mnist_diffusion.training.run_state import History
@@ -24,7 +26,9 @@ CPU = torch.device("cpu")
 RUN = Run(
     schedule="cosine",
     zero_terminal_snr=False,
+    space="prepared",
     conditioning="class",
+    asked="data/prepared",
     network="unet",
     recipe="fast",
     prediction="v",
@@ -82,8 +86,11 @@ def objective(run: Run = RUN, label_dropout: float = 0.1) -> Denoising:
     if run.zero_terminal_snr:
         schedule = zero_terminal_snr(schedule)
     train = TRAIN.model_copy(update={"label_dropout": label_dropout})
-    allowed = resolve_run(run.model_copy(update={"prediction": "v"}), train, NETWORKS)
-    return Denoising(*digits(), allowed.model_copy(update={"run": run}), schedule, CPU)
+    allowed = resolve_run(run.model_copy(update={"prediction": "v"}), train, NETWORKS, {}, 0)
+    images, labels = digits()
+    examples, asking = PixelExamples(images), AskedByLabel(labels)
+    resolved = allowed.model_copy(update={"run": run})
+    return Denoising(examples, asking, resolved, schedule, CPU)
 
 
 def train(run: Run = RUN, recipe: Recipe = RECIPE) -> tuple[nn.Module, list[Step]]:

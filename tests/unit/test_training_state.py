@@ -17,11 +17,12 @@ from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.runtime.seeds import seeded
 from mnist_diffusion.settings import Recipe
-from mnist_diffusion.training import run_state
+from mnist_diffusion.training import learner
 from mnist_diffusion.training.denoising import Denoising
+from mnist_diffusion.training.learner import Learner, with_checkpoints
 from mnist_diffusion.training.loop import Step, build_optimizers, fit
 from mnist_diffusion.training.optim import ExponentialAverage
-from mnist_diffusion.training.run_state import History, RunState, Snapshots, with_checkpoints
+from mnist_diffusion.training.run_state import History, RunState, Snapshots
 
 STEPS, STOP = 11, 7
 """The stop is within a window of the history and within an epoch of four."""
@@ -53,11 +54,12 @@ class Trainee:
         average, history = ExponentialAverage(network, 0.9), History(1000, 16, EVERY)
         optimizers = build_optimizers(network, recipe)
         snapshots = Snapshots(network, average, STEPS, SNAPSHOTS)
-        training = RunState(network, optimizers, average, task.timesteps, history, snapshots)
+        trained = Learner(network, optimizers, average)
+        training = RunState(trained, task.timesteps, history, snapshots)
         return cls(recipe, task, training)
 
     def steps(self, start: int = 0) -> Iterator[Step]:
-        t = self.training
+        t = self.training.learner
         return fit(t.network, self.objective, self.recipe, t.average, t.optimizers, start)
 
     def train(self, resumption: Resumption, start: int = 0, stop: int = STEPS) -> None:
@@ -127,12 +129,12 @@ def test_saving_takes_two_percent_of_the_time_at_the_most(
     save: float, between: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(step=0.5, save=save)
-    monkeypatch.setattr(run_state, "time", clock)
+    monkeypatch.setattr(learner, "time", clock)
     training = replace(Trainee.fresh(MUON).training, history=History(1000, 1, 20))
     for _ in with_checkpoints(clock.steps(1000), training, clock):  # type: ignore[arg-type]
         pass
     gaps = [later - earlier - save for earlier, later in pairwise(clock.saved_at)]
-    assert clock.saved_at[0] == run_state.SAVE_EVERY_SECONDS
+    assert clock.saved_at[0] == learner.SAVE_EVERY_SECONDS
     assert all(between <= gap <= between + 0.5 + 1e-6 for gap in gaps)
     assert save * len(clock.saved_at) <= 0.02 * clock.now + save
-    assert math.isclose(run_state.SAVE_SHARE, 0.02)
+    assert math.isclose(learner.SAVE_SHARE, 0.02)

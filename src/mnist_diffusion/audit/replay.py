@@ -24,7 +24,8 @@ from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.provenance.source import OWN_ROOT
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.sampling.denoiser import load_denoiser
-from mnist_diffusion.sampling.draw import labels_for, redraw
+from mnist_diffusion.sampling.draw import redraw
+from mnist_diffusion.sampling.wishes import labels_for
 from mnist_diffusion.settings import Compute, ResolvedCell, SharedSampling, load_settings
 
 READ_BY_STAGES = (paths.PARAMS, Path("requirements.lock"), Path("data"), Path("models"))

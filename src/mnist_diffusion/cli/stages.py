@@ -18,7 +18,7 @@ def _named_by_dvc() -> str:
     """The run or cell that DVC is at, which it tells by a variable, as in train@cosine-class."""
     name = os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[2]
     if not name:
-        raise UserError(f"no run or cell given; name one of {paths.PARAMS}")
+        raise UserError(f"no codec, run or cell given; name one of {paths.PARAMS}")
     return name
 
 
@@ -32,7 +32,7 @@ def _run(stage: Stage, name: str | None = None) -> None:
 
 
 def _command(stage: Stage) -> Callable[..., None]:
-    kind = "run" if stage.per in ("run", "fd_curve") else "cell"
+    kind = {"codec": "codec", "run": "run", "fd_curve": "run"}.get(stage.per or "", "cell")
     argument = typer.Argument(
         default_factory=_named_by_dvc,
         show_default=False,

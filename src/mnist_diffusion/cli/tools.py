@@ -133,6 +133,10 @@ def generate(
         typer.Option(help="An entry of `runs` in params.yaml; none: that of the headline cell."),
     ] = None,
     digit: Annotated[int | None, typer.Option(help="0 to 9; none: all ten, in columns.")] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(help='In words, such as "a thick seven leaning left"; by a text run.'),
+    ] = None,
     guidance: Annotated[float | None, typer.Option(help="How much to insist on it.")] = None,
     sampler: Annotated[str | None, typer.Option(help="Such as ddim or dpm-solver-2.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
@@ -152,6 +156,7 @@ def generate(
             here / animation if animation else None,
             run,
             digit=digit,
+            prompt=prompt,
             guidance=guidance,
             sampler=sampler,
             steps=steps,

@@ -11,6 +11,7 @@ import numpy as np
 from mnist_diffusion.files import paths
 from mnist_diffusion.generation import drawing, pictures
 from mnist_diffusion.generation.drawing import Request, request
+from mnist_diffusion.generation.obedience import obeying, understood
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.settings import Settings, load_settings
@@ -26,24 +27,35 @@ def generate(out: Path, animation: Path | None, run: str | None, **asked: Any) -
     if animation:
         pictures.check_target(animation, pictures.MOVING)
     settings = load_settings()
-    name = _known(settings, run)
+    name = _known(settings, run, text=asked.get("prompt") is not None)
     config = drawing.trained(name)
     base = settings.cell(settings.report.headline)
     wanted = request(base, settings.sample, config, run=name, **asked)
+    lines = understood(wanted.prompt, name) if wanted.prompt else []
     artist = drawing.load(paths.model(name), settings.compute, wanted.cell)
     frames = _draw(artist, wanted, animated=animation is not None)
     images = frames[-1]
     facts = artist.facts(wanted, images)
-    width = pictures.columns(len(images), wanted.digit is None and wanted.cell.guidance > 0)
+    in_turn = wanted.digit is None and wanted.prompt is None and wanted.cell.guidance > 0
+    width = pictures.columns(len(images), in_turn)
     if animation:
         pictures.write_moving(animation, frames, width, facts)
     pictures.write_still(out, images, width, facts)
-    return _summary(wanted, facts, [out, *filter(None, [animation])])
+    lines.append(_summary(wanted, facts, [out, *filter(None, [animation])]))
+    if wanted.prompt:
+        lines.append(obeying(wanted.prompt, name, images, settings.compute))
+    return "\n".join(lines)
 
 
-def _known(settings: Settings, run: str | None) -> str:
-    """The run that was named, or that of the headline cell."""
+def _known(settings: Settings, run: str | None, text: bool) -> str:
+    """The run that was named, or that of the headline cell; to be told words, the first text run.
+
+    The headline's, if it reads text.
+    """
     name = run or settings.cells[settings.report.headline].run
+    if text and not run and settings.runs[name].conditioning != "text":
+        reading = (name for name, one in settings.runs.items() if one.conditioning == "text")
+        name = next(reading, name)
     if name not in settings.runs:
         raise UserError(f"run: there is no {name!r}; {suggest(name, settings.runs)}")
     return name

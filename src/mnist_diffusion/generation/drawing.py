@@ -6,7 +6,7 @@ Image k of a digit is the same however many are drawn.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,25 @@ import torch
 from pydantic import ValidationError
 
 from mnist_diffusion.dataset.pixels import to_uint8
+from mnist_diffusion.dataset.prompts import Prompt, understand
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.codec_files import CODEC
+from mnist_diffusion.networks.text_files import TEXT
 from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.provenance.environment import environment
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser, load_denoiser
 from mnist_diffusion.sampling.draw import draw, redraw
+from mnist_diffusion.sampling.wishes import PromptsAsked
 from mnist_diffusion.settings import FIXED_ETA, Compute, ResolvedCell, SharedChoices
 from mnist_diffusion.settings.messages import explain
+from mnist_diffusion.settings.training import PIXELS
 
 FILES = (checkpoint.CONFIG, checkpoint.WEIGHTS, paths.BETAS)
-"""What drawing needs of models/<run>."""
+"""What drawing needs of models/<run>, beside the folders of a codec and of a text encoder."""
 MICRO_BATCH = 21
 """Images per network call. Prime to 10, so that consecutive images of one digit, which are ten
 apart, have places of their own in a batch and fill it; see sampling.draw.redraw."""
@@ -43,6 +48,8 @@ class Request:
     digit: int | None
     """None for all ten in turn, or for whatever comes where nothing is asked of the run."""
     count: int
+    prompt: Prompt | None = None
+    """For all images; None where digits are asked for."""
 
     @property
     def indices(self) -> range:
@@ -56,6 +63,8 @@ class Request:
         """All that decides the images, besides the weights."""
         seed, batch = self.sample.seed, self.sample.micro_batch
         asked = {"digit": self.digit, "count": self.count, "seed": seed, "micro_batch": batch}
+        if self.prompt:
+            return {**self.cell.model_dump(), **asked, "prompt": self.prompt.text}
         return {**self.cell.model_dump(), **asked}
 
 
@@ -66,6 +75,13 @@ class Trained:
     denoiser: TrainedDenoiser
     config: dict[str, Any]
     """That of the checkpoint."""
+
+    def asked(self, request: Request) -> TrainedDenoiser:
+        """The denoiser, asked by the request's prompt where it has one."""
+        wishes = self.denoiser.wishes
+        if request.prompt is None or not isinstance(wishes, PromptsAsked):
+            return self.denoiser
+        return replace(self.denoiser, wishes=replace(wishes, prompt=request.prompt.text))
 
     def facts(self, request: Request, images: np.ndarray) -> dict[str, Any]:
         """What made these images: enough to draw them again, and to know that they are these."""
@@ -92,16 +108,19 @@ def request(
     guidance: float | None = None,
     count: int = 1,
     seed: int | None = None,
+    prompt: str | None = None,
 ) -> Request:
     """A request; what is None is as in the cell `base`. UserError says in one line what is wrong.
 
     `config` is that of the run's checkpoint, which knows what was trained.
     """
-    labelled = config["run"]["conditioning"] == "class"
+    labelled = config["run"]["conditioning"] != "uncond"
     wanted = guidance if guidance is not None else base.guidance if labelled else 0.0
     # 0 asks for no digit, and 1 for no guide: a snapshot has no part in either.
     guide = base.guide if wanted not in (0, 1) else "label"
-    changed = {"run": run, "guidance": float(wanted), "guide": guide}
+    changed = {"run": run, "guidance": float(wanted), "guide": guide, "prompts": "digits"}
+    if config["run"]["space"] != PIXELS:
+        changed["x0_bound"] = "none"  # others hold x0 within the range of pixels
     if sampler is not None and sampler != base.sampler:
         changed |= {"sampler": sampler, "eta": FIXED_ETA.get(sampler, 0.0)}
     if steps is not None:
@@ -109,10 +128,13 @@ def request(
     cell = _checked(base, changed)
     _check_steps(cell.steps, config["train"]["timesteps"])
     _check_digit(digit, cell, labelled)
+    said = None if prompt is None else understand(prompt)
+    if said:
+        _check_prompt(digit, cell, config["run"]["conditioning"])
     if count < 1:
         raise UserError(f"count: got {count}; ask for an image at least")
     own = {"seed": shared.seed if seed is None else seed, "micro_batch": MICRO_BATCH}
-    return Request(cell, _checked(shared, own), digit, count)
+    return Request(cell, _checked(shared, own), digit, count, said)
 
 
 def trained(run: str) -> dict[str, Any]:
@@ -123,6 +145,13 @@ def trained(run: str) -> dict[str, Any]:
         raise UserError(f"{folder / missing[0]}: not there; run `dvc repro train@{run}`")
     config: dict[str, Any] = read_json(folder / checkpoint.CONFIG)
     return config
+
+
+def parts_of(run: str) -> list[str]:
+    """The names of all that drawing needs in the folder of a run that is trained."""
+    chosen = read_json(paths.model(run) / checkpoint.CONFIG)["run"]
+    codec = [] if chosen["space"] == PIXELS else [CODEC]
+    return [*FILES, *codec, *([TEXT] if chosen["conditioning"] == "text" else [])]
 
 
 def load(folder: Path, compute: Compute, cell: ResolvedCell) -> Trained:
@@ -137,8 +166,9 @@ def load(folder: Path, compute: Compute, cell: ResolvedCell) -> Trained:
 
 def batches(trained: Trained, request: Request) -> Iterator[np.ndarray]:
     """The images in order, (n, 28, 28) uint8, a call of the network's worth at a time."""
+    denoiser = trained.asked(request)
     for part in parts(request):
-        images = redraw(trained.denoiser, request.cell, request.sample, part)
+        images = redraw(denoiser, request.cell, request.sample, part)
         yield _as_pixels(images, request)[:, 0]
 
 
@@ -156,7 +186,7 @@ def watched(trained: Trained, request: Request) -> Iterator[np.ndarray]:
     total = request.indices[-1] + 1
     cell = request.cell.model_copy(update={"count": total})
     sample = request.sample.model_copy(update={"trajectory_images": total})
-    for batch in draw(trained.denoiser, cell, sample):
+    for batch in draw(trained.asked(request), cell, sample):
         drawn = range(batch.first, batch.first + len(batch.images))
         chosen = [place for place, index in enumerate(drawn) if index in request.indices]
         yield _as_pixels(batch.trajectory[:, chosen, None], request)[:, :, 0]
@@ -194,3 +224,12 @@ def _check_digit(digit: int | None, cell: ResolvedCell, labelled: bool) -> None:
         raise UserError(f"digit: got {digit}; give one from 0 to 9")
     if not cell.guidance:
         raise UserError("digit: nothing is asked for with guidance 0; raise it, or leave this out")
+
+
+def _check_prompt(digit: int | None, cell: ResolvedCell, conditioning: str) -> None:
+    if conditioning != "text":
+        raise UserError(f"prompt: {cell.run} reads no text; give a digit, or choose a text run")
+    if digit is not None:
+        raise UserError("prompt: a digit is asked for as well; say it in the prompt")
+    if not cell.guidance:
+        raise UserError("prompt: nothing is asked for with guidance 0; raise it, or leave this out")

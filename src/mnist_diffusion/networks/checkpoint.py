@@ -38,24 +38,23 @@ def weights(network: nn.Module) -> dict[str, Tensor]:
     return {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
 
 
-def save(folder: Path, network: nn.Module, config: dict[str, Any], prefix: str = "") -> None:
-    """Write weights and config, a prefix before their names; `config["network"]` rebuilds it."""
-    write_atomically(folder / f"{prefix}{WEIGHTS}", serialise(weights(network)))
-    write_json(folder / f"{prefix}{CONFIG}", config)
+def save(folder: Path, network: nn.Module, config: dict[str, Any]) -> None:
+    """Write weights and config; `config["network"]` holds `name` and `sizes`."""
+    write_atomically(folder / WEIGHTS, serialise(weights(network)))
+    write_json(folder / CONFIG, config)
 
 
-def load(folder: Path, networks: Networks, prefix: str = "") -> tuple[nn.Module, dict[str, Any]]:
+def load(folder: Path, networks: Networks) -> tuple[nn.Module, dict[str, Any]]:
     """The network in evaluation mode, and its config; UserError if a file is not what it must be.
 
     Weights of another type than the network's are refused: cast, they would be other weights.
     """
-    path = folder / f"{prefix}{CONFIG}"
-    config = read_json(path)
+    config = read_json(folder / CONFIG)
     try:
         network = build(networks, config["network"]["name"], config["network"]["sizes"])
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise _unusable(path, f"names no network: {error!r}") from None
-    load_weights(network, folder / f"{prefix}{WEIGHTS}")
+        raise _unusable(folder / CONFIG, f"names no network: {error!r}") from None
+    load_weights(network, folder / WEIGHTS)
     return network.eval().requires_grad_(False), config
 
 

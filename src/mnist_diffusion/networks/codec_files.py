@@ -10,23 +10,26 @@ from mnist_diffusion.networks.codecs import CODECS, Codec
 from mnist_diffusion.networks.latent_scale import Scale
 from mnist_diffusion.runtime.errors import UserError
 
-PREFIX = "codec-"
-"""Of its files, beside those of a network or of data."""
-SCALE = f"{PREFIX}scale.json"
-FILES = (f"{PREFIX}{checkpoint.WEIGHTS}", f"{PREFIX}{checkpoint.CONFIG}", SCALE)
+CODEC = "codec"
+"""Its folder, in that of a network or of data."""
+SCALE = "scale.json"
 
 
 def save_codec(folder: Path, codec: Codec, config: dict[str, Any], scale: Scale) -> None:
-    """Write FILES."""
-    checkpoint.save(folder, codec, config, PREFIX)
-    scale.save(folder / SCALE)
+    """Write it into a folder of its own, in `folder`."""
+    own = folder / CODEC
+    own.mkdir()
+    checkpoint.save(own, codec, config)
+    scale.save(own / SCALE)
 
 
 def load_codec(folder: Path) -> tuple[Codec, Scale]:
     """The inverse of `save_codec`; UserError if a file is not what it must be."""
-    codec, _ = checkpoint.load(folder, CODECS, PREFIX)
+    codec, _ = checkpoint.load(folder / CODEC, CODECS)
     assert isinstance(codec, Codec)
-    scale = Scale.load(folder / SCALE)
+    scale = Scale.load(folder / CODEC / SCALE)
     if len(scale.mean) != codec.latent or len(scale.deviation) != codec.latent:
-        raise UserError(f"{folder / SCALE}: of another codec; delete it and run `dvc repro`")
+        raise UserError(
+            f"{folder / CODEC / SCALE}: of another codec; delete it and run `dvc repro`"
+        )
     return codec, scale

@@ -8,14 +8,14 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.encoders import ENCODERS, Clip, TextEncoder
 
-PREFIX = "text-"
-"""Of its files, beside those of a network."""
-FILES = (f"{PREFIX}{checkpoint.WEIGHTS}", f"{PREFIX}{checkpoint.CONFIG}")
+TEXT = "text"
+"""Its folder, in that of a network."""
 
 
 def save_text_encoder(folder: Path, encoder: TextEncoder) -> None:
-    """Write FILES."""
-    checkpoint.save(folder, encoder, {"network": {"name": "text", "sizes": encoder.sizes}}, PREFIX)
+    """Write it into a folder of its own, in `folder`."""
+    (folder / TEXT).mkdir()
+    checkpoint.save(folder / TEXT, encoder, {"network": {"name": "text", "sizes": encoder.sizes}})
 
 
 def load_clip() -> Clip:
@@ -27,6 +27,6 @@ def load_clip() -> Clip:
 
 def load_text_encoder(folder: Path) -> TextEncoder:
     """The inverse of `save_text_encoder`; UserError if a file is not what it must be."""
-    encoder, _ = checkpoint.load(folder, ENCODERS, PREFIX)
+    encoder, _ = checkpoint.load(folder / TEXT, ENCODERS)
     assert isinstance(encoder, TextEncoder)
     return encoder

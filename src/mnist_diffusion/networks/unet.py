@@ -1,5 +1,6 @@
 """A U-Net small enough for two CPU cores: it works on 2×2 pixels folded into channels."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -26,8 +27,13 @@ class UNet(nn.Module):
         embedding: int,
         heads: int,
         classes: int,
+        inputs: int = 1,
+        vector: int = 0,
     ):
-        """`channels` per level, finest first; `classes` = 0 for an unconditional network."""
+        """`channels` per level, finest first; `inputs` channels of what is denoised.
+
+        With a `vector` it is asked by so many numbers of a text encoder, and not by labels.
+        """
         super().__init__()
         self.patch = patch
         self.embedding = embedding
@@ -35,8 +41,14 @@ class UNet(nn.Module):
         self.time = nn.Sequential(
             nn.Linear(embedding, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
         )
-        self.label = nn.Embedding(classes + 1, embedding)
-        self.stem = nn.Conv2d(patch**2, channels[0], 3, padding=1)
+        self.vector = vector
+        if vector:
+            self.wish = nn.Linear(vector, embedding)
+            self.nothing = nn.Parameter(torch.zeros(embedding))
+        else:
+            self.label = nn.Embedding(classes + 1, embedding)
+        folded = inputs * patch**2
+        self.stem = nn.Conv2d(folded, channels[0], 3, padding=1)
 
         width, skips = channels[0], [channels[0]]
         self.down = nn.ModuleList()
@@ -59,12 +71,24 @@ class UNet(nn.Module):
             if level > 0:
                 self.up.append(nn.Upsample(scale_factor=2, mode="nearest"))
         self.norm = nn.GroupNorm(8, width)
-        self.out = zeroed(nn.Conv2d(width, patch**2, 3, padding=1))
+        self.out = zeroed(nn.Conv2d(width, folded, 3, padding=1))
 
-    def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
-        """Images (n, 1, 28, 28), timesteps (n,), labels (n,) with -1 for none → like the images."""
+    def _wished(self, asked: Tensor) -> Tensor:
+        """(n, embedding) of what is asked for, added to that of the time."""
+        if not self.vector:
+            labels: Tensor = self.label(torch.where(asked < 0, self.classes, asked))
+            return labels
+        anything = asked.any(dim=1, keepdim=True)
+        of_unit_variance = asked * math.sqrt(self.vector)
+        return torch.where(anything, self.wish(of_unit_variance), self.nothing)
+
+    def forward(self, x: Tensor, t: Tensor, asked: Tensor) -> Tensor:
+        """Images (n, inputs, h, w), timesteps (n,), labels (n,), -1 for none → like the images.
+
+        Or, of a text encoder, unit vectors (n, vector), zeros for none.
+        """
         condition = self.time(timestep_embedding(t, self.embedding))
-        condition = F.silu(condition + self.label(torch.where(labels < 0, self.classes, labels)))
+        condition = F.silu(condition + self._wished(asked))
         folded = F.pixel_unshuffle(x, self.patch)
         h = self.stem(folded.contiguous(memory_format=torch.channels_last))
         skips = [h]
@@ -77,4 +101,6 @@ class UNet(nn.Module):
                 h = layer(torch.cat([h, skips.pop()], dim=1), condition)
             else:
                 h = layer(h)
+                side = skips[-1].shape[-1]  # of 7, halved to 4 and doubled to 8
+                h = h[..., :side, :side]
         return F.pixel_shuffle(self.out(F.silu(self.norm(h))), self.patch)

@@ -46,6 +46,17 @@ UNTRACKED = frozenset(
 """Modules of the package, and what is below them, that decide no result."""
 TRACKED = frozenset({"settings.resolve"})
 """Exceptions: which of several settings wins, decides a result."""
+CARRIED = frozenset(
+    {
+        *("networks.codecs", "networks.codec_files", "networks.latent_scale"),
+        *("networks.encoders", "networks.fixed_batches"),
+        *("dataset.attributes", "dataset.captioned", "dataset.grammar", "dataset.levels"),
+    }
+)
+"""What only runs in latent space or asked in words need. Their code comes to them with the latents
+and the text encoder, whose manifests hold its digests: an edit of it reruns no other run."""
+CARRIED_TO = frozenset({"train", "sample", "fd_curve", "trajectories"})
+"""The stages that read it so."""
 
 
 def stage_code(stage: str, root: Path = SOURCE_ROOT) -> dict[str, str]:
@@ -54,7 +65,12 @@ def stage_code(stage: str, root: Path = SOURCE_ROOT) -> dict[str, str]:
     Modules by their syntax trees, empty ones left out; templates and the like by their bytes.
     ModuleNotFoundError if there is no such stage.
     """
-    files = source_files(f"{PACKAGE}.stages.{stage}", root, is_untracked)
+
+    def left_out(module: str) -> bool:
+        inside = module.partition(".")[2]
+        return is_untracked(module) or (stage in CARRIED_TO and inside in CARRIED)
+
+    files = source_files(f"{PACKAGE}.stages.{stage}", root, left_out)
     packages = {file.parent for file in files if file.name == "__init__.py"}
     files += [file for package in packages for file in _data_files(package)]
     digests = source_digests(files, root)

@@ -48,6 +48,8 @@ def condition(cell: CellResult) -> str:
     """What a cell is asked for, and how strongly."""
     if cell.run.settings.conditioning == "uncond":
         return f"unconditional, {strength(cell)}" if guide(cell.settings) else "unconditional"
+    if cell.run.settings.conditioning == "text":
+        return f"asked in words, {strength(cell)}"
     return f"class-conditional, {strength(cell)}"
 
 

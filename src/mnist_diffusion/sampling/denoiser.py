@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.sampling.space import PixelSpace, Space, load_space
+from mnist_diffusion.sampling.wishes import LabelsAsked, Wishes, load_wishes
 from mnist_diffusion.settings import ResolvedCell
-
-NO_LABEL = -1
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ GUIDES = {
 
 @dataclass(frozen=True)
 class TrainedDenoiser:
-    """A network with the schedule and the prediction it was trained for."""
+    """A network with the schedule, prediction and space it was trained for, and how it is asked."""
 
     network: nn.Module
     schedule: Schedule
@@ -52,21 +53,28 @@ class TrainedDenoiser:
     conditioning: str
     early: nn.Module | None = None
     """An earlier snapshot of it, for the cells that one guides."""
+    space: Space = field(default_factory=PixelSpace)
+    wishes: Wishes = field(default_factory=LabelsAsked)
 
-    def conditioned(self, labels: Tensor, cell: ResolvedCell) -> Denoiser:
-        """A guided, bounded denoiser for images of these labels (n,), in the images' dtype.
+    def asked(self, indices: Sequence[int], cell: ResolvedCell) -> Tensor:
+        """What images of these indices are asked for, (n, …); nothing where the cell asks none."""
+        asked = self.wishes(indices, cell.prompts)
+        return asked if cell.asks(self.conditioning) else self._nothing_like(asked)
+
+    def conditioned(self, asked: Tensor, cell: ResolvedCell) -> Denoiser:
+        """A guided, bounded denoiser of what is asked for, (n, …), in the images' dtype.
 
         A guided step calls networks twice: that of the run, and its guide. One call of a doubled
         batch is no faster on a CPU, where one network is both: 0.8 to 1.1 times as fast at 25 to
         400 images.
         """
-        labels = labels.to(self.device)
+        asked = asked.to(self.device)
         guide, interval = GUIDES[cell.guide], cell.guidance_interval
         denoise = guided(
-            self._predict(self.network, labels),
+            self._predict(self.network, asked),
             self._predict(
                 self.early if guide.early else self.network,
-                labels if guide.labelled else torch.full_like(labels, NO_LABEL),
+                asked if guide.labelled else self._nothing_like(asked),
             ),
             cell.guidance,
             interval=(interval[0], interval[1]) if interval else None,
@@ -74,20 +82,28 @@ class TrainedDenoiser:
         )
         return bounded(denoise, cell.x0_bound, cell.dynamic_quantile)
 
-    def _predict(self, network: nn.Module | None, labels: Tensor) -> Denoiser:
+    def _predict(self, network: nn.Module | None, asked: Tensor) -> Denoiser:
         prediction = PREDICTIONS[self.prediction]
 
         def denoise(x: Tensor, at: Level) -> Tensor:
             assert network is not None, "a snapshot guides, and none is loaded"
             x = x.contiguous(memory_format=torch.channels_last)
-            output = network(x, at.t.to(self.device).expand(len(x)), labels)
+            output = network(x, at.t.to(self.device).expand(len(x)), asked)
             return prediction.to_x0(output, x, at)
 
         return denoise
 
+    def _nothing_like(self, asked: Tensor) -> Tensor:
+        return torch.full_like(asked, self.wishes.nothing)
+
     def weights_digests(self) -> dict[str, str]:
-        """Of the network, and of its earlier snapshot where one is loaded."""
-        networks = {"weights_sha256": self.network, "guide_weights_sha256": self.early}
+        """Of the network, its earlier snapshot where one is loaded, and what decodes and reads."""
+        beside = {**self.space.networks, **self.wishes.networks}
+        networks = {
+            "weights_sha256": self.network,
+            "guide_weights_sha256": self.early,
+            **{f"{name}_sha256": network for name, network in beside.items()},
+        }
         return {
             key: arrays_digest(checkpoint.weights(network))
             for key, network in networks.items()
@@ -119,6 +135,8 @@ def load_denoiser(
         device,
         run["conditioning"],
         early=_early(network, folder, cell.guide_snapshot) if cell and early else None,
+        space=load_space(folder, run["space"], device),
+        wishes=load_wishes(folder, run["conditioning"], device),
     )
 
 
@@ -149,8 +167,8 @@ class _Counted(nn.Module):
         super().__init__()
         self.network, self.counter = network, counter
 
-    def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, asked: Tensor) -> Tensor:
         """Like the network's own."""
         self.counter.calls += 1
-        output: Tensor = self.network(x, t, labels)
+        output: Tensor = self.network(x, t, asked)
         return output

@@ -13,10 +13,10 @@ from mnist_diffusion.diffusion.samplers import SAMPLERS
 from mnist_diffusion.diffusion.spacings import levels
 from mnist_diffusion.runtime.seeds import PerImageNoise
 from mnist_diffusion.runtime.threads import parallel_map
-from mnist_diffusion.sampling.denoiser import NO_LABEL, TrainedDenoiser
+from mnist_diffusion.sampling.denoiser import TrainedDenoiser
+from mnist_diffusion.sampling.space import Space
 from mnist_diffusion.settings import ResolvedCell, SharedSampling
 
-IMAGE = (1, 28, 28)
 FRAMES = 21
 """A trajectory keeps the noise and this many states after it at the most."""
 
@@ -27,18 +27,11 @@ class MicroBatch:
 
     first: int
     images: Tensor
-    """(n, 1, 28, 28) in [-1, 1]."""
+    """(n, 1, 28, 28), in [-1, 1] where pixels were drawn."""
     trajectory: Tensor
     """(frames, trajectory images of this batch, 28, 28), from noise to image."""
     evaluations: int
     """Calls of the network, counted: what each of the images cost."""
-
-
-def labels_for(count: int, asked: bool) -> np.ndarray:
-    """Digit k mod 10 for image k, or -1 for all where nothing is asked for; (count,) int64."""
-    if not asked:
-        return np.full(count, NO_LABEL, dtype=np.int64)
-    return np.arange(count, dtype=np.int64) % 10
 
 
 def trajectory_steps(steps: int) -> list[int]:
@@ -65,15 +58,20 @@ def _micro_batch(
     wanted = min(sample.micro_batch, cell.count - first)
     followed = max(0, min(sample.trajectory_images - first, wanted))
     indices = range(first, first + sample.micro_batch)
-    labels = labels_for(first + sample.micro_batch, cell.asks(denoiser.conditioning))[first:]
     counted, counter = denoiser.counted()
-    states = _walk(counted, cell, sample, indices, torch.from_numpy(labels))
+    states = _walk(counted, cell, sample, indices)
     kept = trajectory_steps(cell.steps)
     frames = []
     for step, x in enumerate(states):
         if step in kept:
-            frames.append(x[:followed, 0].cpu())
-    return MicroBatch(first, x[:wanted].cpu(), torch.stack(frames), counter.calls)
+            frames.append(_shown(denoiser.space, x, followed))
+    images = denoiser.space.decoded(x)[:wanted].cpu()
+    return MicroBatch(first, images, torch.stack(frames), counter.calls)
+
+
+def _shown(space: Space, x: Tensor, count: int) -> Tensor:
+    """The first of some states as images, (count, 28, 28); all are decoded, in one shape."""
+    return space.decoded(x)[:count, 0].cpu() if count else torch.zeros(0, 28, 28)
 
 
 @torch.inference_mode()
@@ -89,9 +87,8 @@ def redraw(
     while waiting := set(indices) - drawn.keys():
         asked = {index % sample.micro_batch: index for index in waiting}
         batch = [asked.get(place, place) for place in range(sample.micro_batch)]
-        labels = labels_for(max(batch) + 1, cell.asks(denoiser.conditioning))[batch]
-        states = _walk(denoiser, cell, sample, batch, torch.from_numpy(labels))
-        images = deque(states, maxlen=1).pop().cpu()
+        states = _walk(denoiser, cell, sample, batch)
+        images = denoiser.space.decoded(deque(states, maxlen=1).pop()).cpu()
         drawn |= {index: images[place] for place, index in asked.items()}
     return torch.stack([drawn[index] for index in indices])
 
@@ -101,19 +98,18 @@ def _walk(
     cell: ResolvedCell,
     sample: SharedSampling,
     indices: Sequence[int],
-    labels: Tensor,
 ) -> Iterator[Tensor]:
     """The states of one micro-batch, the starting noise first."""
-    device = denoiser.device
-    start = PerImageNoise(sample.seed, "sample/start", indices, IMAGE)
-    draw_noise = PerImageNoise(sample.seed, "sample/steps", indices, IMAGE)
+    device, shape = denoiser.device, denoiser.space.shape
+    start = PerImageNoise(sample.seed, "sample/start", indices, shape)
+    draw_noise = PerImageNoise(sample.seed, "sample/steps", indices, shape)
 
     def noise() -> Tensor:
         return draw_noise().to(device)
 
     x = start().to(device)
     yield x
-    denoise = denoiser.conditioned(labels, cell)
+    denoise = denoiser.conditioned(denoiser.asked(indices, cell), cell)
     path = levels(denoiser.schedule, cell.steps, cell.spacing)
     for x, _ in SAMPLERS[cell.sampler](denoise, x, path, noise, cell.eta):
         yield x

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import torch
 from torch import Tensor
 
 from mnist_diffusion.diffusion.samplers import SAMPLERS
 from mnist_diffusion.diffusion.spacings import levels
 from mnist_diffusion.runtime.seeds import PerImageNoise
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
-from mnist_diffusion.sampling.draw import IMAGE, labels_for
 from mnist_diffusion.settings import ResolvedCell
 
 START = "sample/start"
@@ -21,11 +19,9 @@ START = "sample/start"
 def walk(
     denoiser: TrainedDenoiser, cell: ResolvedCell, seed: int, indices: Sequence[int]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """(x, x0) after every step, each (n, 1, 28, 28), of a sampler that adds no noise."""
-    x = PerImageNoise(seed, START, indices, IMAGE)().to(denoiser.device)
-    asked = labels_for(max(indices) + 1, cell.asks(denoiser.conditioning))
-    labels = torch.from_numpy(asked[list(indices)])
-    denoise = denoiser.conditioned(labels, cell)
+    """(x, x0) after every step, (n, *the space's shape), of a sampler that adds no noise."""
+    x = PerImageNoise(seed, START, indices, denoiser.space.shape)().to(denoiser.device)
+    denoise = denoiser.conditioned(denoiser.asked(indices, cell), cell)
     path = levels(denoiser.schedule, cell.steps, cell.spacing)
     yield from SAMPLERS[cell.sampler](denoise, x, path, _no_noise, cell.eta)
 

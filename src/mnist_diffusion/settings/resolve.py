@@ -5,6 +5,9 @@ Nothing else looks up a recipe, a network or what cells share; manifests hold th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from mnist_diffusion.settings.encoders import Codec
 from mnist_diffusion.settings.sampling import Cell, Choices, Sampling, SharedChoices
 from mnist_diffusion.settings.section import Section
 from mnist_diffusion.settings.training import Networks, Recipe, Run, Train, TrainShared
@@ -50,14 +53,30 @@ def resolve_cell(cell: Cell, sample: SharedChoices) -> ResolvedCell:
     return ResolvedCell(**{**shared, **cell.model_dump(exclude_unset=True, exclude={"seed"})})
 
 
-def resolve_run(run: Run, train: Train, networks: Networks) -> ResolvedRun:
+def network_sizes(
+    networks: Networks, name: str, codec: Codec | None, vector: int = 0
+) -> dict[str, int | list[int]]:
+    """Those of a network in pixels, or on a codec's latents, which are small: nothing is folded.
+
+    With a `vector` it is asked by so many numbers, and not by labels.
+    """
+    sizes: dict[str, int | list[int]] = getattr(networks, name).model_dump()
+    if codec:
+        sizes |= {"inputs": codec.latent} | ({"patch": 1} if "patch" in sizes else {})
+    return sizes | ({"vector": vector} if vector else {})
+
+
+def resolve_run(
+    run: Run, train: Train, networks: Networks, codecs: Mapping[str, Codec], vector: int
+) -> ResolvedRun:
     """A run, with the recipe, the network, the weighting and the timestep sampling that it names.
 
-    They must be there: Settings has checked it.
+    They must be there: Settings has checked it. `vector`: what a caption becomes.
     """
     weightings = train.weightings.model_dump(by_alias=True)
     samplings = train.timestep_samplings.model_dump(by_alias=True)
-    sizes = getattr(networks, run.network).model_dump()
+    codec, asked = codecs[run.codec] if run.codec else None, run.conditioning == "text"
+    sizes = network_sizes(networks, run.network, codec, vector if asked else 0)
     return ResolvedRun(
         run=run,
         recipe=train.recipes[run.recipe],

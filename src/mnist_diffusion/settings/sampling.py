@@ -13,6 +13,7 @@ FIXED_ETA = {"ddpm": 1.0, "ddpm-large": 1.0}
 
 GuideName = Literal["label", "snapshot", "snapshot-unlabelled"]
 Spacing = Literal["trailing", "leading", "linspace", "log-snr"]
+Prompts = Literal["digits", "grid"]
 X0Bound = Literal["clip", "dynamic", "none"]
 Interval = Annotated[
     list[Annotated[float, Field(ge=0, allow_inf_nan=False)]], Field(min_length=2, max_length=2)
@@ -37,6 +38,8 @@ class Choices(Section):
     """Which of the run's `train.snapshots`, the first being 1, where the guide is one."""
     guidance_interval: Interval | None
     """Guide only at these levels of sigma / alpha; null guides at all."""
+    prompts: Prompts
+    """What text runs are asked: each digit in turn, or each with each of its looks."""
     guidance_rescale: Share
     """phi: how far the contrast is brought back to the unguided."""
 
@@ -75,7 +78,7 @@ class SamplerChoice(Section):
 
     def asks(self, conditioning: str) -> bool:
         """Whether digits are asked for, of a run of this conditioning."""
-        return conditioning == "class" and self.guidance != 0
+        return conditioning != "uncond" and self.guidance != 0
 
 
 class Sampling(SamplerChoice):
@@ -95,6 +98,7 @@ class Cell(Sampling):
     guide: GuideName | None = None
     guide_snapshot: Positive | None = None
     guidance_interval: Interval | None = None
+    prompts: Prompts | None = None
     guidance_rescale: Share | None = None
 
     @model_validator(mode="after")

@@ -19,6 +19,8 @@ from mnist_diffusion.settings.section import (
 LOG_SNR_DENSITIES = ("laplace", "logit-normal")
 NEARLY_PURE_NOISE = ("cosine", "rectified-flow")
 """Schedules whose last SNR is so small that an error of epsilon there is millions of one of x0."""
+PIXELS = "prepared"
+LATENTS = "latents/"
 
 
 class UNetSettings(Section):
@@ -185,7 +187,11 @@ class Run(Section):
     schedule: Literal["linear", "cosine", "quadratic", "rectified-flow"]
     zero_terminal_snr: bool
     """Rescale the schedule so that no signal at all is left at its last timestep."""
-    conditioning: Literal["uncond", "class"]
+    space: str
+    """The folder of data/ that is trained on: prepared for pixels, or latents/CODEC."""
+    conditioning: Literal["uncond", "class", "text"]
+    asked: Literal["data/prepared", "models/clip"]
+    """Where what is asked for comes from: labels, or the encoders of text."""
     network: Literal["unet", "simple"]
     recipe: Name
     prediction: Literal["epsilon", "x0", "v"]
@@ -196,10 +202,23 @@ class Run(Section):
     """The last two are densities over log-SNR, and weight the loss by how often they draw."""
     seed: NonNegative
 
+    @property
+    def codec(self) -> str | None:
+        """The codec in whose latent space it is; None of one in pixels."""
+        return self.space.removeprefix(LATENTS) if self.space.startswith(LATENTS) else None
+
     @model_validator(mode="after")
     def _check_fit(self) -> Run:
-        if self.network == "simple" and self.conditioning == "class":
-            raise ValueError("conditioning: the source's network takes no labels; set uncond")
+        if self.space != PIXELS and not self.codec:
+            raise ValueError(
+                f"space: there is no {self.space!r:.60}; set {PIXELS}, which is pixels, or "
+                f"{LATENTS}CODEC"
+            )
+        if self.network == "simple" and self.conditioning != "uncond":
+            raise ValueError("conditioning: the source's network is asked for nothing; set uncond")
+        if (self.conditioning == "text") != (self.asked == "models/clip"):
+            due = "models/clip" if self.conditioning == "text" else "data/prepared"
+            raise ValueError(f"asked: {self.asked} is not for {self.conditioning}; set {due}")
         if self.zero_terminal_snr and self.prediction == "epsilon":
             raise ValueError(
                 "prediction: epsilon tells nothing of the image at zero SNR; set v or x0"

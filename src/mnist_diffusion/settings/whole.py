@@ -12,6 +12,13 @@ from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.instructions import Instructions
 from mnist_diffusion.settings.claims import ARM, Claim, Effects, Trajectories
+from mnist_diffusion.settings.encoders import (
+    Adherence,
+    Captions,
+    ClipTraining,
+    Codec,
+    CodecTraining,
+)
 from mnist_diffusion.settings.judging import (
     AutoencoderTraining,
     Calibration,
@@ -41,7 +48,8 @@ from mnist_diffusion.settings.sampling import (
 from mnist_diffusion.settings.section import Name, NonNegative, Positive, Section
 from mnist_diffusion.settings.training import Networks, Run, Train
 
-RESERVED_RUNS = {"classifier", "autoencoder", "judges"}
+RESERVED_RUNS = {"classifier", "autoencoder", "judges", "clip", "codecs"}
+"""Folders of models/ that are no run's."""
 
 
 class Compute(Section):
@@ -94,6 +102,10 @@ class Settings(Section):
     autoencoder: AutoencoderTraining
     judges: Annotated[dict[Name, OtherJudge], Field(min_length=1)]
     reference: Reference
+    codec: CodecTraining
+    codecs: Annotated[dict[Name, Codec], Field(min_length=1)]
+    captions: Captions
+    clip: ClipTraining
     networks: Networks
     train: Train
     defaults: Defaults
@@ -104,6 +116,7 @@ class Settings(Section):
     margins: Margins
     fd_curve: FdCurve
     tstr: Tstr
+    adherence: Adherence
     calibration: Calibration
     tables: Tables
     trajectories: Trajectories
@@ -113,7 +126,8 @@ class Settings(Section):
 
     def run(self, name: str) -> ResolvedRun:
         """A run, with all that it names."""
-        return resolve_run(self.runs[name], self.train, self.networks)
+        run, vector = self.runs[name], self.clip.vector
+        return resolve_run(run, self.train, self.networks, self.codecs, vector)
 
     def cell(self, name: str) -> ResolvedCell:
         """A cell, completed by what all cells share."""
@@ -142,6 +156,8 @@ class Settings(Section):
             if name in RESERVED_RUNS:
                 raise ValueError(f"runs.{name}: this name is taken; choose another")
             require(run.recipe, self.train.recipes, f"runs.{name}.recipe", "recipe")
+            if run.codec:
+                require(run.codec, self.codecs, f"runs.{name}.space", "codec")
             self._check_importance(name, run)
         for name, cell in self.cells.items():
             require(cell.run, self.runs, f"cells.{name}.run", "run")
@@ -159,6 +175,10 @@ class Settings(Section):
         self._check_tstr()
         self._check_effects()
         require(self.trajectories.run, self.runs, "trajectories.run", "run")
+        if self.runs[self.trajectories.run].codec:
+            raise ValueError(
+                f"trajectories.run: {self.trajectories.run} draws latents; set another"
+            )
         return self
 
     def _check_count(self, section: str, count: int) -> None:
@@ -208,6 +228,11 @@ class Settings(Section):
                 raise ValueError(f"tstr.cells: {name} was asked for no digits; leave it out")
             if self.cell(name).count != self.sample.count:
                 raise ValueError(f"tstr.cells: {name} has a count of its own; leave it out")
+        for name in self.adherence.cells:
+            require(name, self.cells, "adherence.cells", "cell")
+            conditioning = self.runs[self.cells[name].run].conditioning
+            if conditioning != "text" or not self.cells[name].asks(conditioning):
+                raise ValueError(f"adherence.cells: {name} was asked for nothing; leave it out")
         largest = max(self.calibration.counts)
         if largest >= self.prepare.test // 2:
             raise ValueError(
@@ -234,7 +259,20 @@ class Settings(Section):
             raise ValueError(
                 f"cells.{name}.steps: {cell.steps} exceeds train.timesteps {self.train.timesteps}"
             )
+        self._check_space(name, self.cell(name))
         self._check_guide(name, self.cell(name))
+
+    def _check_space(self, name: str, cell: ResolvedCell) -> None:
+        run = self.runs[cell.run]
+        if run.codec and cell.x0_bound != "none":
+            raise ValueError(
+                f"cells.{name}.x0_bound: {cell.x0_bound} holds x0 within the range of pixels, and "
+                f"{cell.run} draws latents; set none"
+            )
+        if run.conditioning != "text" and cell.prompts != "digits":
+            raise ValueError(
+                f"cells.{name}.prompts: {cell.run} reads no text; set digits, or choose a text run"
+            )
 
     def _check_guide(self, name: str, cell: ResolvedCell) -> None:
         unconditional = self.runs[cell.run].conditioning == "uncond"
@@ -244,7 +282,7 @@ class Settings(Section):
             if unconditional and cell.guidance != 0:
                 raise ValueError(
                     f"cells.{name}.guidance: {cell.run} is unconditional; set 0, choose a class "
-                    "run, or guide: snapshot"
+                    "or text run, or guide: snapshot"
                 )
         elif unconditional and cell.guide == "snapshot-unlabelled":
             raise ValueError(

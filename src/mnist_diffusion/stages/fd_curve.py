@@ -71,7 +71,7 @@ def run(settings: Settings, name: str) -> Outcome:
 
 def parameters(settings: Settings, name: str) -> dict[str, Any]:
     """How the images are drawn: conditional ones unguided, the others unasked."""
-    asked = settings.runs[name].conditioning == "class"
+    asked = settings.runs[name].conditioning != "uncond"
     return {**settings.fd_curve.model_dump(exclude={"runs"}), "guidance": 1.0 if asked else 0.0}
 
 
@@ -88,5 +88,6 @@ def _judged(
 
 def _cell(settings: Settings, name: str) -> ResolvedCell:
     """The way that all runs' snapshots are drawn: as a cell with every choice at its default."""
-    cell = Cell(run=name, eta=0.0, **parameters(settings, name))
+    held: dict[str, Any] = {"x0_bound": "none"} if settings.runs[name].codec else {}
+    cell = Cell(run=name, eta=0.0, **parameters(settings, name), **held)
     return resolve_cell(cell, settings.sample)

@@ -1,6 +1,7 @@
 """sample: one sample set, from a trained denoiser to data/samples/<cell>/."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ from mnist_diffusion.runtime.locks import recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser, load_denoiser
-from mnist_diffusion.sampling.draw import MicroBatch, draw, labels_for, trajectory_steps
+from mnist_diffusion.sampling.draw import MicroBatch, draw, trajectory_steps
+from mnist_diffusion.sampling.wishes import PromptsAsked, labels_for, prompt_for
 from mnist_diffusion.settings import ResolvedCell, Settings, SharedSampling
 
 DIGESTS = "digests.txt"
+PROMPTS = "prompts.txt"
 
 
 def run(settings: Settings, name: str) -> Outcome:
@@ -39,7 +42,7 @@ def run(settings: Settings, name: str) -> Outcome:
     arrays, evaluations = _draw(denoiser, cell, settings.shared(name), name, resumption)
 
     target = recreate_dir(paths.samples(name))
-    outputs = _write(target, arrays)
+    outputs = _write(target, arrays, _prompts(denoiser, cell))
     details = _details(cell, denoiser, outputs)
     publish_folder(target, inputs, network_evaluations=evaluations, **details)
     resumption.clear()
@@ -111,8 +114,8 @@ def _batches(
     return [batches[first] for first in sorted(batches)]
 
 
-def _write(target: Path, arrays: dict[str, np.ndarray]) -> dict[str, str]:
-    """Write the arrays and a digest an image; the digests of them all.
+def _write(target: Path, arrays: dict[str, np.ndarray], prompts: Sequence[str]) -> dict[str, str]:
+    """Write the arrays, the prompts, and a digest an image; the digests of the arrays.
 
     The images as they were before rounding are digested but not kept: rounding hides small drifts.
     """
@@ -120,9 +123,19 @@ def _write(target: Path, arrays: dict[str, np.ndarray]) -> dict[str, str]:
     for key, array in arrays.items():
         if key != "float":
             np.save(target / f"{key}.npy", array, allow_pickle=False)
+    if prompts:
+        text = "".join(f"{prompt}\n" for prompt in prompts)
+        (target / PROMPTS).write_text(text, encoding="ascii")
     lines = image_digests(arrays["images"], arrays["labels"])
     (target / DIGESTS).write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
     return outputs
+
+
+def _prompts(denoiser: TrainedDenoiser, cell: ResolvedCell) -> list[str]:
+    """A line for each image, of a run that reads them."""
+    if not isinstance(denoiser.wishes, PromptsAsked) or not cell.asks(denoiser.conditioning):
+        return []
+    return [prompt_for(index, cell.prompts) for index in range(cell.count)]
 
 
 def _details(

@@ -25,7 +25,6 @@ from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.seeds import PerImageNoise
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser, load_denoiser
-from mnist_diffusion.sampling.draw import IMAGE
 from mnist_diffusion.sampling.trajectories import walk
 from mnist_diffusion.settings import Cell, ResolvedCell, Settings
 from mnist_diffusion.settings.claims import Solver
@@ -114,7 +113,9 @@ def _noised(settings: Settings, denoiser: TrainedDenoiser) -> tuple[np.ndarray, 
     """Real test digits at the levels that predictions are made at, and clean."""
     chosen = settings.trajectories
     clean = to_tensor(load_split("test").images[: chosen.images])
-    noise = PerImageNoise(chosen.seed, "trajectories/noise", range(len(clean)), IMAGE)()
+    noise = PerImageNoise(
+        chosen.seed, "trajectories/noise", range(len(clean)), denoiser.space.shape
+    )()
     cell = _cell(settings, chosen.path)
     path = levels(denoiser.schedule, cell.steps, cell.spacing)[:-1]
     frames = [(at.alpha * clean + at.sigma * noise)[:, 0] for at in path]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
-from mnist_diffusion.generation.drawing import FILES
+from mnist_diffusion.generation.drawing import FILES, parts_of
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.pipeline import MANIFEST, STAGES
 from mnist_diffusion.provenance.digests import content_digest, json_digest
@@ -84,7 +84,7 @@ def best_cell(settings: Settings) -> tuple[str, str] | None:
     """The run and the cell that RULE names; None if no cell is good enough yet."""
     scores: list[tuple[float, str, str]] = []
     for cell, chosen in settings.cells.items():
-        labelled = settings.runs[chosen.run].conditioning == "class"
+        labelled = settings.runs[chosen.run].conditioning != "uncond"
         usual = settings.cell(cell).count == settings.sample.count
         if labelled and usual and paths.metrics(cell).is_file():
             judged = read_json(paths.metrics(cell))
@@ -97,8 +97,10 @@ def best_cell(settings: Settings) -> tuple[str, str] | None:
 def _defaults(settings: Settings, run: str) -> dict[str, Any]:
     """The headline cell, of this run, what cells share, and where to compute."""
     cell = settings.cell(settings.report.headline).model_dump() | {"run": run}
-    if settings.runs[run].conditioning != "class":
+    if settings.runs[run].conditioning == "uncond":
         cell |= {"guidance": 0.0, "guide": "label"}
+    if settings.runs[run].codec:
+        cell["x0_bound"] = "none"
     sections = {"sample": settings.sample, "compute": settings.compute}
     return {"cell": cell} | {name: section.model_dump() for name, section in sections.items()}
 
@@ -162,7 +164,7 @@ def _make(
 def _save(target: Path, run: str, defaults: dict[str, Any]) -> None:
     import mlflow.pyfunc
 
-    needed = [*FILES, checkpoint.SNAPSHOTS] if _guides(run, defaults) else FILES
+    needed = parts_of(run) + ([checkpoint.SNAPSHOTS] if _guides(run, defaults) else [])
     mlflow.pyfunc.save_model(
         str(target),
         python_model=str(SCRIPT),

@@ -91,7 +91,7 @@ class Record:
 
 def name_tag(stage: str) -> str:
     """The tag that says which run or cell a stage was for."""
-    return {"run": "run", None: "name"}.get(STAGES[stage].per, "cell")
+    return {"codec": "codec", "run": "run", None: "name"}.get(STAGES[stage].per, "cell")
 
 
 def as_text(value: Scalar) -> str:

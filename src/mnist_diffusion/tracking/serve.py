@@ -36,6 +36,7 @@ class Wish(BaseModel):
     guidance: float | None = None
     steps: int | None = None
     seed: int | None = None
+    prompt: str | None = None
     count: int = Field(1, le=1000)
     """A server answers others, too."""
 
@@ -79,11 +80,11 @@ class DigitServer(PythonModel):
 
     def _rows(self, place: int, one: Request) -> list[dict[str, Any]]:
         images = np.concatenate(list(drawing.batches(self._trained, one)))
-        asked = one.cell.guidance > 0
+        asked = one.cell.guidance > 0 and one.prompt is None
         return [
             {
                 "request": place,
-                "digit": index % 10 if asked else None,
+                "digit": index % 10 if asked else one.prompt and one.prompt.digit,
                 "seed": one.sample.seed,
                 "image": number,
                 "png": base64.b64encode(png_bytes(Image.fromarray(image))).decode("ascii"),

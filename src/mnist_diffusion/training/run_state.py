@@ -3,8 +3,6 @@
 Randomness is not among it: every draw is derived from its step.
 """
 
-import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +11,14 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from mnist_diffusion.diffusion.timesteps import TimestepSampler
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.runtime.resumption import Resumption, State
+from mnist_diffusion.runtime.resumption import State
+from mnist_diffusion.training.learner import Learner, named, within
 from mnist_diffusion.training.loop import Step
 from mnist_diffusion.training.optim import ExponentialAverage
 
-SAVE_EVERY_SECONDS = 15.0
-SAVE_SHARE = 0.02
-"""Of the time of training, at the most, that goes into saving, however large the network."""
 BINS = 10
 NUMBERS = ("step", "loss", "gradient_norm", "learning_rate")
 """Of a step's whole batch."""
@@ -97,87 +92,45 @@ class Snapshots:
         """Keep the weights, if this is one of the steps."""
         if step in self._due:
             copies = (average.cpu() for average in self._average.copies())
-            self.kept |= _named(str(step), dict(zip(self._names, copies, strict=True)))
+            self.kept |= named(str(step), dict(zip(self._names, copies, strict=True)))
 
     def write(self, folder: Path) -> None:
         """Write snapshots/<step>.safetensors, each with all parameters of the network."""
         target = folder / checkpoint.SNAPSHOTS
         target.mkdir(parents=True, exist_ok=True)
         for step in {key.partition(".")[0] for key in self.kept}:
-            save_file(_within(step, self.kept), target / f"{step}.safetensors")
+            save_file(within(step, self.kept), target / f"{step}.safetensors")
 
 
 @dataclass(frozen=True)
 class RunState:
     """A denoiser and what trains it."""
 
-    network: nn.Module
-    optimizers: list[Optimizer]
-    average: ExponentialAverage
+    learner: Learner
     timesteps: TimestepSampler
     history: History
     snapshots: Snapshots
+
+    def record(self, step: Step) -> None:
+        """Take a step into the history, and a snapshot if one is due."""
+        self.history.add(step)
+        self.snapshots.take(step.step)
 
     def state(self, step: int) -> State:
         """Everything as it is after `step` steps."""
         details, history = self.history.state()
         tensors = {
-            **_named("network", self.network.state_dict()),
-            **_named("average", self.average.state()),
-            **_named("timesteps", self.timesteps.state()),
-            **_named("history", details),
-            **_named("snapshots", self.snapshots.kept),
+            **self.learner.state(),
+            **named("timesteps", self.timesteps.state()),
+            **named("history", details),
+            **named("snapshots", self.snapshots.kept),
         }
-        for name, state, parameter in self._slots():
-            tensors |= _named(name, state.get(parameter, {}))
         return tensors, {"step": step, "history": history}
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> int:
         """Put a `state` back; how many steps were done."""
-        self.network.load_state_dict(_within("network", tensors))
-        self.average.restore(_within("average", tensors))
-        self.timesteps.restore(_within("timesteps", tensors))
-        self.history.restore(_within("history", tensors), facts["history"])
-        self.snapshots.kept = _within("snapshots", tensors)
-        for name, state, parameter in self._slots():
-            values = _within(name, tensors)
-            state[parameter] = {key: _laid_out_like(parameter, t) for key, t in values.items()}
+        self.learner.restore(tensors)
+        self.timesteps.restore(within("timesteps", tensors))
+        self.history.restore(within("history", tensors), facts["history"])
+        self.snapshots.kept = within("snapshots", tensors)
         return int(facts["step"])
-
-    def _slots(self) -> Iterator[tuple[str, dict[Tensor, dict[str, Tensor]], Tensor]]:
-        """What each optimiser remembers, by parameter."""
-        for number, optimizer in enumerate(self.optimizers):
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            for index, parameter in enumerate(parameters):
-                yield f"optimizer.{number}.{index}", optimizer.state, parameter
-
-
-def with_checkpoints(
-    steps: Iterable[Step], training: RunState, resumption: Resumption
-) -> Iterator[Step]:
-    """Pass steps on, once history and snapshots have them; now and then the state is saved."""
-    due = time.monotonic() + SAVE_EVERY_SECONDS
-    for step in steps:
-        training.history.add(step)
-        training.snapshots.take(step.step)
-        start = time.monotonic()
-        if start >= due:
-            resumption.save(*training.state(step.step))
-            saved = time.monotonic()
-            due = saved + max(SAVE_EVERY_SECONDS, (saved - start) / SAVE_SHARE)
-        yield step
-
-
-def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
-    """A copy in the parameter's memory format: another one would be added up in another order."""
-    pattern = parameter if parameter.shape == value.shape else value
-    return torch.empty_like(pattern, device=parameter.device, requires_grad=False).copy_(value)
-
-
-def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
-
-
-def _within(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    start = f"{prefix}."
-    return {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}

@@ -12,6 +12,7 @@ from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.provenance.schemas.artifact import Digest, Sourced, Strict, load
 from mnist_diffusion.settings import ResolvedCell, ResolvedRun, SharedSampling
+from mnist_diffusion.settings.encoders import Captions, ClipTraining, Codec, CodecTraining
 
 SCHEMA = 2
 Scalar = str | int | float | bool | None
@@ -32,6 +33,50 @@ class SingleManifest(Common):
     stage: Literal["prepare", "classifier", "autoencoder", "judges", "reference"]
     name: None
     parameters: Values
+
+
+class CodecParameters(Strict):
+    """What decides a codec's weights, besides the digits."""
+
+    codec: Codec
+    training: CodecTraining
+
+
+class CodecManifest(Common):
+    """models/codecs/<codec>"""
+
+    stage: Literal["codec"]
+    name: str
+    parameters: CodecParameters
+    network_parameters: int
+    outputs: dict[str, Digest]
+
+
+class LatentsManifest(Common):
+    """data/latents/<codec>"""
+
+    stage: Literal["latents"]
+    name: str
+    parameters: Values
+    inputs: dict[str, Digest]
+    outputs: dict[str, Digest]
+
+
+class CaptionsManifest(Common):
+    """data/captions"""
+
+    stage: Literal["captions"]
+    name: None
+    parameters: Captions
+
+
+class ClipManifest(Common):
+    """models/clip"""
+
+    stage: Literal["clip"]
+    name: None
+    parameters: ClipTraining
+    outputs: dict[str, Digest]
 
 
 class Card(Strict):
@@ -85,7 +130,16 @@ class SampleManifest(Common):
 
 class Manifest(
     RootModel[
-        Annotated[SingleManifest | TrainManifest | SampleManifest, Field(discriminator="stage")]
+        Annotated[
+            SingleManifest
+            | CodecManifest
+            | LatentsManifest
+            | CaptionsManifest
+            | ClipManifest
+            | TrainManifest
+            | SampleManifest,
+            Field(discriminator="stage"),
+        ]
     ]
 ):
     """Any manifest."""
