@@ -35,7 +35,7 @@ class Stage:
     name: str
     summary: str
     """One line for --help."""
-    per: Literal["codec", "run", "cell", "tstr", "adherence", "fd_curve"] | None = None
+    per: Literal["codec", "run", "cell", "tstr", "adherence", "seams", "fd_curve"] | None = None
     """One for each codec, run or cell, or for each of what the section of that name lists; None: a
     single one."""
     folder: Callable[[str], Path] | None = None
@@ -67,6 +67,7 @@ class Stage:
             "tstr": settings.tstr.cells,
             "fd_curve": settings.fd_curve.runs,
             "adherence": settings.adherence.cells,
+            "seams": settings.seams.cells,
         }
         return declared.get(self.per, [None])
 
@@ -148,6 +149,12 @@ STAGES = {
             "Measure whether one sample set looks as it was asked to.",
             per="adherence",
             report=paths.adherence,
+        ),
+        Stage(
+            "seams",
+            "Measure how well drawn halves of digits go with the real ones.",
+            per="seams",
+            report=paths.seams,
         ),
         Stage(
             "compare",

@@ -182,6 +182,7 @@ tables: {TABLES}
 tstr: {cells: [quick]}
 effects: {training: {cells: [quick]}, grid: {cells: [quick]}}
 adherence: {cells: []}
+seams: {cells: []}
 """
     table = "{cells: [quick], baselines: [quick]}"
     names = ("schedules", "samplers", "guidance", "ablations", "choices")

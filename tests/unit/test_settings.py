@@ -82,6 +82,7 @@ def content() -> dict[str, Any]:
     content["fd_curve"]["runs"] = ["cosine-class"]
     content["effects"] = {}
     content["adherence"]["cells"] = []
+    content["seams"]["cells"] = []
     return content
 
 
@@ -400,6 +401,8 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
             "grid",
             "cells.cosine-class-g2.prompts: cosine-class reads no text; set digits",
         ),
+        ("seams/cells", ["cosine-class-g2"], "seams.cells: cosine-class-g2 draws no halves; leave"),
+        ("cells/cosine-class-g2/inpaint", "middle", "cells.cosine-class-g2.inpaint: got 'middle'"),
         ("adherence/cells", ["cosine-class-g2"], "adherence.cells: cosine-class-g2 was asked for"),
         ("codecs/4x7x7/side", 5, "codecs.4x7x7.side: 5 is none that a codec has; set 4 or 7"),
         ("codec/channels", [24, 47], "codec.channels: not all of [24, 47] are multiples of 8"),

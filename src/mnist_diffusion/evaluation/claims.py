@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatchmethod
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,15 +35,26 @@ from mnist_diffusion.provenance.schemas.claim_reports import (
     Statement,
     TrajectoriesReport,
 )
+from mnist_diffusion.provenance.schemas.encoder_reports import (
+    AdherenceReport,
+    DigitsJudged,
+    FidelityReport,
+    SeamsReport,
+)
 from mnist_diffusion.settings.claims import (
+    AdherenceTest,
+    CeilingTest,
     Claim,
+    CostTest,
     DifferenceTest,
     EffectTest,
+    FidelityTest,
     IdentityTest,
     LossTest,
     Measurable,
     OrderTest,
     RarestTest,
+    SeamTest,
     SolverTest,
     Test,
     Untestable,
@@ -105,6 +116,12 @@ class Evidence:
     trajectories: TrajectoriesReport
     real_shares: Mapping[str, float]
     """By digit."""
+    adherence: Mapping[str, AdherenceReport]
+    """By cell,"""
+    fidelity: Mapping[str, FidelityReport]
+    """by codec,"""
+    seams: Mapping[str, SeamsReport]
+    """and by cell."""
 
     @singledispatchmethod
     def measure(self, test: Test) -> Iterator[Measured | Fact]:
@@ -190,6 +207,63 @@ class Evidence:
         yield Measured(label, quantity, relation, bound, "percent")
 
     @measure.register
+    def _adherence(self, test: AdherenceTest) -> Iterator[Measured | Fact]:
+        relation, bound = _expected(test)
+        cells = [name for name in (test.cell, test.base) if name is not None]
+        own, *others = (self._obeying(name, test) for name in cells)
+        quantity = own.less(others[0]) if others else own
+        what = {"everything": "all that is asked", "digit": "the digit"}.get(test.share, test.share)
+        label = f"{what} as asked, {' less '.join(cells)}"
+        label += "" if test.among == "all" else f", {test.among.replace('_', ' ')}"
+        yield Measured(label, quantity, relation, bound, "percent", tuple(cells))
+
+    @measure.register
+    def _fidelity(self, test: FidelityTest) -> Iterator[Measured | Fact]:
+        relation, bound = _expected(test)
+        back = _declared(self.fidelity, test.codec, "codec")
+        for name in _with_twin(test.metric):
+            if test.base == "real":
+                other = _of_judged(back.real, name)
+            else:
+                other = _of_judged(_declared(self.fidelity, test.base, "codec").back, name)
+            quantity = _of_judged(back.back, name).less(other)
+            label = f"{METRICS[name].title}, digits by way of {test.codec} less "
+            label += "the digits" if test.base == "real" else f"by way of {test.base}"
+            yield Measured(label, quantity, relation, bound, "percent")
+
+    @measure.register
+    def _ceiling(self, test: CeilingTest) -> Iterator[Measured | Fact]:
+        relation, bound = _expected(test)
+        back = _declared(self.fidelity, test.codec, "codec").back
+        for cell in test.cells:
+            for name in _with_twin(test.metric):
+                quantity = self._value(cell, name).less(_of_judged(back, name))
+                label = f"{METRICS[name].title}, {cell} less real digits by way of {test.codec}"
+                yield Measured(label, quantity, relation, bound, "percent", (cell,))
+
+    @measure.register
+    def _cost(self, test: CostTest) -> Iterator[Measured | Fact]:
+        relation, bound = _expected(test)
+        counted = _declared(self.fidelity, test.codec, "codec")
+        quantity = Quantity(counted.pixel_mflop / counted.latent_mflop, 0.0)
+        label = f"operations of a U-Net call in pixels, over those in {test.codec}"
+        yield Measured(label, quantity, relation, bound)
+
+    @measure.register
+    def _seam(self, test: SeamTest) -> Iterator[Measured | Fact]:
+        relation, bound = _expected(test)
+        own = _declared(self.seams, test.cell, "cell of drawn halves")
+        base = own.real
+        if test.base != "real":
+            base = _declared(self.seams, test.base, "cell of drawn halves").drawn
+        if len(base) != len(own.drawn):
+            raise UntestableError(f"{test.cell} and {test.base} are of other numbers of images")
+        quantity = mean(np.array(own.drawn) - np.array(base)).scaled(1 / float(np.mean(own.real)))
+        label = f"step across the edge, {test.cell} less {test.base}, of the real one"
+        cells = (test.cell,) if test.base == "real" else (test.cell, test.base)
+        yield Measured(label, quantity, relation, bound, "percent", cells)
+
+    @measure.register
     def _identity(self, test: IdentityTest) -> Iterator[Measured | Fact]:
         facts = IDENTITIES[test.of](self.betas, self.drawn)
         for words, true in facts.items():
@@ -198,6 +272,13 @@ class Evidence:
     @measure.register
     def _untestable(self, test: Untestable) -> Iterator[Measured | Fact]:
         raise UntestableError(test.why)
+
+    def _obeying(self, cell: str, test: AdherenceTest) -> Quantity:
+        group = getattr(_declared(self.adherence, cell, "cell asked in words"), test.among)
+        share = getattr(group, test.share)
+        if share is None:
+            raise UntestableError(f"{cell} has no such prompts")
+        return share_of(share, group.n)
 
     def _value(self, cell: str, metric: str) -> Quantity:
         """A score of a cell; UntestableError if there is none, or nothing is known of its error."""
@@ -349,6 +430,20 @@ def outcome(statements: Sequence[Statement], facts: Sequence[Fact]) -> Outcome:
     if findings == {"fails"}:
         return "fails"
     return "holds" if statements else "identity"
+
+
+Report = TypeVar("Report")
+
+
+def _declared(reports: Mapping[str, Report], name: str, what: str) -> Report:
+    if name not in reports:
+        raise UntestableError(f"no {what} {name} is declared")
+    return reports[name]
+
+
+def _of_judged(digits: DigitsJudged, metric: str) -> Quantity:
+    """A score of all test digits."""
+    return Quantity(getattr(digits, metric), digits.errors[metric])
 
 
 def _with_twin(metric: str) -> Iterator[str]:

@@ -100,6 +100,11 @@ def adherence(cell: str) -> Path:
     return REPORTS / "adherence" / f"{cell}.json"
 
 
+def seams(cell: str) -> Path:
+    """How well a cell's drawn halves go with the real ones."""
+    return REPORTS / "seams" / f"{cell}.json"
+
+
 def tstr(cell: str) -> Path:
     """How well a cell's digits teach to read real ones."""
     return REPORTS / "tstr" / f"{cell}.json"

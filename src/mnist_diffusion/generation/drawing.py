@@ -118,7 +118,8 @@ def request(
     wanted = guidance if guidance is not None else base.guidance if labelled else 0.0
     # 0 asks for no digit, and 1 for no guide: a snapshot has no part in either.
     guide = base.guide if wanted not in (0, 1) else "label"
-    changed = {"run": run, "guidance": float(wanted), "guide": guide, "prompts": "digits"}
+    changed = {"run": run, "guidance": float(wanted), "guide": guide}
+    changed |= {"prompts": "digits", "inpaint": "none"}
     if config["run"]["space"] != PIXELS:
         changed["x0_bound"] = "none"  # others hold x0 within the range of pixels
     if sampler is not None and sampler != base.sampler:

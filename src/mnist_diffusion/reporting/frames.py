@@ -54,6 +54,7 @@ def cells_frame(results: Results) -> pd.DataFrame:
             "drawing": labels.drawing(cell),
             "run_and_drawing": labels.run_and_drawing(cell),
             "changed": changed.get(cell.name),
+            "own_steps": int(cell.run.history["step"].iloc[-1]),
         }
         for cell in results.cells.values()
     ]

@@ -13,6 +13,7 @@ TABLE_TITLES = {
     "samplers": "Samplers and steps",
     "guidance": "Guidance",
     "choices": "Sampling choices",
+    "spaces": "Pixels, latents and words",
 }
 """By params.yaml's tables, in reading order."""
 SAMPLERS = {
@@ -39,6 +40,7 @@ TRAINING_CHOICES = {
     "prediction": "network output",
     "weighting": "loss",
     "timestep_sampling": "timesteps",
+    "asked": "what it is asked by",
     "seed": "training seed",
 }
 """What a training choice is called, where its key is not the word."""

@@ -26,6 +26,7 @@ from mnist_diffusion.reporting.claims import OUTCOMES, by_section, shown_claims,
 from mnist_diffusion.reporting.digit_pictures import all_pictures
 from mnist_diffusion.reporting.effect_rows import aliased, effect_rows, resolution
 from mnist_diffusion.reporting.labels import TABLE_TITLES, one_of
+from mnist_diffusion.reporting.latent_pictures import codec_strip, prompt_grid
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.table_list import all_tables
 
@@ -36,7 +37,9 @@ SCORES = paths.REPORTS / "scores"
 
 def render(results: Results) -> dict[Path, bytes]:
     """Every file of the report by its path; the same bytes for the same results."""
-    tables, pictures, claims = all_tables(results), all_pictures(results), shown_claims(results)
+    tables, claims = all_tables(results), shown_claims(results)
+    found = (*all_pictures(results).values(), codec_strip(results), prompt_grid(results))
+    pictures = {picture.name: picture for picture in found if picture}
     by_place = all_charts(results)
     content = {
         "results": results,

@@ -22,6 +22,12 @@ from mnist_diffusion.provenance.schemas.cell_reports import (
     TstrReport,
 )
 from mnist_diffusion.provenance.schemas.claim_reports import ClaimsReport, TrajectoriesReport
+from mnist_diffusion.provenance.schemas.encoder_reports import (
+    AdherenceReport,
+    ClipReport,
+    FidelityReport,
+    SeamsReport,
+)
 from mnist_diffusion.provenance.schemas.judge_reports import (
     CalibrationReport,
     ClassifierReport,
@@ -55,6 +61,13 @@ def load_results(settings: Settings) -> Results:
         },
         calibration=load(paths.CALIBRATION, CalibrationReport),
         ranks=load(paths.RANKS, RanksReport),
+        codecs={name: load(paths.fidelity(name), FidelityReport) for name in settings.codecs},
+        clip=load(paths.CLIP_REPORT, ClipReport),
+        adherence={c: load(paths.adherence(c), AdherenceReport) for c in settings.adherence.cells},
+        seams={name: load(paths.seams(name), SeamsReport) for name in settings.seams.cells},
+        reconstructions={
+            name: _images(paths.reconstructions(name), dimensions=4) for name in settings.codecs
+        },
         real_images=_images(paths.PREPARED / "test-images.npy"),
         real_labels=_labels(paths.PREPARED / "test-labels.npy"),
     )
@@ -136,6 +149,17 @@ def _facts(results: Results) -> Iterator[tuple[Path, str, object, object]]:
         yield path, "classifier", found.classifier_sha256, judge
         yield path, "reference", found.reference_sha256, reference
     yield from ((paths.tstr(name), "is of cell", r.cell, name) for name, r in results.tstr.items())
+    for name, codec in results.codecs.items():
+        yield paths.fidelity(name), "is of codec", codec.codec, name
+        yield paths.fidelity(name), "classifier", codec.classifier_sha256, judge
+    for name, asked in results.adherence.items():
+        drawn = results.cells[name].metrics.samples_sha256
+        yield paths.adherence(name), "is of cell", asked.cell, name
+        yield paths.adherence(name), "judges images", asked.samples_sha256, drawn
+    for name, seam in results.seams.items():
+        drawn = results.cells[name].metrics.samples_sha256
+        yield paths.seams(name), "is of cell", seam.cell, name
+        yield paths.seams(name), "judges images", seam.samples_sha256, drawn
     for name, curve in results.fd_curves.items():
         yield paths.fd_curve(name), "is of run", curve.run, name
 

@@ -24,6 +24,12 @@ from mnist_diffusion.provenance.schemas.claim_reports import (
     EffectsReport,
     TrajectoriesReport,
 )
+from mnist_diffusion.provenance.schemas.encoder_reports import (
+    AdherenceReport,
+    ClipReport,
+    FidelityReport,
+    SeamsReport,
+)
 from mnist_diffusion.provenance.schemas.judge_reports import (
     CalibrationReport,
     ClassifierReport,
@@ -135,6 +141,14 @@ class Results:
     """By run, of those that params.yaml names."""
     calibration: CalibrationReport
     ranks: RanksReport
+    codecs: dict[str, FidelityReport]
+    clip: ClipReport
+    adherence: dict[str, AdherenceReport]
+    """By cell, of those that params.yaml names,"""
+    seams: dict[str, SeamsReport]
+    """and so these."""
+    reconstructions: dict[str, Images]
+    """By codec, a few digits as they are and as they come back, (2, k, 28, 28)."""
     real_images: Images
     real_labels: Labels
 

@@ -6,6 +6,13 @@ from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.reporting import frames, summary
 from mnist_diffusion.reporting.frames import DIGITS, KEYS, NONE
 from mnist_diffusion.reporting.labels import LOSSES, OUTPUTS, SAMPLERS, TABLE_TITLES
+from mnist_diffusion.reporting.latent_frames import (
+    clip_frame,
+    codecs_frame,
+    prompts_frame,
+    real_digits,
+    seams_frame,
+)
 from mnist_diffusion.reporting.rank_frames import disagreements_frame, ranks_frame
 from mnist_diffusion.reporting.results import Results
 from mnist_diffusion.reporting.tables import Column, Spec, Table
@@ -24,6 +31,7 @@ COLUMNS = {
         Column("name", "cell", links=True),
         *(Column(word, word) for word in ("run", "schedule", "conditioning", "network", "step")),
         Column("own_recipe", "recipe"),
+        Column("own_steps", "training steps", "{:,}"),
         Column("prediction", "network output", names=OUTPUTS),
         Column("weighting", "loss minimised", names=LOSSES),
         Column("timestep_sampling", "timesteps"),
@@ -91,6 +99,39 @@ COLUMNS = {
         Column("drawn_guidance_interval", "guided at"),
         Column("drawn_guidance_rescale", "rescale φ", "{:g}"),
         Column("sample_seed", "sample seed"),
+        Column("space", "space", names={"prepared": "pixels"}),
+        Column("codec", "codec"),
+        Column("values", "values", "{:,}"),
+        Column("psnr", "PSNR, dB", "{:.1f}", lacking=NONE),
+        Column("fd_infinity_error", "± standard error", "{:.3f}"),
+        Column("thickness_bias", "thicker by, px", "{:+.3f}", lacking=NONE),
+        Column("slant_error", "slant off by, °", "{:.1f}", lacking=NONE),
+        Column("high_frequencies", "energy in upper half of band, %", "{:.0f}", lacking=NONE),
+        Column("mflop", "MFLOP a U-Net call", "{:.1f}"),
+        Column("cheaper", "times cheaper", "{:.1f}"),
+        Column("decoding_mflop", "MFLOP to decode", "{:.1f}", lacking=NONE),
+        Column("digit_by_word", "digit by its word, %", "{:.1f}"),
+        Column("digit_by_numeral", "by its numeral, %", "{:.1f}"),
+        Column("thickness_of_three", "thickness of three, %", "{:.1f}"),
+        Column("slant_of_three", "slant of three, %", "{:.1f}"),
+        Column("thickness_of_two", "thin or thick, %", "{:.1f}"),
+        Column("slant_of_two", "left or right, %", "{:.1f}"),
+        Column("auc", "true or not, AUC, %", "{:.1f}"),
+        Column("held_out_of_four", "held-out corner of four, %", "{:.1f}"),
+        *(Column(f"{key}_right", f"{key}, %", "{:.1f}") for key in ("digit", "thickness", "slant")),
+        Column("everything_right", "all, %", "{:.1f}", "max"),
+        Column("held_out", "all, never trained together, %", "{:.1f}"),
+        Column("seen_corners", "all, other corners, %", "{:.1f}"),
+        Column("thickness_rank", "rank correlation, thickness", "{:.2f}"),
+        Column("slant_rank", "rank correlation, slant", "{:.2f}"),
+        Column("thin", "thin, px (real)"),
+        Column("thick", "thick, px (real)"),
+        Column("left", "left, ° (real)"),
+        Column("right", "right, ° (real)"),
+        Column("seam", "step across the edge, %", "{:.2f}"),
+        Column("seam_real", "of the real digits, %", "{:.2f}"),
+        Column("seam_excess", "larger by, %", "{:+.1f}"),
+        Column("seam_error", "± standard error", "{:.1f}"),
     )
 }
 SCORES = "fd_infinity_percent fd_infinity_interval class_fd_percent accuracy_percent"
@@ -105,6 +146,20 @@ MADE_FROM = (
 COMPARED = (
     "table cell baseline metric difference error low high ratio_low ratio_high p p_adjusted "
     "verdict n training_seeds"
+)
+OF_CODECS = (
+    "codec values psnr fd_infinity_percent fd_infinity_error second_fd_infinity_percent "
+    "accuracy_percent saturated_percent thickness_bias slant_error high_frequencies mflop cheaper "
+    "decoding_mflop"
+)
+OF_PROMPTS = (
+    "cell guidance n digit_right thickness_right slant_right everything_right held_out "
+    "seen_corners thickness_rank slant_rank thin thick left right"
+)
+OF_SEAMS = "cell guidance n seam seam_real seam_excess seam_error"
+OF_CLIP = (
+    "digit_by_word digit_by_numeral thickness_of_three slant_of_three thickness_of_two "
+    "slant_of_two auc held_out_of_four"
 )
 SPECS = [
     Spec(
@@ -157,6 +212,46 @@ SPECS = [
         chosen=True,
         group="run_and_drawing",
         sort=["run_and_drawing"],
+    ),
+    Spec(
+        "spaces",
+        f"Pixels and latents, asked by label and in words; {BOLD} of the same guidance",
+        f"cell space conditioning network? own_steps seed guidance departures? {SCORES} seconds",
+        f"group {TRAINED} {CELL} own_steps",
+        chosen=True,
+        group="condition",
+    ),
+    Spec(
+        "fidelity",
+        "Real test digits by way of each codec, which is the best that its latents can give; first "
+        "the digits as they are",
+        OF_CODECS,
+        OF_CODECS,
+        of="codecs",
+        real=real_digits,
+        real_first=True,
+    ),
+    Spec(
+        "prompts",
+        "Digits asked for in words, measured on the images: how many are as asked, and what they "
+        "measure beside real digits of that look",
+        OF_PROMPTS,
+        OF_PROMPTS,
+        of="prompts",
+    ),
+    Spec(
+        "clip",
+        "The text and image encoder on test digits, asked what it was never trained to tell",
+        OF_CLIP,
+        OF_CLIP,
+        of="clip",
+    ),
+    Spec(
+        "seams",
+        "Half of real digits drawn anew: the step of brightness across the edge",
+        OF_SEAMS,
+        OF_SEAMS,
+        of="seams",
     ),
     Spec(
         "per-class",
@@ -248,6 +343,11 @@ def all_tables(results: Results) -> dict[str, Table]:
         "comparisons": frames.comparisons_frame(results),
         "ranks": ranks_frame(results.ranks),
         "disagreements": disagreements_frame(results.ranks),
+        "codecs": codecs_frame(results),
+        "clip": clip_frame(results),
+        "prompts": prompts_frame(results),
+        "seams": seams_frame(results),
     }
-    built = [spec.build(results, sources[spec.of], COLUMNS) for spec in SPECS]
+    rows = [spec for spec in SPECS if len(sources[spec.of])]
+    built = [spec.build(results, sources[spec.of], COLUMNS) for spec in rows]
     return {table.name: table for table in built if len(table.frame)}

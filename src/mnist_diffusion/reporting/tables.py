@@ -123,7 +123,18 @@ class Spec:
     """Keys of columns in order; those with "?" are shown only where rows differ in them."""
     csv: str
     """Keys of what is published; "key=name" gives it another name there."""
-    of: Literal["cells", "runs", "fd_curve", "comparisons", "ranks", "disagreements"] = "cells"
+    of: Literal[
+        "cells",
+        "runs",
+        "fd_curve",
+        "comparisons",
+        "ranks",
+        "disagreements",
+        "codecs",
+        "clip",
+        "prompts",
+        "seams",
+    ] = "cells"
     """The frame."""
     chosen: bool = False
     """The cells of params.yaml's table of this name, in its order; else all."""

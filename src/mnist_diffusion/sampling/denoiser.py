@@ -20,6 +20,7 @@ from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.provenance.digests import arrays_digest
 from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.sampling.known import Known, load_known
 from mnist_diffusion.sampling.space import PixelSpace, Space, load_space
 from mnist_diffusion.sampling.wishes import LabelsAsked, Wishes, load_wishes
 from mnist_diffusion.settings import ResolvedCell
@@ -55,6 +56,8 @@ class TrainedDenoiser:
     """An earlier snapshot of it, for the cells that one guides."""
     space: Space = field(default_factory=PixelSpace)
     wishes: Wishes = field(default_factory=LabelsAsked)
+    known: Known | None = None
+    """Real halves, for the cells that draw but the other one."""
 
     def asked(self, indices: Sequence[int], cell: ResolvedCell) -> Tensor:
         """What images of these indices are asked for, (n, …); nothing where the cell asks none."""
@@ -137,6 +140,7 @@ def load_denoiser(
         early=_early(network, folder, cell.guide_snapshot) if cell and early else None,
         space=load_space(folder, run["space"], device),
         wishes=load_wishes(folder, run["conditioning"], device),
+        known=load_known(cell.inpaint) if cell and cell.inpaint != "none" else None,
     )
 
 

@@ -110,6 +110,8 @@ def _walk(
     x = start().to(device)
     yield x
     denoise = denoiser.conditioned(denoiser.asked(indices, cell), cell)
+    if denoiser.known:
+        denoise = denoiser.known.put_in(denoise, indices, x)
     path = levels(denoiser.schedule, cell.steps, cell.spacing)
     for x, _ in SAMPLERS[cell.sampler](denoise, x, path, noise, cell.eta):
         yield x

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mnist_diffusion.dataset.grammar import DIGITS, NUMBERS, Draws, caption, encode
-from mnist_diffusion.dataset.levels import NOTHING, Codes
+from mnist_diffusion.dataset.grammar import DIGITS, NUMBERS, Draws, asked_of, caption, encode
+from mnist_diffusion.dataset.levels import DIGIT, NOTHING, Codes
 from mnist_diffusion.networks.encoders import TextEncoder
 from mnist_diffusion.networks.text_files import load_text_encoder
 from mnist_diffusion.runtime.seeds import generator
@@ -22,6 +22,8 @@ THIRDS = (1, 2, 3)
 """Codes of thin, medium and thick, and of leaning left, upright and leaning right."""
 GRID = len(DIGITS) * len(THIRDS) ** 2
 """Prompts of a grid, after which its questions come again in other words."""
+COMMON = ((0.05, 0.25, 0.75, 0.95), (0.05, 0.25, 0.75, 0.95), (0.25, 0.75))
+"""Where levels of thickness, slant and width end, as shares of MNIST's digits."""
 
 
 class Wishes(Protocol):
@@ -112,8 +114,19 @@ def _digit_and_looks(index: int) -> list[int]:
     return [index % 10, THIRDS[rest % 3], THIRDS[rest // 3 % 3], NOTHING]
 
 
+def _digit_and_usual_looks(index: int) -> list[int]:
+    """Looks as common as in MNIST, as many of them as a caption speaks of; the digit always."""
+    numbers = torch.rand(NUMBERS, generator=generator(0, "sample/looks", index)).tolist()
+    own = zip(numbers, COMMON, strict=False)
+    looks = [sum(number >= end for end in ends) for number, ends in own]
+    asked = asked_of([index % 10, *looks], Draws(numbers[len(looks) :]))
+    asked[DIGIT] = index % 10
+    return asked
+
+
 PROMPTS: dict[str, Callable[[int], list[int]]] = {
     "digits": _digit_alone,
+    "captions": _digit_and_usual_looks,
     "grid": _digit_and_looks,
 }
 """Sets of prompts by the name that a cell gives one."""

@@ -116,6 +116,58 @@ class LossTest(Section):
     expect: Expected
 
 
+class AdherenceTest(Section):
+    """How many of a cell's images are as their prompts ask, or how many more than of another's."""
+
+    kind: Literal["adherence"]
+    share: Literal["digit", "thickness", "slant", "everything"]
+    among: Literal["all", "held_out", "seen_corners"]
+    """Of which prompts: held_out ask for what no training ever saw together."""
+    cell: Name
+    base: Name | None
+    """The cell it is held against, if it is."""
+    expect: Expected
+
+
+class FidelityTest(Section):
+    """What a score of real digits becomes by way of a codec, less what it is of other digits."""
+
+    kind: Literal["fidelity"]
+    metric: Metric
+    codec: Name
+    base: Name
+    """`real` for the digits as they are, or another codec."""
+    expect: Expected
+
+
+class CeilingTest(Section):
+    """A score of cells in latent space, less what real digits score by way of the codec alone."""
+
+    kind: Literal["ceiling"]
+    metric: Metric
+    codec: Name
+    cells: Names
+    expect: Expected
+
+
+class CostTest(Section):
+    """How many times as many operations the U-Net takes in pixels as in a codec's latents."""
+
+    kind: Literal["cost"]
+    codec: Name
+    expect: Expected
+
+
+class SeamTest(Section):
+    """How much larger the step across the edge of drawn halves is, as a share of the real one."""
+
+    kind: Literal["seam"]
+    cell: Name
+    base: Name
+    """`real` for the digits that the halves are of, or another cell of the same halves."""
+    expect: Expected
+
+
 class IdentityTest(Section):
     """What is so by construction, as far as the program does what it should."""
 
@@ -141,6 +193,11 @@ Test = Annotated[
     | SolverTest
     | OrderTest
     | LossTest
+    | AdherenceTest
+    | FidelityTest
+    | CeilingTest
+    | CostTest
+    | SeamTest
     | IdentityTest
     | Untestable,
     Field(discriminator="kind"),
@@ -148,7 +205,18 @@ Test = Annotated[
 
 
 Measurable = (
-    EffectTest | DifferenceTest | ValueTest | RarestTest | SolverTest | OrderTest | LossTest
+    EffectTest
+    | DifferenceTest
+    | ValueTest
+    | RarestTest
+    | SolverTest
+    | OrderTest
+    | LossTest
+    | AdherenceTest
+    | FidelityTest
+    | CeilingTest
+    | CostTest
+    | SeamTest
 )
 """Tests that hold a quantity against a bound."""
 

@@ -87,6 +87,13 @@ class Adherence(Section):
     """Cells of text runs that were asked for something; none where no run reads text."""
 
 
+class Seams(Section):
+    """Whether drawn halves of digits go with the real ones."""
+
+    cells: list[Name]
+    """Cells that draw halves; none where none does."""
+
+
 class TextSizes(Section):
     """networks.encoders.TextEncoder"""
 

@@ -114,6 +114,8 @@ class Tables(Section):
     """Training choices."""
     choices: TableCells
     """Sampling choices: spacing, bound, guidance interval and rescale."""
+    spaces: TableCells
+    """Pixels and latents, labels and words."""
 
 
 class Tstr(Section):

@@ -13,7 +13,8 @@ FIXED_ETA = {"ddpm": 1.0, "ddpm-large": 1.0}
 
 GuideName = Literal["label", "snapshot", "snapshot-unlabelled"]
 Spacing = Literal["trailing", "leading", "linspace", "log-snr"]
-Prompts = Literal["digits", "grid"]
+Prompts = Literal["digits", "captions", "grid"]
+Half = Literal["none", "left", "right", "upper", "lower"]
 X0Bound = Literal["clip", "dynamic", "none"]
 Interval = Annotated[
     list[Annotated[float, Field(ge=0, allow_inf_nan=False)]], Field(min_length=2, max_length=2)
@@ -39,7 +40,10 @@ class Choices(Section):
     guidance_interval: Interval | None
     """Guide only at these levels of sigma / alpha; null guides at all."""
     prompts: Prompts
-    """What text runs are asked: each digit in turn, or each with each of its looks."""
+    """What text runs are asked for: each digit in turn, alone, with looks as common as in MNIST, or
+    with each of its looks."""
+    inpaint: Half
+    """The half of real digits that is drawn anew; none draws the whole."""
     guidance_rescale: Share
     """phi: how far the contrast is brought back to the unguided."""
 
@@ -99,6 +103,7 @@ class Cell(Sampling):
     guide_snapshot: Positive | None = None
     guidance_interval: Interval | None = None
     prompts: Prompts | None = None
+    inpaint: Half | None = None
     guidance_rescale: Share | None = None
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from mnist_diffusion.settings.encoders import (
     ClipTraining,
     Codec,
     CodecTraining,
+    Seams,
 )
 from mnist_diffusion.settings.judging import (
     AutoencoderTraining,
@@ -117,6 +118,7 @@ class Settings(Section):
     fd_curve: FdCurve
     tstr: Tstr
     adherence: Adherence
+    seams: Seams
     calibration: Calibration
     tables: Tables
     trajectories: Trajectories
@@ -214,7 +216,9 @@ class Settings(Section):
                 "it one, or leave the cell out"
             )
         drawn, alike = (self.cell(name).model_dump() for name in (cell, first))
-        free = {"run", "guidance"} if one["conditioning"] != other["conditioning"] else {"run"}
+        free = {"run"}
+        free |= {"guidance"} if one["conditioning"] != other["conditioning"] else set()
+        free |= {"x0_bound"} if one["space"] != other["space"] else set()
         for key in sorted(set(drawn) - free):
             if drawn[key] != alike[key]:
                 raise ValueError(f"{place}: {cell} is not drawn as {first}: set the same {key}")
@@ -233,6 +237,10 @@ class Settings(Section):
             conditioning = self.runs[self.cells[name].run].conditioning
             if conditioning != "text" or not self.cells[name].asks(conditioning):
                 raise ValueError(f"adherence.cells: {name} was asked for nothing; leave it out")
+        for name in self.seams.cells:
+            require(name, self.cells, "seams.cells", "cell")
+            if self.cell(name).inpaint == "none":
+                raise ValueError(f"seams.cells: {name} draws no halves; leave it out")
         largest = max(self.calibration.counts)
         if largest >= self.prepare.test // 2:
             raise ValueError(
@@ -268,6 +276,11 @@ class Settings(Section):
             raise ValueError(
                 f"cells.{name}.x0_bound: {cell.x0_bound} holds x0 within the range of pixels, and "
                 f"{cell.run} draws latents; set none"
+            )
+        if run.codec and cell.inpaint != "none":
+            raise ValueError(
+                f"cells.{name}.inpaint: {cell.run} draws latents, which have no halves; set none, "
+                "or choose a run in pixels"
             )
         if run.conditioning != "text" and cell.prompts != "digits":
             raise ValueError(

@@ -17,6 +17,12 @@ from mnist_diffusion.provenance.lineage import publish_report, read_manifest, sn
 from mnist_diffusion.provenance.schemas.artifact import load
 from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics, ComparisonsReport
 from mnist_diffusion.provenance.schemas.claim_reports import ClaimsReport, TrajectoriesReport
+from mnist_diffusion.provenance.schemas.encoder_reports import (
+    AdherenceReport,
+    DigitsJudged,
+    FidelityReport,
+    SeamsReport,
+)
 from mnist_diffusion.provenance.schemas.judge_reports import ReferenceReport
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings
@@ -40,13 +46,15 @@ def run(settings: Settings) -> None:
 
 def parameters(settings: Settings) -> dict[str, Any]:
     """What is claimed, by which trainings, and how surely."""
-    return settings.model_dump(include={"claims", "effects", "runs", "cells"}) | {
-        "evaluate": settings.evaluate.model_dump()
-    }
+    declared = {"claims", "effects", "runs", "cells", "codecs", "adherence", "seams"}
+    return settings.model_dump(include=declared) | {"evaluate": settings.evaluate.model_dump()}
 
 
 def _files(settings: Settings) -> Iterator[Path]:
     yield from map(paths.metrics, settings.cells)
+    yield from map(paths.adherence, settings.adherence.cells)
+    yield from map(paths.fidelity, settings.codecs)
+    yield from map(paths.seams, settings.seams.cells)
     yield from (paths.REFERENCE, paths.COMPARISONS, paths.TRAJECTORIES)
     yield from map(paths.samples, settings.cells)
     yield from map(paths.model, _runs(settings))
@@ -77,6 +85,9 @@ def _evidence(
         betas=betas,
         trajectories=load(paths.TRAJECTORIES, TrajectoriesReport),
         real_shares={d: count / reference.n for d, count in reference.n_per_class.items()},
+        adherence={c: load(paths.adherence(c), AdherenceReport) for c in settings.adherence.cells},
+        fidelity={name: load(paths.fidelity(name), FidelityReport) for name in settings.codecs},
+        seams={name: load(paths.seams(name), SeamsReport) for name in settings.seams.cells},
     )
 
 
@@ -108,6 +119,9 @@ def _check_metrics(settings: Settings) -> None:
     asked = {f"effects.{name}": one.metric for name, one in settings.effects.items()}
     for name, claim in settings.claims.items():
         asked |= {f"claims.{name}": t.metric for t in claim.tests if hasattr(t, "metric")}
+        of_digits = [t for t in claim.tests if t.kind in ("fidelity", "ceiling")]
+        for metric in (t.metric for t in of_digits if t.metric not in DigitsJudged.model_fields):
+            raise UserError(f"claims.{name}: {metric} of digits that came back is not measured")
     for key, metric in asked.items():
         if metric not in METRICS:
             raise UserError(f"{key}: there is no metric {metric!r}; {suggest(metric, METRICS)}")

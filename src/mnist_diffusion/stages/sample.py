@@ -36,7 +36,8 @@ def run(settings: Settings, name: str) -> Outcome:
     cell = settings.cell(name)
     device = configure(settings.compute)
     model = paths.model(cell.run)
-    inputs = snapshot_inputs(__name__, name, settings, parameters, [model], device)
+    files = [model] if cell.inpaint == "none" else [model, paths.PREPARED]
+    inputs = snapshot_inputs(__name__, name, settings, parameters, files, device)
     resumption = Resumption(f"sample@{name}", inputs.key)
     denoiser = load_denoiser(model, device, cell)
     arrays, evaluations = _draw(denoiser, cell, settings.shared(name), name, resumption)

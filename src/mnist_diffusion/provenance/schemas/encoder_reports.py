@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from mnist_diffusion.provenance.schemas.artifact import Digest, Sourced, Strict
 
 
@@ -98,6 +100,22 @@ class AdherenceReport(Sourced):
     """The same means of real test digits."""
     samples_sha256: Digest
     classifier_sha256: Digest
+
+
+class SeamsReport(Sourced):
+    """reports/seams/<cell>.json: the edge between the drawn and the real half of digits."""
+
+    cell: str
+    run: str
+    inpaint: Literal["left", "right", "upper", "lower"]
+    """The half that was drawn."""
+    guidance: float
+    n: int
+    drawn: list[float]
+    """Mean step of brightness across the edge, in [0, 1], of each image,"""
+    real: list[float]
+    """and of the digit that its other half is of."""
+    samples_sha256: Digest
 
 
 class ClipReport(Strict):
