@@ -21,7 +21,7 @@ import torch._inductor  # noqa: F401  what asking for deterministic algorithms i
 
 import mnist_diffusion.cli
 from mnist_diffusion.pipeline import STAGES
-from mnist_diffusion.training import run_state
+from mnist_diffusion.training import learner
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 PIECE = 64
@@ -76,7 +76,7 @@ def main() -> None:
     """Answer until stdin ends; training keeps a state after each step."""
     for stage in STAGES:
         importlib.import_module(f"mnist_diffusion.stages.{stage}")
-    run_state.SAVE_EVERY_SECONDS, run_state.SAVE_SHARE = 0, float("inf")
+    learner.SAVE_EVERY_SECONDS, learner.SAVE_SHARE = 0, float("inf")
     for line in sys.stdin:
         sys.stdout.write(json.dumps(_answer(json.loads(line))) + "\n")
         sys.stdout.flush()

@@ -5,9 +5,9 @@ import os
 from driver import arm
 
 from mnist_diffusion.cli import main
-from mnist_diffusion.training import run_state
+from mnist_diffusion.training import learner
 
-run_state.SAVE_EVERY_SECONDS, run_state.SAVE_SHARE = 0.0, float("inf")
+learner.SAVE_EVERY_SECONDS, learner.SAVE_SHARE = 0.0, float("inf")
 if os.environ.get("KILLED") == os.environ["RANK"]:
     arm("step", int(os.environ["AT"]))
 main()

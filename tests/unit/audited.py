@@ -13,6 +13,7 @@ from smoke_scale import smoke_params
 REPOSITORY = Path(__file__).parents[2]
 CELLS = (
     *("linear-uncond", "cosine-class", "cosine-class-g2-snapshot", "latent-class", "grid"),
+    "inpaint",
     "cosine-class-g2",
 )
 RUNS = ("linear-uncond", "cosine-class", "latent-class", "latent-text")

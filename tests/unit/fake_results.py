@@ -37,7 +37,9 @@ TIMESTEPS = 1000
 RUN = {
     "schedule": "cosine",
     "zero_terminal_snr": False,
+    "space": "prepared",
     "conditioning": "class",
+    "asked": "data/prepared",
     "network": "unet",
     "recipe": "fast",
     "prediction": "v",
@@ -100,6 +102,7 @@ def whole_content() -> dict[str, Any]:
     content = read_yaml(PARAMS)
     content["runs"] = {name: dict(run) for name, run in RUNS.items()}
     content["cells"] = {name: dict(cell) for name, cell in CELLS_OF_ALL.items()}
+    content["adherence"]["cells"] = content["seams"]["cells"] = []
     return content
 
 
@@ -118,9 +121,9 @@ def small_content(count: int = 60) -> dict[str, Any]:
         guidance=["cosine-class-v", "cosine-class-v-g2"],
         ablations=["cosine-class-v", "cosine-class-zero-snr"],
         choices=["cosine-class-v-dpm10", "cosine-class-v-dpm10-leading"],
+        spaces=["cosine-class-v"],
     )
     content["tstr"]["cells"] = ["cosine-class-v", "cosine-class-v-g2"]
-    content["adherence"]["cells"] = []
     return fitted(content)
 
 
@@ -144,6 +147,9 @@ def fitted(content: dict[str, Any]) -> dict[str, Any]:
 def build(root: Path, settings: Settings) -> None:
     """Write every file that the report reads, below `root`; numbers depend on names alone."""
     _write_shared(root, settings.sample.count)
+    for name in settings.codecs:
+        shown = np.stack([digits(np.arange(20) // 2, name)] * 2)
+        _save(root / paths.reconstructions(name), shown)
     for name in settings.runs:
         _write_run(root, name, settings)
     for name in settings.cells:

@@ -89,6 +89,9 @@ def evidence(**changes: Any) -> Evidence:
         "betas": {"run": LINEAR},
         "trajectories": trajectories(),
         "real_shares": {str(digit): 0.1 for digit in range(10)},
+        "adherence": {},
+        "fidelity": {},
+        "seams": {},
     }
     return Evidence(**(known | changes))
 
@@ -109,6 +112,99 @@ def both(log_ratio: float, twin: float | None = None) -> dict[str, Any]:
 def outcome(test: dict[str, Any], **changes: Any) -> str:
     claims = CLAIMS.validate_python({"it": {"family": FAMILY, "tests": [test]}})
     return judged(claims, evidence(**changes))["it"].outcome
+
+
+def obeying(everything: float, n: int = 1000, held_out: float | None = None) -> Any:
+    def shares(share: float | None, of: int) -> SimpleNamespace:
+        return SimpleNamespace(everything=share, digit=share, n=of)
+
+    return SimpleNamespace(all=shares(everything, n), held_out=shares(held_out, 100))
+
+
+def codec(distance: float, pixel_mflop: float = 40.0, error: float = 0.0002) -> Any:
+    def judged(value: float) -> SimpleNamespace:
+        scores = {DISTANCE: value, METRICS[DISTANCE].twin: value, "saturated": 0.05}
+        return SimpleNamespace(**scores, errors=dict.fromkeys(scores, error))
+
+    costs = {"pixel_mflop": pixel_mflop, "latent_mflop": 10.0}
+    return SimpleNamespace(real=judged(0.001), back=judged(distance), **costs)
+
+
+def halves(excess: float, luck: float = 0.01) -> Any:
+    drawn = 0.1 * (1 + excess) + np.random.default_rng(1).normal(0, luck, 200)
+    return SimpleNamespace(drawn=drawn.tolist(), real=[0.1] * 200)
+
+
+STEERS = {"kind": "adherence", "share": "everything", "among": "all", "cell": "p", "base": "q"}
+UNSEEN = {**STEERS, "among": "held_out", "base": None}
+CEILING = {"kind": "ceiling", "metric": DISTANCE, "codec": "4x7x7", "cells": ["a"]}
+ORDER_OF_CODECS = {"kind": "fidelity", "metric": DISTANCE, "codec": "8x4x4", "base": "4x7x7"}
+COST = {"kind": "cost", "codec": "4x7x7", "expect": {"above": 3.0}}
+SEAM = {"kind": "seam", "cell": "p", "base": "real", "expect": {"within": 0.1}}
+WORDS = {"p": obeying(0.8), "q": obeying(0.4)}
+
+
+@pytest.mark.parametrize(
+    ("test", "changes", "expected"),
+    [
+        ({**STEERS, "expect": {"above": 0.0}}, {"adherence": WORDS}, "holds"),
+        ({**STEERS, "expect": {"below": 0.0}}, {"adherence": WORDS}, "fails"),
+        (
+            {**STEERS, "expect": {"above": 0.0}},
+            {"adherence": {"p": obeying(0.5, 50), "q": obeying(0.45, 50)}},
+            "unresolved",
+        ),
+        (
+            {**UNSEEN, "expect": {"above": 0.5}},
+            {"adherence": {"p": obeying(0.8, held_out=0.9)}},
+            "holds",
+        ),
+        (
+            {**UNSEEN, "expect": {"above": 0.5}},
+            {"adherence": {"p": obeying(0.8, held_out=0.1)}},
+            "fails",
+        ),
+        (
+            {**UNSEEN, "expect": {"above": 0.5}},
+            {"adherence": {"p": obeying(0.8)}},
+            "not testable here",
+        ),
+        ({**STEERS, "expect": {"above": 0.0}}, {}, "not testable here"),
+        ({**CEILING, "expect": {"above": 0.0}}, {"fidelity": {"4x7x7": codec(0.0)}}, "holds"),
+        ({**CEILING, "expect": {"above": 0.0}}, {"fidelity": {"4x7x7": codec(0.9)}}, "fails"),
+        ({**CEILING, "expect": {"above": 0.0}}, {}, "not testable here"),
+        (
+            {**ORDER_OF_CODECS, "expect": {"above": 0.0}},
+            {"fidelity": {"8x4x4": codec(0.003), "4x7x7": codec(0.001)}},
+            "holds",
+        ),
+        (
+            {**ORDER_OF_CODECS, "expect": {"above": 0.0}},
+            {"fidelity": {"8x4x4": codec(0.001), "4x7x7": codec(0.003)}},
+            "fails",
+        ),
+        (
+            {**ORDER_OF_CODECS, "base": "real", "expect": {"above": 0.0}},
+            {"fidelity": {"8x4x4": codec(0.0011)}},
+            "unresolved",
+        ),
+        (COST, {"fidelity": {"4x7x7": codec(0.001)}}, "holds"),
+        (COST, {"fidelity": {"4x7x7": codec(0.001, pixel_mflop=25.0)}}, "fails"),
+        (SEAM, {"seams": {"p": halves(0.02)}}, "holds"),
+        (SEAM, {"seams": {"p": halves(0.5)}}, "fails"),
+        (SEAM, {"seams": {"p": halves(0.1, luck=0.05)}}, "unresolved"),
+        (
+            {**SEAM, "base": "q", "expect": {"below": 0.0}},
+            {"seams": {"p": halves(0.1), "q": halves(0.4)}},
+            "holds",
+        ),
+        ({**SEAM, "base": "q"}, {"seams": {"p": halves(0.1)}}, "not testable here"),
+    ],
+)
+def test_latents_words_and_halves_turn(
+    test: dict[str, Any], changes: dict[str, Any], expected: str
+) -> None:
+    assert outcome(test, **changes) == expected
 
 
 EFFECT = {"kind": "effect", "of": "training", "factor": "weighting", "level": "q", "base": "p"}
@@ -455,18 +551,24 @@ def test_what_is_declared_is_there(name: str) -> None:
         if hasattr(test, "metric"):
             assert test.metric in METRICS
         if test.kind == "effect" and test.level != "one-a-batch":
-            keys = SETTINGS.effects[test.of].factors[test.factor]
+            analysis = SETTINGS.effects[test.of]
+            keys = analysis.factors.get(test.factor, [])
             levels = {
                 "/".join(str(getattr(SETTINGS.runs[SETTINGS.cells[cell].run], key)) for key in keys)
-                for cell in SETTINGS.effects[test.of].cells
+                for cell in analysis.cells
             }
-            assert {test.level, test.base} <= levels
+            assert {test.level, test.base} <= (levels if keys else {*analysis.cells})
         if test.kind == "solver":
             assert {test.solver, test.baseline} <= set(SETTINGS.trajectories.solvers)
         if test.kind == "loss":
             assert test.run in SETTINGS.runs
         if test.kind == "rarest":
             assert test.cell in SETTINGS.cells
+        if test.kind in ("fidelity", "ceiling", "cost"):
+            assert {test.codec, getattr(test, "base", "real")} <= {"real", *SETTINGS.codecs}
+        if test.kind in ("adherence", "seam"):
+            drawn = getattr(SETTINGS, {"seam": "seams"}.get(test.kind, test.kind)).cells
+            assert {test.cell, test.base} <= {"real", None, *drawn}
 
 
 def test_bounds_are_told_in_the_units_of_their_statement() -> None:

@@ -11,7 +11,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from mnist_diffusion.dataset.pixels import to_tensor, to_uint8
 from mnist_diffusion.evaluation.reconstructions import changes, high_frequencies, there_and_back
-from mnist_diffusion.networks.codec_files import SCALE, load_codec, save_codec
+from mnist_diffusion.networks.codec_files import CODEC, SCALE, load_codec, save_codec
 from mnist_diffusion.networks.codecs import decoded, encoded
 from mnist_diffusion.networks.cost import mflops
 from mnist_diffusion.networks.fixed_batches import BATCH, in_batches
@@ -78,7 +78,7 @@ def test_a_codec_travels_with_its_scale(tmp_path: Path) -> None:
     latents = normal(2, *network.shape)
     assert found == scale
     assert torch.equal(loaded.decode(latents), network.decode(latents))
-    Scale([0.1] * 3, [2.0] * 3).save(tmp_path / SCALE)
+    Scale([0.1] * 3, [2.0] * 3).save(tmp_path / CODEC / SCALE)
     with pytest.raises(UserError, match="of another codec"):
         load_codec(tmp_path)
 

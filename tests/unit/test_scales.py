@@ -180,12 +180,12 @@ runs: {quick: {seed: 3}}
 cells: {quick: {run: quick}, headline: {steps: 9, count: null}}
 tables: {TABLES}
 tstr: {cells: [quick]}
-effects: {training: {cells: [quick]}, grid: {cells: [quick]}}
+effects: {training: {cells: [quick]}, grid: {cells: [quick]}, spaces: {cells: [quick]}}
 adherence: {cells: []}
 seams: {cells: []}
 """
     table = "{cells: [quick], baselines: [quick]}"
-    names = ("schedules", "samplers", "guidance", "ablations", "choices")
+    names = ("schedules", "samplers", "guidance", "ablations", "choices", "spaces")
     tables = ", ".join(f"{name}: {table}" for name in names)
     made = parse_yaml(scaled(BASE, scale.replace("TABLES", tables), "tiny"), "tiny")
     base = parse_yaml(BASE, "params.yaml")

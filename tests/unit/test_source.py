@@ -217,3 +217,12 @@ def test_every_module_that_is_left_out_is_there():
 def test_every_stage_has_source():
     for stage in STAGES:
         assert f"mnist_diffusion/stages/{stage}.py" in source.stage_code(stage)
+
+
+@pytest.mark.parametrize("module", sorted(source.CARRIED))
+def test_what_is_carried_is_digested_by_who_makes_what_carries_it(module):
+    """An edit makes latents or text encoder anew, and with them the runs that have them."""
+    path = f"{source.PACKAGE}/{module.replace('.', '/')}.py"
+    makers = [stage for stage in ("latents", "clip") if path in source.stage_code(stage)]
+    assert makers
+    assert not any(path in source.stage_code(stage) for stage in source.CARRIED_TO)

@@ -1,4 +1,4 @@
-"""Frames on what stands before the denoisers and on what is asked in words: a row a codec or cell."""
+"""Frames of codecs, of digits asked for in words, and of drawn halves: a row a codec or a cell."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _beside_real(mean: float | None, real: float) -> str:
 
 
 def seams_frame(results: Results) -> pd.DataFrame:
-    """Every cell that draws halves: the step across the edge, in per cent of the range of pixels."""
+    """Every cell that draws halves: the step across the edge, in per cent of the pixels' range."""
     rows = []
     for name, one in results.seams.items():
         drawn, real = np.array(one.drawn), np.array(one.real)
