@@ -21,7 +21,7 @@ UNIT = (
     *("schedules", "forward", "timesteps", "spacings", "guidance", "sampling", "training"),
     *("training_state", "resumption", "threads", "files", "lineage", "source"),
     *("attributes", "captions", "codecs", "encoders", "training_encoders", "latent_space"),
-    *("zero_shot", "text_runs"),
+    *("zero_shot", "text_runs", "inpainting", "settings"),
 )
 LONG = (
     *("gaussian_oracle", "training_state", "lineage", "source", "sampling", "training"),
@@ -445,8 +445,8 @@ AROUND: dict[str, Mutant] = {
         (
             "a snapshot that is never asked for a digit",
             "sampling/denoiser.py",
-            "labels if guide.labelled else",
-            "labels if guide.labelled and not guide.early else",
+            "asked if guide.labelled else",
+            "asked if guide.labelled and not guide.early else",
         ),
         (
             "snapshots counted from 0",
@@ -469,7 +469,7 @@ AROUND: dict[str, Mutant] = {
         (
             "digits asked of a run without labels",
             "settings/sampling.py",
-            'return conditioning == "class" and self.guidance != 0',
+            'return conditioning != "uncond" and self.guidance != 0',
             "return self.guidance != 0",
         ),
     ]
@@ -562,9 +562,9 @@ ENCODERS: dict[str, Mutant] = {
         ),
         (
             "words said where nothing is asked",
-            "sampling/wishes.py",
-            "return vectors if cell.guidance else torch.zeros_like(vectors)",
-            "return vectors",
+            "sampling/denoiser.py",
+            "return asked if cell.asks(self.conditioning) else self._nothing_like(asked)",
+            "return asked",
         ),
         (
             "the same caption at every step",
@@ -577,6 +577,61 @@ ENCODERS: dict[str, Mutant] = {
             "networks/unet.py",
             "torch.where(anything, self.wish(of_unit_variance), self.nothing)",
             "self.wish(of_unit_variance)",
+        ),
+        (
+            "a scale of the first batch",
+            "networks/latent_scale.py",
+            "variance = means.double().var(",
+            "variance = means[:64].double().var(",
+        ),
+        (
+            "a clip of latents let through",
+            "settings/whole.py",
+            'if run.codec and cell.x0_bound != "none":',
+            "if False:",
+        ),
+        (
+            "captions of other digits",
+            "training/asking.py",
+            "self.levels[chosen.numpy()]",
+            "self.levels[chosen.numpy() - 1]",
+        ),
+        (
+            "a held-out corner that is one of another digit",
+            "dataset/levels.py",
+            "np.asarray(self.codes)[levels[:, DIGIT]]",
+            "np.asarray(self.codes)[levels[:, DIGIT] - 1]",
+        ),
+        (
+            "all looks as common",
+            "sampling/wishes.py",
+            "COMMON = ((0.05, 0.25, 0.75, 0.95)",
+            "COMMON = ((0.2, 0.4, 0.6, 0.8)",
+        ),
+        (
+            "known halves without noise",
+            "diffusion/inpainting.py",
+            "add_noise(known, noise, at), x), at)",
+            "known, x), at)",
+        ),
+        (
+            "a known half that is predicted",
+            "diffusion/inpainting.py",
+            "return torch.where(where, known, x0)",
+            "return x0",
+        ),
+        (
+            "halves of other digits",
+            "sampling/known.py",
+            "self.digits[k % 10][k // 10",
+            "self.digits[(k + 1) % 10][k // 10",
+        ),
+        ("the other half", "sampling/known.py", "where[DRAWN[drawn]] = False", "where = ~where"),
+        (
+            "a seam across the other edge",
+            "evaluation/seams.py",
+            'if drawn in ("upper", "lower")',
+            'if drawn in ("left", "right")',
         ),
         (
             "ranks that start at 1",

@@ -1,7 +1,6 @@
 """Halves of real digits: what is known stays, whatever draws the rest, and where they meet."""
 
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,8 +9,6 @@ import torch
 from test_sampling import SAMPLE, cell, denoiser
 from torch import Tensor
 
-from mnist_diffusion.dataset.pixels import to_tensor
-from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.diffusion.inpainting import inpainted
 from mnist_diffusion.diffusion.samplers import SAMPLERS
 from mnist_diffusion.diffusion.schedules import SCHEDULES
@@ -115,15 +112,3 @@ def test_a_step_across_the_edge_is_counted_by_hand(drawn: str) -> None:
     half = plain.copy()
     half[:14, :14] = half[14:, 14:] = 0
     assert 0.4 < jumps(half[None], drawn)[0] < 0.6
-
-
-def test_what_is_published_keeps_the_real_half(
-    published: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From disk: the stage's own files, and what the audit would draw again."""
-    monkeypatch.chdir(published)
-    images = np.load("data/samples/inpaint/images.npy")
-    real = load_known("right").of(range(len(images)))
-    assert torch.equal(to_tensor(images)[..., :14], real[..., :14])
-    test = {image[:, :14].tobytes() for image in load_split("test").images}
-    assert all(image[:, :14].tobytes() in test for image in images)
