@@ -30,14 +30,21 @@ from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.settings import load_settings
 from mnist_diffusion.training import learner
+from mnist_diffusion.training.compression import Compression
+from mnist_diffusion.training.contrast import Contrast
 from mnist_diffusion.training.denoising import Denoising
 from mnist_diffusion.training.optim import ExponentialAverage
 
 STAGES = {
     n: importlib.import_module(f"mnist_diffusion.stages.{n}")
-    for n in ("prepare", "train", "sample")
+    for n in ("prepare", "captions", "clip", "codec", "latents", "train", "sample")
 }
-OUTS = {"train": paths.model, "sample": paths.samples}
+OUTS = {
+    "train": paths.model,
+    "sample": paths.samples,
+    "codec": paths.codec,
+    "clip": lambda: paths.CLIP,
+}
 SECONDS = 900
 
 Condition = Callable[..., bool]
@@ -65,6 +72,10 @@ def to_write(path: Path, mode: str = "r", *_: Any) -> bool:
 
 BEFORE: dict[str, tuple[Any, str, Condition]] = {
     "step": (Denoising, "__call__", always),
+    "codec step": (Compression, "__call__", always),
+    "clip step": (Contrast, "__call__", always),
+    "publish codec": (STAGES["codec"], "publish_folder", always),
+    "publish clip": (STAGES["clip"], "publish_folder", always),
     "update": (ExponentialAverage, "update", always),
     "call": (TrainedDenoiser, "conditioned", always),
     "open": (Path, "open", to_write),

@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 SEED = 4
 """Of the random steps, which the tests' names tell."""
 STEPS = {"fast": 25, "source": 12}
+ENCODER_STEPS = 9
 EPOCH = 10
 """Steps; 80 digits in batches of 8."""
 KILLED = -9
@@ -141,7 +142,10 @@ def write_params(folder: Path, **changes: Any) -> None:
     params["train"].update(timesteps=22, log_every=4)
     for recipe, steps in STEPS.items():
         params["train"]["recipes"][recipe].update(steps=steps, batch_size=8)
-    runs = {"fast": "cosine-class-ablated", "source": "source-uncond"}
+    for section in ("codec", "clip"):
+        params[section]["recipe"].update(steps=ENCODER_STEPS, batch_size=8)
+    params["codecs"] = {"4x7x7": params["codecs"]["4x7x7"]}
+    runs = {"fast": "cosine-class-ablated", "source": "source-uncond", "words": "latent-text"}
     params["runs"] = {name: {**params["runs"][run], **changes} for name, run in runs.items()}
     params["sample"].update(count=11, micro_batch=4, trajectory_images=6)
     params["cells"] = {"drawn": {**params["cells"]["cosine-class-ddpm10"], "run": "fast"}}
@@ -149,6 +153,7 @@ def write_params(folder: Path, **changes: Any) -> None:
     params["tables"] = {name: dict(table) for name in params["tables"]}
     params["report"]["headline"] = "drawn"
     params["tstr"]["cells"] = ["drawn"]
+    params["adherence"]["cells"] = params["seams"]["cells"] = []
     params["fd_curve"] |= {"count": 11, "runs": ["fast"]}
     params["trajectories"]["run"] = "fast"
     for effects in params["effects"].values():
@@ -208,6 +213,68 @@ def test_training_killed_anywhere_ends_bit_equal(
     workshop: Workshop, control: Path, tmp_path: Path, point: Point
 ) -> None:
     assert_resumes(workshop, control, workshop.copy(tmp_path / "repository"), point)
+
+
+ENCODERS = {
+    "codec": ("4x7x7", Path("models/codecs/4x7x7")),
+    "clip": (None, Path("models/clip")),
+}
+"""By stage: its name, and what it publishes."""
+
+
+@pytest.fixture(scope="module")
+def encoded(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Codec, latents, captions and clip, and a run that needs them all, never killed."""
+    folder = workshop.copy(tmp_path_factory.mktemp("encoded") / "repository")
+    for stage, name in (("codec", "4x7x7"), ("latents", "4x7x7"), ("captions", None)):
+        workshop.run(folder, stage, name)
+    workshop.run(folder, "clip")
+    workshop.run(folder, "train", "words")
+    assert not list((folder / ".work/resume").iterdir())
+    return folder
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("stage", ENCODERS)
+@pytest.mark.parametrize(
+    ("event", "nth", "goes_on_at"),
+    [
+        *(("{} step", nth, nth - 1) for nth in (1, 2, 6, ENCODER_STEPS)),
+        *((event, 4, 3) for event in ("open", "write", "fsync", "rename")),
+        *((event, 4, 4) for event in ("folder", "saved")),
+        *((event, 1, ENCODER_STEPS) for event in ("weights", "publish {}", "clear")),
+    ],
+)
+def test_a_killed_encoder_ends_bit_equal(
+    workshop: Workshop,
+    encoded: Path,
+    tmp_path: Path,
+    stage: str,
+    event: str,
+    nth: int,
+    goes_on_at: int,
+) -> None:
+    name, published = ENCODERS[stage]
+    address = f"{stage}@{name}" if name else stage
+    folder = Path(shutil.copytree(encoded, tmp_path / "repository"))
+    workshop.run(folder, stage, name, (event.format(stage), nth))
+    said = workshop.run(folder, stage, name)
+    line = f"resuming {address} at step {goes_on_at}\n"
+    assert (line in said) if goes_on_at else ("resuming" not in said), said
+    assert digests(folder / published) == digests(encoded / published)
+    assert not (folder / f".work/resume/{address}").exists()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("step", [1, 8, 20])
+def test_a_killed_text_run_in_latents_ends_bit_equal(
+    workshop: Workshop, encoded: Path, tmp_path: Path, step: int
+) -> None:
+    folder = Path(shutil.copytree(encoded, tmp_path / "repository"))
+    workshop.run(folder, "train", "words", ("step", step))
+    said = workshop.run(folder, "train", "words")
+    assert step == 1 or f"resuming train@words at step {step - 1}\n" in said
+    assert digests(folder / "models/words") == digests(encoded / "models/words")
 
 
 SAMPLING = [

@@ -18,18 +18,15 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.codec_files import load_codec
 from mnist_diffusion.networks.codecs import CODECS, encoded
-from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.networks.encoders import ENCODERS
 from mnist_diffusion.networks.latent_scale import Scale
-from mnist_diffusion.networks.text_files import load_text_encoder
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.sampling.denoiser import load_denoiser
 from mnist_diffusion.sampling.draw import draw, redraw
 from mnist_diffusion.sampling.known import load_known
-from mnist_diffusion.sampling.wishes import prompt_for
 from mnist_diffusion.settings import load_settings
-from mnist_diffusion.stages import clip, codec, fidelity, latents, train
+from mnist_diffusion.stages import clip, codec, fidelity, latents
 from mnist_diffusion.tracking.records import record_of
 from mnist_diffusion.training.contrast import Contrast
 
@@ -201,42 +198,3 @@ def test_what_is_known_of_a_digit_is_published_as_it_is(here: Path) -> None:
     report = told(paths.seams("inpaint"))
     assert report["real"] == pytest.approx(jumps(real, "right").tolist(), rel=1e-5)
     assert report["drawn"] == pytest.approx(jumps(images, "right").tolist(), rel=1e-5)
-
-
-def test_nothing_that_is_held_out_reaches_a_text_run(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the stage hands on, from disk: means of latents, and levels."""
-    handed: list[tuple[Any, Any]] = []
-
-    def spy(examples: Any, asking: Any, *rest: Any) -> None:
-        handed.append((examples, asking))
-        raise UserError("seen")
-
-    monkeypatch.setattr(train, "Denoising", spy)
-    with pytest.raises(UserError, match="seen"):
-        train.run(load_settings(), "latent-text")
-    [(examples, asking)] = handed
-    corners, levels = load_meaning().corners, load_levels("train")
-    assert not corners.hold(asking.levels).any()
-    held = corners.hold(levels)
-    assert held.any()
-    assert np.array_equal(asking.levels, levels[~held])
-    means = np.load(paths.latents(CODEC) / "train-means.npy")
-    assert np.array_equal(examples.means.numpy(), means[~held])
-
-
-def test_a_text_run_has_the_encoder_that_clip_has_trained_and_changes_nothing_of_it(
-    here: Path,
-) -> None:
-    clip_network, _ = checkpoint.load(paths.CLIP, ENCODERS)
-    original = checkpoint.weights(clip_network.get_submodule("text"))
-    own = checkpoint.weights(load_text_encoder(paths.model("latent-text")))
-    assert arrays_digest(own) == arrays_digest(original)
-    weights = checkpoint.weights(checkpoint.load(paths.model("latent-text"), DENOISERS)[0])
-    assert not any(name.startswith(("text", "encoder")) for name in weights)
-    drawn = told(paths.samples("grid") / "manifest.json")["inputs"]
-    assert drawn["text_sha256"] == arrays_digest(own)
-    prompts = (paths.samples("grid") / "prompts.txt").read_text().splitlines()
-    assert prompts == [prompt_for(k, "grid") for k in range(len(prompts))]
-    assert len(prompts) == len(np.load(paths.samples("grid") / "images.npy"))

@@ -23,7 +23,7 @@ from mnist_diffusion.settings import load_settings
 from mnist_diffusion.stages import train
 from mnist_diffusion.training.asking import AskedByCaption
 
-RUN, CELL = "latent-text", "latent-text-grid-g2"
+RUN, CELL = "latent-text", "grid"
 
 
 @pytest.fixture
