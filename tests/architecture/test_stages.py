@@ -24,6 +24,7 @@ EACH = {
     "tstr": "${tstr.cells}",
     "fd_curve": "${fd_curve.runs}",
     "adherence": "${adherence.cells}",
+    "seams": "${seams.cells}",
 }
 RESOLVE = "mnist_diffusion/settings/resolve.py"
 

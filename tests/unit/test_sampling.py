@@ -36,6 +36,7 @@ CHOICES: dict[str, Any] = {
     "guidance_interval": None,
     "guidance_rescale": 0.0,
     "prompts": "digits",
+    "inpaint": "none",
 }
 SAMPLE = SharedChoices(micro_batch=4, trajectory_images=5, seed=0, **CHOICES)
 
