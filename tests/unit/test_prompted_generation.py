@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tamperings import put
 from test_generation import draw, pixels
 
 from mnist_diffusion.dataset.captioned import load_levels, load_meaning
@@ -46,6 +47,16 @@ def test_a_prompt_is_drawn_and_told(here: Path, tmp_path: Path) -> None:
     assert facts["parameters"]["x0_bound"] == "none"
     draw(tmp_path / "b.png", prompt="a thick , seven leaning left", count=4)
     assert np.array_equal(pixels(tmp_path / "a.png", 4, 2), pixels(tmp_path / "b.png", 4, 2))
+
+
+def test_a_prompt_is_drawn_at_the_guidance_that_obeys_most(
+    published_copy: Path, tmp_path: Path
+) -> None:
+    report = told(paths.adherence(CELL))
+    put(paths.adherence(CELL), json.dumps(report | {"guidance": 2.5}).encode())
+    for asked, guidance in (({}, 2.5), ({"guidance": 3.0}, 3.0)):
+        draw(tmp_path / "a.png", prompt="a seven", count=1, **asked)
+        assert pictures.facts_of(tmp_path / "a.png")["parameters"]["guidance"] == guidance
 
 
 def test_what_was_held_out_and_what_is_unknown_is_said(here: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.generation import drawing, pictures
 from mnist_diffusion.generation.drawing import Request, request
 from mnist_diffusion.generation.obedience import obeying, understood
@@ -30,6 +31,8 @@ def generate(out: Path, animation: Path | None, run: str | None, **asked: Any) -
     name = _known(settings, run, text=asked.get("prompt") is not None)
     config = drawing.trained(name)
     base = settings.cell(settings.report.headline)
+    if asked.get("prompt") is not None and asked.get("guidance") is None:
+        asked["guidance"] = _most_obeyed(settings, name)
     wanted = request(base, settings.sample, config, run=name, **asked)
     lines = understood(wanted.prompt, name) if wanted.prompt else []
     artist = drawing.load(paths.model(name), settings.compute, wanted.cell)
@@ -59,6 +62,14 @@ def _known(settings: Settings, run: str | None, text: bool) -> str:
     if name not in settings.runs:
         raise UserError(f"run: there is no {name!r}; {suggest(name, settings.runs)}")
     return name
+
+
+def _most_obeyed(settings: Settings, run: str) -> float | None:
+    """The guidance at which most of what this run was asked for is so; None if nobody measured."""
+    own = (name for name in settings.adherence.cells if settings.cells[name].run == run)
+    found = [read_json(path) for path in map(paths.adherence, own) if path.is_file()]
+    obeyed = [(told["all"]["everything"], float(told["guidance"])) for told in found]
+    return max(obeyed)[1] if obeyed else None
 
 
 def _draw(artist: drawing.Trained, wanted: Request, animated: bool) -> np.ndarray:

@@ -101,7 +101,10 @@ def departures(cell: ResolvedCell, usual: Choices) -> str:
 
 
 def _lesser_choices(choices: Choices, guided: bool) -> list[str]:
-    always = [f"{choices.count:,} images", f"{choices.spacing} spacing", f"bound {bound(choices)}"]
+    always = [
+        *(f"{choices.count:,} images", f"{choices.spacing} spacing", f"bound {bound(choices)}"),
+        *(f"prompts {choices.prompts}", f"{choices.inpaint} half drawn"),
+    ]
     confined = [
         f"guided at noise / signal {guided_at(choices)}",
         f"rescale {choices.guidance_rescale:g}",
