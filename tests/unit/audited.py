@@ -63,7 +63,7 @@ def write_params(path: Path) -> None:
     params["reference"].update(counts=[COUNT], repeats=2)
     params["train"]["recipes"]["fast"]["steps"] = 3
     params["train"]["log_every"] = 2
-    params["sample"].update(count=COUNT, micro_batch=8, trajectory_images=3)
+    params["sample"].update(count=COUNT, micro_batch=8, latent_batch=12, trajectory_images=3)
     for section, kept in (("runs", RUNS), ("cells", CELLS)):
         params[section] = {name: params[section][name] for name in kept}
     table = {"cells": list(CELLS[1:]), "baselines": [CELLS[1]]}

@@ -38,7 +38,7 @@ CHOICES: dict[str, Any] = {
     "prompts": "digits",
     "inpaint": "none",
 }
-SAMPLE = SharedChoices(micro_batch=4, trajectory_images=5, seed=0, **CHOICES)
+SAMPLE = SharedChoices(micro_batch=4, latent_batch=6, trajectory_images=5, seed=0, **CHOICES)
 
 
 def network(name: str, seed: int) -> torch.nn.Module:

@@ -517,6 +517,14 @@ def test_the_noise_is_of_the_training_beside_the_sampling(content: dict[str, Any
     assert settings.shared("linear-uncond").micro_batch == settings.sample.micro_batch
 
 
+def test_latents_are_drawn_more_at_a_time(content: dict[str, Any]) -> None:
+    _put(content, "runs/linear-uncond/space", "latents/4x7x7")
+    _put(content, "cells/linear-uncond/x0_bound", "none")
+    settings = parse_settings(content, "params.yaml")
+    assert settings.shared("linear-uncond").micro_batch == settings.sample.latent_batch
+    assert settings.shared("cosine-class-g2").micro_batch == settings.sample.micro_batch
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [

@@ -67,6 +67,9 @@ class SharedSampling(Section):
 class SharedChoices(Choices, SharedSampling):
     """What all cells share: the first part unless they override it."""
 
+    latent_batch: Positive
+    """The micro-batch of cells in latent space, where a call of the network is short."""
+
 
 class SamplerChoice(Section):
     """A sampler and its parameters."""

@@ -144,6 +144,8 @@ class Settings(Section):
         cell = self.cells[name]
         seed = self.sample.seed if cell.seed is None else cell.seed
         shared = self.sample.model_dump(include=set(SharedSampling.model_fields))
+        if self.runs[cell.run].codec:
+            shared["micro_batch"] = self.sample.latent_batch
         return SharedSampling(**{**shared, "seed": seed + self.runs[cell.run].seed})
 
     def claimed_pairs(self) -> list[tuple[str, str]]:
