@@ -366,7 +366,7 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
         (
             "cells/guided",
             {**EARLY, "guide": "label"},
-            "cells.guided.guidance: linear-uncond is unconditional; set 0, choose a class run, or",
+            "cells.guided.guidance: linear-uncond is unconditional; set 0, choose a class or text",
         ),
         ("train/snapshots", 1, None),
         ("sample/guide", "snapshot", None),

@@ -218,7 +218,7 @@ def _check_steps(steps: int, timesteps: int) -> None:
 def _check_digit(digit: int | None, cell: ResolvedCell, labelled: bool) -> None:
     if not labelled and (digit is not None or cell.guidance):
         what = "digit" if digit is not None else "guidance"
-        raise UserError(f"{what}: {cell.run} is unconditional; leave it out or take a class run")
+        raise UserError(f"{what}: {cell.run} is unconditional; leave it out or take another run")
     if digit is None:
         return
     if digit not in range(10):

@@ -35,8 +35,8 @@ ALIAS_OF_RUN = "run-{}"
 RUN_TAG, WEIGHTS_TAG, SERVED_TAG = "run", "weights_sha256", "served_sha256"
 ENOUGH = 0.98
 RULE = (
-    "`best` is the run of the cell with the smallest relative FD∞ among cells of class runs that "
-    f"draw sample.count images, with an accuracy of {ENOUGH:.0%} or more"
+    "`best` is the run of the cell with the smallest relative FD∞ among those of sample.count "
+    f"images that ask for digits, with an accuracy of {ENOUGH:.0%} or more"
 )
 SCRIPT = Path(__file__).with_name("serve.py")
 REQUIRED = ("mlflow", "numpy", "pandas", "pillow", "pydantic", "safetensors", "torch")
