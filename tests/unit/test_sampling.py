@@ -213,7 +213,7 @@ def test_a_guide_is_what_its_name_says(
 def published(folder: Path, conditioning: str) -> list[torch.nn.Module]:
     """A run's folder, as far as drawing needs it, with three snapshots; their networks in order."""
     networks = [network("unet", seed) for seed in range(3)]
-    run = {"prediction": "v", "conditioning": conditioning}
+    run = {"prediction": "v", "conditioning": conditioning, "space": "prepared"}
     checkpoint.save(folder, networks[-1], {"network": {"name": "unet", "sizes": SIZES}, "run": run})
     np.save(folder / paths.BETAS, SCHEDULES["linear"](1000).betas.numpy())
     (folder / checkpoint.SNAPSHOTS).mkdir()
