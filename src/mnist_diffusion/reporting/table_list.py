@@ -104,6 +104,7 @@ COLUMNS = {
         Column("values", "values", "{:,}"),
         Column("psnr", "PSNR, dB", "{:.1f}", lacking=NONE),
         Column("fd_infinity_error", "± standard error", "{:.3f}"),
+        Column("second_fd_infinity_percent", UNITS["second_fd_infinity"], "{:.2f}"),
         Column("thickness_bias", "thicker by, px", "{:+.3f}", lacking=NONE),
         Column("slant_error", "slant off by, °", "{:.1f}", lacking=NONE),
         Column("high_frequencies", "energy in upper half of band, %", "{:.0f}", lacking=NONE),

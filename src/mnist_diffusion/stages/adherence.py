@@ -19,6 +19,7 @@ from mnist_diffusion.provenance.schemas.encoder_reports import AdherenceReport
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.sampling.wishes import asked_of_all
 from mnist_diffusion.settings import Settings
+from mnist_diffusion.settings.resolve import resolve_cell
 
 
 def run(settings: Settings, name: str) -> Outcome:
@@ -31,7 +32,7 @@ def run(settings: Settings, name: str) -> Outcome:
     judged = classify(classifier.to(device), to_tensor(images), device)
     seen = np.asarray(judged.probabilities.argmax(dim=1))
     meaning = load_meaning()
-    asked = asked_of_all(len(images), settings.cell(name).prompts)
+    asked = asked_of_all(len(images), resolve_cell(settings.cells[name], settings.sample).prompts)
     report = {
         **inputs.parameters,
         "cell": name,
@@ -47,5 +48,5 @@ def run(settings: Settings, name: str) -> Outcome:
 
 def parameters(settings: Settings, name: str) -> dict[str, Any]:
     """What was asked, and how strongly."""
-    cell = settings.cell(name)
+    cell = resolve_cell(settings.cells[name], settings.sample)
     return {"run": cell.run, "prompts": cell.prompts, "guidance": cell.guidance}

@@ -12,13 +12,14 @@ from mnist_diffusion.provenance.lineage import publish_report, snapshot_inputs
 from mnist_diffusion.provenance.schemas.encoder_reports import SeamsReport
 from mnist_diffusion.sampling.known import load_known
 from mnist_diffusion.settings import Settings
+from mnist_diffusion.settings.resolve import resolve_cell
 
 
 def run(settings: Settings, name: str) -> Outcome:
     """Measure the edge in the cell's images, and in the digits that their halves are of."""
     files = [paths.samples(name), paths.PREPARED]
     inputs = snapshot_inputs(__name__, name, settings, parameters, files)
-    half = settings.cell(name).inpaint
+    half = resolve_cell(settings.cells[name], settings.sample).inpaint
     images, _ = load_cell(name)
     real = to_uint8(load_known(half).of(range(len(images))))
     report = {
@@ -35,5 +36,5 @@ def run(settings: Settings, name: str) -> Outcome:
 
 def parameters(settings: Settings, name: str) -> dict[str, Any]:
     """What was drawn, and how strongly it was asked for."""
-    cell = settings.cell(name)
+    cell = resolve_cell(settings.cells[name], settings.sample)
     return {"run": cell.run, "inpaint": cell.inpaint, "guidance": cell.guidance}
