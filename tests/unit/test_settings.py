@@ -402,7 +402,11 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
             "cells.cosine-class-g2.prompts: cosine-class reads no text; set digits",
         ),
         ("seams/cells", ["cosine-class-g2"], "seams.cells: cosine-class-g2 draws no halves; leave"),
-        ("cells/cosine-class-g2/inpaint", "middle", "cells.cosine-class-g2.inpaint: got 'middle'"),
+        (
+            "cells/cosine-class-g2/inpaint",
+            "middle",
+            "cells.cosine-class-g2.inpaint: there is no 'middle'",
+        ),
         ("adherence/cells", ["cosine-class-g2"], "adherence.cells: cosine-class-g2 was asked for"),
         ("codecs/4x7x7/side", 5, "codecs.4x7x7.side: 5 is none that a codec has; set 4 or 7"),
         ("codec/channels", [24, 47], "codec.channels: not all of [24, 47] are multiples of 8"),
