@@ -26,6 +26,7 @@ from mnist_diffusion.settings import load_settings
 from mnist_diffusion.tracking import models, store, sync
 
 RUN, UNLABELLED = "cosine-class", "linear-uncond"
+LATENT = ("latent-class", "latent-text")
 CELL, HEADLINE = "cosine-class", "cosine-class-g2"
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 """How pickles of all protocols in use begin, and the archives that torch.save makes."""
@@ -84,7 +85,7 @@ def decoded(rows):
 
 def test_each_run_is_registered_once_with_its_weights(registered):
     found = versions()
-    assert set(found) == {RUN, UNLABELLED}
+    assert set(found) == {RUN, UNLABELLED, *LATENT}
     for run, one in found.items():
         outputs = read_json(Path(f"models/{run}/manifest.json"))["outputs"]
         assert one.tags["weights_sha256"] == outputs["weights_sha256"]
@@ -134,6 +135,7 @@ def test_what_would_be_answered_otherwise_is_another_version(registered, monkeyp
     assert {run: one.version != before[run].version for run, one in after.items()} == {
         RUN: True,
         UNLABELLED: False,  # guidance is nothing to it
+        **dict.fromkeys(LATENT, True),
     }
     assert aliases()[f"run-{RUN}"] == after[RUN].version
     monkeypatch.setattr(models, "source_digests", lambda _: {"serve.py": "other code"})
@@ -159,6 +161,13 @@ def test_pyfunc_draws_what_generate_draws(registered, monkeypatch):
     ]
     assert np.array_equal(decoded(rows[:2]), expected(RUN, digit=7, count=2, steps=2))
     assert np.array_equal(decoded(rows[2:]), expected(RUN, digit=3, count=1, seed=4))
+    reader = mlflow.pyfunc.load_model(f"models:/{models.name()}@run-latent-text")
+    told = {"prompt": "a thick seven", "count": 2}
+    rows = reader.predict(pd.DataFrame([told])).to_dict("records")
+    assert [row["digit"] for row in rows] == [7, 7]
+    assert np.array_equal(decoded(rows), expected("latent-text", **told))
+    with pytest.raises(MlflowException, match='prompt: "not" is not understood'):
+        reader.predict(pd.DataFrame([{"prompt": "not a seven"}]))
     for wish, word in (
         ({"digit": 10}, "digit: got 10"),
         ({"digit": 2.5}, "digit: got 2.5; it should be a valid integer"),
