@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import typer
 
+from mnist_diffusion.distribution.variables import COPY
 from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import STAGES, Stage
 from mnist_diffusion.runtime.errors import UserError
@@ -23,6 +24,8 @@ def _named_by_dvc() -> str:
 
 def _run(stage: Stage, name: str | None = None) -> None:
     run_stage(stage.name, name)
+    if COPY in os.environ:
+        return
     from mnist_diffusion.tracking.sync import keep_up  # here, since torch takes a second
 
     keep_up(stage.name)

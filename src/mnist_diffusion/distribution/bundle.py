@@ -1,0 +1,103 @@
+"""What a worker gets: the project's files in one archive, and where data is exchanged."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import tarfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mnist_diffusion.runtime.errors import UserError
+
+LEFT_OUT = ("reports", "docs", "tests", "dvc.lock")
+"""What no stage reads, or DVC brings where it is read."""
+NO_GIT = (
+    "dvc.yaml: DVC needs git, and this folder is not a git repository; "
+    "run `git init && git add -A && git commit -m start`"
+)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """How data gets from one copy of the project to the others."""
+
+    cache: str | None = None
+    """DVC's cache that all of them see; None: each host has one of its own."""
+    mark: str = ""
+    """What a file in that cache says, so that no host mistakes a cache of its own for it."""
+    remote: Mapping[str, str] | None = None
+    """The remote by which data travels otherwise: its `name` in DVC, its `url`, and the like."""
+    work: str | None = None
+    """The project's .work, where all copies are on its host: unfinished work stays there."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The project, as a worker lays it."""
+
+    content: bytes
+    exchange: Exchange
+
+    @property
+    def digest(self) -> str:
+        """Of all that a copy is laid from; equal trees have equal ones."""
+        return hashlib.sha256(self.content + repr(self.exchange).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One stage to run."""
+
+    address: str
+    parents: Mapping[str, Mapping[str, Any]]
+    """Entries of dvc.lock of the stages whose outs it reads."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it."""
+
+    address: str
+    entry: Mapping[str, Any] | None = None
+    """The stage's own entry of dvc.lock; None: it failed."""
+    timing: Mapping[str, Any] | None = None
+    """The sidecar that tells how long it took."""
+    seconds: float = 0.0
+    """From its start to its end on the worker, all that DVC does included."""
+    failure: str = ""
+    """What went wrong, in a few words."""
+    log: str = ""
+    """The end of what it said, where the head does not see the file."""
+
+
+def archive(outs: Collection[str]) -> bytes:
+    """The files of the current folder that git has or would take, but those among `outs`.
+
+    The same bytes for the same content, whoever owns the files and whenever they were written.
+    """
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name in _names(outs):
+            content = Path(name).read_bytes()
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            info.mode = 0o755 if Path(name).stat().st_mode & 0o100 else 0o644
+            tar.addfile(info, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _names(outs: Collection[str]) -> Iterator[str]:
+    command = ["git", "ls-files", "-coz", "--exclude-standard"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode:
+        raise UserError(NO_GIT)
+    left_out = {*outs, *LEFT_OUT}
+    for name in sorted(filter(None, done.stdout.decode().split("\0"))):
+        path = Path(name)
+        above = {path.as_posix(), *(folder.as_posix() for folder in path.parents)}
+        if path.is_file() and not above & left_out:
+            yield name

@@ -1,0 +1,72 @@
+"""Unfinished work kept where other hosts find it: files of .work/resume/ADDRESS, on the remote."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+SECONDS_BETWEEN = 15.0
+
+
+class Mirror:
+    """Keeps a folder's whole files also at a `place` of a file system of DVC's."""
+
+    def __init__(self, fs: Any, place: str, folder: Path):
+        self._fs, self._place, self._folder = fs, place, folder
+        self._kept: dict[str, tuple[int, int]] = {}
+        self._end = Event()
+        self._thread = Thread(target=self._go_on, name="mirror", daemon=True)
+
+    def __enter__(self) -> Mirror:
+        """Take up what another host has left, if this one has nothing."""
+        if not self._files():
+            self._take()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def clear(self) -> None:
+        """Forget what was kept: the work is published."""
+        self._end.set()
+        self._thread.join()
+        for name in self._kept:
+            with suppress(OSError):
+                self._fs.remove(self._fs.join(self._place, name))
+
+    def _go_on(self) -> None:
+        while not self._end.wait(SECONDS_BETWEEN):
+            try:
+                self._keep()
+            except Exception as error:  # of whatever library speaks to the remote
+                cause = " ".join(str(error).split())[:200]
+                sys.stderr.write(f"warning: {self._place}: not mirrored ({cause})\n")
+
+    def _keep(self) -> None:
+        """They were renamed into place, so each is whole; a newer one has the same name."""
+        for path in self._files():
+            with suppress(FileNotFoundError):
+                stat = path.stat()
+                state = (stat.st_mtime_ns, stat.st_size)
+                if self._kept.get(path.name) != state:
+                    self._fs.put_file(os.fspath(path), self._fs.join(self._place, path.name))
+                    self._kept[path.name] = state
+
+    def _take(self) -> None:
+        with suppress(FileNotFoundError):
+            for source in self._fs.find(self._place):
+                target = self._folder / self._fs.name(source)
+                temporary = target.with_name(f".{target.name}.{os.getpid()}")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._fs.get_file(source, os.fspath(temporary))
+                temporary.replace(target)
+                self._kept[target.name] = (0, 0)
+
+    def _files(self) -> list[Path]:
+        return [path for path in self._folder.glob("[!.]*") if path.is_file()]
