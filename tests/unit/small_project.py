@@ -67,9 +67,9 @@ stages:
 REPRODUCE = """
 import json, os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from mnist_diffusion.distribution import engine
+from mnist_diffusion.distribution.engine import Engine
 if "APART" in os.environ:  # hosts that do not see one another's disks
-    engine.see_cache = lambda *_: False
+    Engine.all_see = lambda *_: False
 from mnist_diffusion.distribution.repro import Wishes, reproduce
 from mnist_diffusion.runtime.errors import UserError, describe_os_error
 try:

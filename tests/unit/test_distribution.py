@@ -5,20 +5,20 @@ import stat
 import subprocess
 import sys
 import tarfile
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from small_project import Project
 
 from mnist_diffusion.distribution import security, workplace
 from mnist_diffusion.distribution.bundle import Bundle, Exchange, archive
+from mnist_diffusion.distribution.compatibility import facts, require_same
 from mnist_diffusion.distribution.mirror import Mirror
-from mnist_diffusion.distribution.passport import passport, require_numerics
-from mnist_diffusion.distribution.plan import Plan, open_repo, plan
-from mnist_diffusion.distribution.worker import seats, visible_gpus
-from mnist_diffusion.distribution.workplace import Seat
+from mnist_diffusion.distribution.plan import Plan, plan
+from mnist_diffusion.distribution.worker import slots, visible_gpus
+from mnist_diffusion.distribution.workplace import Slot
 from mnist_diffusion.runtime.errors import UserError
 
 
@@ -50,7 +50,7 @@ def test_equal_trees_make_equal_bundles(tmp_path, monkeypatch):
 def test_the_plan_has_the_order_of_dvc_repro(tmp_path, monkeypatch):
     project = Project(tmp_path, a=0.0, b=0.0)
     monkeypatch.chdir(tmp_path)
-    found = plan(open_repo())
+    found = plan(Repo())
     dvc = [sys.executable, "-m", "dvc", "repro", "--quiet"]
     subprocess.run(dvc, env=project.environment, check=True)
     assert list(project.lock()) == list(found.due)
@@ -113,12 +113,15 @@ def test_a_mirror_gives_another_host_what_is_whole(tmp_path):
     with Mirror(localfs, str(place), here) as mirror:
         (here / "state").write_text("step 3")
         (here / ".state.77").write_text("torn")
-        mirror._keep()
-        with Mirror(localfs, str(place), there) as second:
-            assert [path.name for path in there.iterdir()] == ["state"]
-            assert (there / "state").read_text() == "step 3"
-            second.clear()
-    assert not list(place.iterdir())
+        mirror.keep()
+        assert (place / "state").read_text() == "step 3"
+        second = Mirror(localfs, str(place), there)
+        second.__enter__()
+        assert [path.name for path in there.iterdir()] == ["state"]
+        assert (there / "state").read_text() == "step 3"
+        second.__exit__(OSError, OSError(), None)
+        assert list(place.iterdir())
+    assert not list(place.iterdir())  # the work is published
 
 
 def test_a_mirror_does_not_take_what_is_older_than_its_own(tmp_path):
@@ -167,36 +170,38 @@ def test_only_tls_is_spoken(tmp_path, monkeypatch):
 
 
 def test_workers_of_other_code_packages_or_numerics_are_refused():
-    here = passport()
-    assert here.packages["python"] and here.packages["dvc"]
-    here.require("tls://two", passport())
-    edited = {**here.code, "mnist_diffusion/distribution/errand.py": "0"}
-    with pytest.raises(UserError, match=r"tls://two: other code than here \(.*errand.py: .* and 0"):
-        here.require("tls://two", replace(here, code=edited))
-    older = {**here.packages, "dvc": "1.0"}
-    with pytest.raises(UserError, match=r"other packages than here \(dvc: .* and 1.0\)"):
-        here.require("tls://two", replace(here, packages=older))
-    require_numerics("tls://two", {"cpu": "a"}, "tls://one", {"cpu": "a"})
-    with pytest.raises(UserError, match=r"tls://two: rounds otherwise than tls://one \(cpu: a and"):
-        require_numerics("tls://two", {"cpu": "b"}, "tls://one", {"cpu": "a"})
+    here = facts()
+    assert here["package python"] and here["package dvc"]
+    require_same("tls://two", here, dict(here))
+    file = "code mnist_diffusion/distribution/errand.py"
+    with pytest.raises(
+        UserError, match=r"tls://two: has other code than here \(.*errand.py: .* 0\)"
+    ):
+        require_same("tls://two", here, here | {file: "0"})
+    with pytest.raises(UserError, match=r"other code than here \(more.py: none and 0\); bring it"):
+        require_same("tls://two", here, here | {"code more.py": "0"})
+    with pytest.raises(UserError, match=r"other packages than here \(dvc: .* and 1.0\); install"):
+        require_same("tls://two", here, here | {"package dvc": "1.0"})
+    with pytest.raises(UserError, match=r"rounds otherwise than the others \(cpu: a and b\); use"):
+        require_same("tls://two", here | {"numerics cpu": "a"}, here | {"numerics cpu": "b"})
 
 
 @pytest.mark.parametrize(
     ("gpus", "gpus_each", "cores_each", "expected"),
     [
-        ([], 1, 2, [Seat(2)] * 4),
-        ([], 1, None, [Seat(1)] * 8),
+        ([], 1, 2, [Slot(2)] * 4),
+        ([], 1, None, [Slot(1)] * 8),
         ([], 1, 9, []),
-        (["0", "1", "2"], 1, 2, [Seat(2, ["0"]), Seat(2, ["1"]), Seat(2, ["2"])]),
-        (["0", "1", "2", "3"], 2, None, [Seat(4, ["0", "1"]), Seat(4, ["2", "3"])]),
-        (["0", "1", "2"], 2, None, [Seat(8, ["0", "1"])]),
+        (["0", "1", "2"], 1, 2, [Slot(2, ["0"]), Slot(2, ["1"]), Slot(2, ["2"])]),
+        (["0", "1", "2", "3"], 2, None, [Slot(4, ["0", "1"]), Slot(4, ["2", "3"])]),
+        (["0", "1", "2"], 2, None, [Slot(8, ["0", "1"])]),
         (["0"], 2, None, []),
-        (["0", "1"], 0, 4, [Seat(4)] * 2),
+        (["0", "1"], 0, 4, [Slot(4)] * 2),
     ],
 )
 def test_a_host_is_shared_out(gpus, gpus_each, cores_each, expected, monkeypatch):
     monkeypatch.setattr("mnist_diffusion.distribution.worker.cores", lambda: 8)
-    assert seats(gpus, gpus_each, cores_each) == expected
+    assert slots(gpus, gpus_each, cores_each) == expected
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from mnist_diffusion.distribution.variables import COPY
+from mnist_diffusion.distribution.bundle import COPY
 from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import STAGES, Stage
 from mnist_diffusion.runtime.errors import UserError

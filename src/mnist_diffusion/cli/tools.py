@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mnist_diffusion.distribution.variables import CLUSTER
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.instructions import without_avx2
 from mnist_diffusion.settings import load_settings
@@ -87,17 +86,16 @@ def repro(
     ] = None,
     cluster: Annotated[
         str | None,
-        typer.Option(envvar=CLUSTER, help="A scheduler's tls:// address, or its file."),
+        typer.Option(
+            envvar="MNIST_DIFFUSION_CLUSTER", help="A scheduler's tls:// address, or its file."
+        ),
     ] = None,
     mixed: Annotated[bool, typer.Option("--mixed", help="Take hosts that round apart.")] = False,
-    keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="After a failure, do what does not come of it.")
-    ] = False,
 ) -> None:
     """Do what `dvc repro` does, with independent stages side by side, here or on a cluster."""
     from mnist_diffusion.distribution.repro import repro as bring_up_to_date
 
-    bring_up_to_date(jobs, cluster, mixed, keep_going)
+    bring_up_to_date(jobs, cluster, mixed)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -1,4 +1,4 @@
-"""What a worker gets: the project's files in one archive, and where data is exchanged."""
+"""What goes to a worker and what comes back: the project in one archive, a task, its result."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 
 from mnist_diffusion.runtime.errors import UserError
 
+COPY = "MNIST_DIFFUSION_COPY"
+"""Set where a stage runs in a copy of the project: its results are tracked elsewhere."""
 LEFT_OUT = ("reports", "docs", "tests", "dvc.lock")
 """What no stage reads, or DVC brings where it is read."""
 NO_GIT = (
@@ -27,8 +29,6 @@ class Exchange:
 
     cache: str | None = None
     """DVC's cache that all of them see; None: each host has one of its own."""
-    mark: str = ""
-    """What a file in that cache says, so that no host mistakes a cache of its own for it."""
     remote: Mapping[str, str] | None = None
     """The remote by which data travels otherwise: its `name` in DVC, its `url`, and the like."""
     work: str | None = None
@@ -37,14 +37,14 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Bundle:
-    """The project, as a worker lays it."""
+    """The project, as a worker unpacks it."""
 
     content: bytes
     exchange: Exchange
 
     @property
     def digest(self) -> str:
-        """Of all that a copy is laid from; equal trees have equal ones."""
+        """Of all that a copy is made from; equal trees have equal ones."""
         return hashlib.sha256(self.content + repr(self.exchange).encode()).hexdigest()[:16]
 
 
@@ -59,13 +59,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it."""
+    """What came of a task."""
 
     address: str
     entry: Mapping[str, Any] | None = None
     """The stage's own entry of dvc.lock; None: it failed."""
     timing: Mapping[str, Any] | None = None
-    """The sidecar that tells how long it took."""
+    """The sidecar that tells how long the stage took."""
     seconds: float = 0.0
     """From its start to its end on the worker, all that DVC does included."""
     failure: str = ""
@@ -81,7 +81,7 @@ def archive(outs: Collection[str]) -> bytes:
     """
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name in _names(outs):
+        for name in _names({*outs, *LEFT_OUT}):
             content = Path(name).read_bytes()
             info = tarfile.TarInfo(name)
             info.size = len(content)
@@ -90,14 +90,12 @@ def archive(outs: Collection[str]) -> bytes:
     return packed.getvalue()
 
 
-def _names(outs: Collection[str]) -> Iterator[str]:
+def _names(left_out: Collection[str]) -> Iterator[str]:
     command = ["git", "ls-files", "-coz", "--exclude-standard"]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
+    listed = subprocess.run(command, capture_output=True, check=False)
+    if listed.returncode:
         raise UserError(NO_GIT)
-    left_out = {*outs, *LEFT_OUT}
-    for name in sorted(filter(None, done.stdout.decode().split("\0"))):
+    for name in sorted(filter(None, listed.stdout.decode().split("\0"))):
         path = Path(name)
-        above = {path.as_posix(), *(folder.as_posix() for folder in path.parents)}
-        if path.is_file() and not above & left_out:
+        if path.is_file() and not {str(path), *map(str, path.parents)} & {*left_out}:
             yield name

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from distributed import Client, Future, KilledWorker, Scheduler, SpecCluster, wait
 
-from mnist_diffusion.distribution.bundle import Bundle, Exchange, Result, Task
-from mnist_diffusion.distribution.passport import passport, require_numerics
+from mnist_diffusion.distribution.bundle import Result, Task
 from mnist_diffusion.distribution.security import security
 from mnist_diffusion.distribution.worker import (
     LOOPBACK,
     Delivery,
     StageWorker,
-    Terms,
     configure,
-    numerics,
     run_stage,
-    sees,
     unreachable,
 )
-from mnist_diffusion.distribution.workplace import Seat
+from mnist_diffusion.distribution.workplace import Slot
 from mnist_diffusion.runtime.errors import UserError
 
 GONE = "CLUSTER: the scheduler is gone; start it and its workers again, and run this again"
 SECONDS_BETWEEN_LOOKS = 5.0
 SECONDS_FOR_WORKERS = 60.0
 """Which the first worker of a cluster may take to come."""
+RETRIES = 2
+"""Of a stage whose process was killed, as by a system that is out of memory."""
 
 
 @dataclass
@@ -44,9 +44,9 @@ class Engine:
     name: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     """Of this run: others may use the same cluster."""
 
-    def deliver(self, bundle: Bundle, terms: Terms | None = None) -> None:
-        """Bring the project to all workers, also to those that come later, on these terms."""
-        self.client.register_plugin(Delivery(bundle, terms), name=self.name)
+    def deliver(self, delivery: Delivery) -> None:
+        """Bring the project to all workers, also to those that come later."""
+        self.client.register_plugin(delivery, name=self.name)
 
     def workers(self) -> int:
         """How many there are; UserError if the scheduler is gone."""
@@ -64,6 +64,7 @@ class Engine:
             key=f"{task.address} {self.name}",
             resources=dict(needs) or None,
             priority=priority,
+            retries=RETRIES,
             pure=False,
         )
 
@@ -90,6 +91,15 @@ class Engine:
                     "start one that does, or ask for less in dvc.yaml"
                 )
 
+    def all_see(self, folder: Path) -> bool:
+        """Whether all workers have this very folder, and not one of the same name."""
+        mark = folder / f"seen-by-{self.name}"
+        mark.touch()
+        try:
+            return all(self.client.run(os.path.exists, str(mark)).values())
+        finally:
+            mark.unlink()
+
 
 def result_of(address: str, future: Future[Any]) -> Result:
     """A stage's result, whatever has become of it."""
@@ -102,21 +112,21 @@ def result_of(address: str, future: Future[Any]) -> Result:
     except CancelledError:
         return Result(address, failure=GONE)
     except Exception as error:  # of a worker itself, not of the stage
-        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        cause = " ".join(str(error).split()) or type(error).__name__
         return Result(address, failure=f"{address}: {cause}")
     return result
 
 
 @contextmanager
-def embedded(seats: Sequence[Seat], local: str) -> Iterator[Engine]:
+def embedded(slots: Sequence[Slot], local: Path) -> Iterator[Engine]:
     """Workers in this process; nothing listens that another machine could reach."""
     configure(logging.CRITICAL)
-    common = {"dashboard": False, "dashboard_address": LOOPBACK}
-    scheduler = {"cls": Scheduler, "options": {"protocol": "inproc://", **common}}
+    options = {"protocol": "inproc://", "dashboard": False, "dashboard_address": LOOPBACK}
     workers = {
-        number: {"cls": StageWorker, "options": {"seat": seat, "local_directory": local}}
-        for number, seat in enumerate(seats)
+        number: {"cls": StageWorker, "options": {"slot": slot, "local_directory": str(local)}}
+        for number, slot in enumerate(slots)
     }
+    scheduler = {"cls": Scheduler, "options": options}
     with (
         SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL) as cluster,
         Client(cluster) as client,
@@ -146,29 +156,6 @@ def joined(address: str) -> Iterator[Engine]:
         finally:
             with suppress(Exception):  # a cluster that is gone has forgotten it
                 client.unregister_worker_plugin(engine.name)
-
-
-def agree(client: Client, compute: str | None, mixed: bool) -> Terms:
-    """What all workers have in common; UserError if one has other code, packages or numerics."""
-    here = passport()
-    for worker, theirs in client.run(passport, on_error="return").items():
-        if isinstance(theirs, Exception):
-            raise UserError(f"{worker}: other code than here ({theirs}); bring it to this commit")
-        here.require(worker, theirs)
-    if compute is None or mixed:
-        return Terms(here)
-    told = client.run(numerics, compute)
-    first = next(iter(told))
-    for worker, facts in told.items():
-        if "error" in facts:
-            raise UserError(f"{worker}: {facts['error']}")
-        require_numerics(worker, facts, first, told[first])
-    return Terms(here, compute, told[first])
-
-
-def see_cache(client: Client, exchange: Exchange) -> bool:
-    """Whether all workers have the cache of an exchange."""
-    return all(client.run(sees, exchange).values())
 
 
 def _resources(dask_scheduler: Any) -> list[dict[str, float]]:

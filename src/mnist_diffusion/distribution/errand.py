@@ -9,8 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
@@ -18,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mnist_diffusion.distribution import freight
+from mnist_diffusion.distribution import transfer
 from mnist_diffusion.distribution.bundle import Exchange, Task
 from mnist_diffusion.distribution.mirror import Mirror
 from mnist_diffusion.distribution.plan import LOCK, read_lock
@@ -27,23 +26,26 @@ from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.runtime.errors import UserError, describe_os_error
 from mnist_diffusion.runtime.locks import LOCKS
 
-RESULT = Path(".result.json")
+ORDER, RESULT = Path(".order.json"), Path(".result.json")
+"""Within a copy."""
 RESUME = "resume"
 """Within .work, and within the remote: unfinished work by address."""
 SECONDS_FOR_ORPHAN = 15.0
 """Which the same stage of a worker that has died may take to end."""
 
 
-def letter(task: Task, exchange: Exchange) -> bytes:
-    """What the process is told, in one line."""
-    return json.dumps({"task": asdict(task), "exchange": asdict(exchange)}).encode() + b"\n"
+def write_order(folder: Path, task: Task, exchange: Exchange) -> None:
+    """Tell the process that is to be started in a copy what it is to do."""
+    told = {"task": asdict(task), "exchange": asdict(exchange)}
+    write_atomically(folder / ORDER, json.dumps(told))
 
 
 def main() -> int:
-    """Do what the letter on stdin says; 1, with a line on stderr, if it cannot be done."""
+    """Do what was ordered; 1, with a line on stderr, if it cannot be done."""
     from dvc.exceptions import DvcException
 
-    told = json.loads(_until_worker_ends())
+    _end_with_worker()
+    told = json.loads(ORDER.read_text(encoding="utf-8"))
     try:
         _run(Task(**told["task"]), Exchange(**told["exchange"]))
     except UserError as error:
@@ -60,16 +62,15 @@ def _run(task: Task, exchange: Exchange) -> None:
 
     _let_orphan_end(task.address)
     LOCK.unlink(missing_ok=True)
-    with Repo() as repo, _mirrored(repo, task.address, exchange) as mirror:
+    timing = paths.TIMINGS / f"{task.address}.json"
+    timing.unlink(missing_ok=True)
+    with Repo() as repo, _mirrored(repo, task.address, exchange):
         with repo.lock:
             _bring(repo, task, exchange)
         repo.reproduce(task.address, single_item=True)
         entry = read_lock()[task.address]
         with repo.lock:
-            _hand_over(repo, task.address, freight.whole(repo, entry), exchange)
-        if mirror:
-            mirror.clear()
-    timing = paths.TIMINGS / f"{task.address}.json"
+            _hand_over(repo, task.address, transfer.stage_of(repo, entry), exchange)
     told = json.loads(timing.read_text(encoding="utf-8")) if timing.exists() else None
     # Not sorted: the order within an entry is that of DVC.
     write_atomically(RESULT, json.dumps({"entry": entry, "timing": told}))
@@ -77,49 +78,44 @@ def _run(task: Task, exchange: Exchange) -> None:
 
 def _bring(repo: Any, task: Task, exchange: Exchange) -> None:
     """All that the stage reads, and what the run cache of others has of it."""
-    parents = [freight.whole(repo, entry) for entry in task.parents.values()]
+    parents = [transfer.stage_of(repo, entry) for entry in task.parents.values()]
     if exchange.cache is None:
-        freight.pull(repo, parents)
+        transfer.pull(repo, parents)
     for parent in parents:
-        freight.place(parent)
-    (paths.TIMINGS / f"{task.address}.json").unlink(missing_ok=True)
+        transfer.checkout(parent)
     if exchange.cache is None:
-        from dvc.stage.cache import RunCacheNotFoundError
+        _restore(repo, repo.stage.load_one(name=task.address))
 
-        stage = _stage(repo, task.address)
-        stage.save_deps()
-        freight.run_cache(repo, stage, to_remote=False)
-        with suppress(RunCacheNotFoundError):
-            repo.stage_cache.restore(stage, pull=True)
+
+def _restore(repo: Any, stage: Any) -> None:
+    from dvc.stage.cache import RunCacheNotFoundError
+
+    stage.save_deps()
+    transfer.pull_run(repo, stage)
+    with suppress(RunCacheNotFoundError):
+        repo.stage_cache.restore(stage, pull=True)
 
 
 def _hand_over(repo: Any, address: str, made: Any, exchange: Exchange) -> None:
     """All that the stage has made into the cache, also what DVC does not keep by itself."""
-    stage = _stage(repo, address)
+    stage = repo.stage.load_one(name=address)
     repo.stage_cache.save(stage)
-    freight.offer(repo, [made])
+    transfer.commit(repo, [made])
     if exchange.cache is None:
-        freight.push(repo, [made])
-        freight.run_cache(repo, stage, to_remote=True)
+        transfer.push(repo, [made])
+        transfer.push_run(repo, stage)
 
 
-def _stage(repo: Any, address: str) -> Any:
-    return repo.stage.load_one(name=address)
-
-
-@contextmanager
-def _mirrored(repo: Any, address: str, exchange: Exchange) -> Iterator[Mirror | None]:
+def _mirrored(repo: Any, address: str, exchange: Exchange) -> AbstractContextManager[object]:
     """Where hosts do not share .work: unfinished work is kept where data is exchanged, too."""
-    if exchange.work is not None:
-        yield None
-        return
-    if exchange.cache is None:
-        odb = repo.cloud.get_remote_odb(None, "repro", hash_name="md5-dos2unix")
-        fs, root = odb.fs, odb.path
-    else:
+    if exchange.work:
+        return nullcontext()
+    if exchange.cache:
         fs, root = repo.cache.local.fs, exchange.cache
-    with Mirror(fs, fs.join(root, RESUME, address), paths.WORK / RESUME / address) as mirror:
-        yield mirror
+    else:
+        store = transfer.remote_store(repo)
+        fs, root = store.fs, store.path
+    return Mirror(fs, fs.join(root, RESUME, address), paths.WORK / RESUME / address)
 
 
 def _let_orphan_end(address: str) -> None:
@@ -130,25 +126,16 @@ def _let_orphan_end(address: str) -> None:
         pass
 
 
-def _until_worker_ends() -> bytes:
-    """The letter; from now on this process ends with its group when the other end is closed."""
+def _end_with_worker() -> None:
+    """Kill this process and its group when the worker's end of stdin closes."""
     source = os.dup(0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    letter = b""
-    while not letter.endswith(b"\n"):
-        part = os.read(source, 1 << 16)
-        letter += part
-        if not part:
-            break
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what is started here has no part in it
 
     def watch() -> None:
         os.read(source, 1)
         os.killpg(0, signal.SIGKILL)
 
     Thread(target=watch, name="worker-watch", daemon=True).start()
-    return letter
 
 
 def _fail(cause: str) -> int:

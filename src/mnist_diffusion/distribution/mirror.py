@@ -1,4 +1,4 @@
-"""Unfinished work kept where other hosts find it: files of .work/resume/ADDRESS, on the remote."""
+"""Unfinished work mirrored to where other hosts find it: the files of .work/resume/ADDRESS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ SECONDS_BETWEEN = 15.0
 
 
 class Mirror:
-    """Keeps a folder's whole files also at a `place` of a file system of DVC's."""
+    """Keeps a folder's whole files also at a `place` of a file system of DVC's, while entered.
+
+    Left without an error, the work is published, and the place is emptied.
+    """
 
     def __init__(self, fs: Any, place: str, folder: Path):
         self._fs, self._place, self._folder = fs, place, folder
@@ -28,28 +31,16 @@ class Mirror:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: object, *_: object) -> None:
         self._end.set()
         self._thread.join()
+        if error is None:
+            with suppress(OSError):  # a stale state costs room, and the next one knows it as such
+                for name in self._fs.find(self._place):
+                    self._fs.remove(name)
 
-    def clear(self) -> None:
-        """Forget what was kept: the work is published."""
-        self._end.set()
-        self._thread.join()
-        for name in self._kept:
-            with suppress(OSError):
-                self._fs.remove(self._fs.join(self._place, name))
-
-    def _go_on(self) -> None:
-        while not self._end.wait(SECONDS_BETWEEN):
-            try:
-                self._keep()
-            except Exception as error:  # of whatever library speaks to the remote
-                cause = " ".join(str(error).split())[:200]
-                sys.stderr.write(f"warning: {self._place}: not mirrored ({cause})\n")
-
-    def _keep(self) -> None:
-        """They were renamed into place, so each is whole; a newer one has the same name."""
+    def keep(self) -> None:
+        """Copy what is new. Files were renamed into place, so each of them is whole."""
         for path in self._files():
             with suppress(FileNotFoundError):
                 stat = path.stat()
@@ -57,6 +48,14 @@ class Mirror:
                 if self._kept.get(path.name) != state:
                     self._fs.put_file(os.fspath(path), self._fs.join(self._place, path.name))
                     self._kept[path.name] = state
+
+    def _go_on(self) -> None:
+        while not self._end.wait(SECONDS_BETWEEN):
+            try:
+                self.keep()
+            except Exception as error:  # of whatever library speaks to the remote
+                cause = " ".join(str(error).split())[:200]
+                sys.stderr.write(f"warning: {self._place}: not mirrored ({cause})\n")
 
     def _take(self) -> None:
         with suppress(FileNotFoundError):
@@ -66,7 +65,6 @@ class Mirror:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._fs.get_file(source, os.fspath(temporary))
                 temporary.replace(target)
-                self._kept[target.name] = (0, 0)
 
     def _files(self) -> list[Path]:
         return [path for path in self._folder.glob("[!.]*") if path.is_file()]

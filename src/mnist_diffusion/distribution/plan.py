@@ -32,22 +32,19 @@ class Plan:
     """What is out of date by itself."""
     lock: dict[str, Entry]
     """The entries of dvc.lock, with those of what has run since."""
-    due: dict[str, set[str]] = field(init=False)
+    due: dict[str, set[str]] = field(init=False, default_factory=dict)
     """What is out of date, or comes of what is, and which of these it waits for; in order."""
-    away: dict[str, set[str]] = field(init=False)
+    away: dict[str, set[str]] = field(init=False, default_factory=dict)
     """Of these the ones that can run in copies, before any that runs here."""
 
     def __post_init__(self) -> None:
-        self.before = dict(self.lock)
-        self.due = {}
+        self._before = dict(self.lock)
         for address in self.stages:
-            waits_for = {parent for parent in self.parents[address] if parent in self.due}
+            waits_for = {*self.parents[address]} & self.due.keys()
             if waits_for or address in self.changed:
                 self.due[address] = waits_for
-        self.away = {}
-        for address, waits_for in self.due.items():
-            if not self._is_here(address) and waits_for <= self.away.keys():
-                self.away[address] = waits_for
+                if not self._is_here(address) and waits_for <= self.away.keys():
+                    self.away[address] = waits_for
 
     def first_here(self) -> list[str]:
         """The due ones that run here, and wait for nothing that does not."""
@@ -57,13 +54,10 @@ class Plan:
                 found.append(address)
         return found
 
-    def _is_here(self, address: str) -> bool:
-        return bool((self.stages[address].meta or {}).get(HERE))
-
     def is_due(self, address: str) -> bool:
         """Whether it must run still, now that all it waits for is done and may be as it was."""
         return address in self.changed or any(
-            self.lock[parent]["outs"] != self.before.get(parent, {}).get("outs")
+            self.lock[parent]["outs"] != self._before.get(parent, {}).get("outs")
             for parent in self.away[address]
         )
 
@@ -88,30 +82,19 @@ class Plan:
                 found[parent] = max(found[parent], found[address] + 1)
         return found
 
-
-def open_repo() -> Any:
-    """DVC's repository of the current folder, to be closed; UserError without git."""
-    from dvc.repo import Repo
-    from dvc.scm import SCMError
-
-    try:
-        repo = Repo()
-        _ = repo.scm
-    except SCMError:
-        raise UserError(NO_GIT) from None
-    return repo
+    def _is_here(self, address: str) -> bool:
+        return bool((self.stages[address].meta or {}).get(HERE))
 
 
 def plan(repo: Any) -> Plan:
-    """What is to be done as things stand; UserError if DVC cannot tell."""
-    from dvc.exceptions import DvcException
+    """What is to be done as things stand in an open repository of DVC's; UserError without git."""
     from dvc.repo.reproduce import plan_repro
+    from dvc.scm import SCMError
 
     try:
         changed, graph = set(repo.status()), repo.index.graph
-    except DvcException as error:
-        cause = " ".join(str(error).split())
-        raise UserError(f"dvc.yaml: DVC cannot tell what is out of date: {cause}") from None
+    except SCMError:
+        raise UserError(NO_GIT) from None
     parents = {
         stage.addressing: [parent.addressing for parent in graph.successors(stage)]
         for stage in graph

@@ -10,19 +10,17 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from mnist_diffusion.distribution.bundle import Bundle, Exchange, archive
-from mnist_diffusion.distribution.pace import say
-from mnist_diffusion.distribution.plan import Plan, open_repo, plan
+from mnist_diffusion.distribution.plan import Plan, plan
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.parent_watch import SECONDS_TO_END, interrupt_with_parent
 from mnist_diffusion.runtime.threads import cores
@@ -30,10 +28,10 @@ from mnist_diffusion.settings import load_settings
 
 if TYPE_CHECKING:
     from mnist_diffusion.distribution.engine import Engine
+    from mnist_diffusion.distribution.workplace import Slot
 
 TOLD_TO_OTHERS = ("url", "endpointurl", "region", "account_name", "projectname")
 """Of a remote's settings; its passwords and keys stay here, and each host has its own."""
-UP_TO_DATE = "Data and pipelines are up to date."
 
 
 @dataclass(frozen=True)
@@ -46,22 +44,23 @@ class Wishes:
     """The scheduler of a cluster: its address or its file."""
     mixed: bool = False
     """Take workers that round in several ways."""
-    keep_going: bool = False
-    """After a failure, do what does not come of it."""
     compute: str | None = None
     """That section of params.yaml as JSON; None: nothing is computed, and no numerics matter."""
+    gpus: bool = False
+    """Whether stages use the GPUs that there are."""
     tracked: bool = False
     """Whether MLflow is to have what comes home."""
 
 
-def repro(jobs: int | None, cluster: str | None, mixed: bool, keep_going: bool) -> None:
+def repro(jobs: int | None, cluster: str | None, mixed: bool) -> None:
     """Bring everything up to date; UserError if a stage fails, or cannot be run."""
     if jobs:
         require_cores(jobs, cores())
     if jobs and cluster:
         raise UserError("--jobs: a cluster has the jobs that its workers have; leave it out")
-    compute = load_settings().compute.model_dump_json()
-    reproduce(Wishes(jobs, cluster, mixed, keep_going, compute, tracked=True))
+    compute = load_settings().compute
+    gpus = compute.device in ("auto", "cuda")
+    reproduce(Wishes(jobs, cluster, mixed, compute.model_dump_json(), gpus, tracked=True))
 
 
 def require_cores(jobs: int, there: int) -> None:
@@ -75,100 +74,77 @@ def reproduce(wishes: Wishes) -> None:
     if wishes.jobs == 1:
         _dvc("repro")
         return
-    with _opened() as repo:
-        todo = _after_what_runs_here(repo)
-        if not todo.due:
-            say(UP_TO_DATE)
-            return
-        if todo.away:
-            _require_dvc(partial(_distribute, todo, wishes))
-    _dvc("repro", quietly=True)
-
-
-@contextmanager
-def _opened() -> Iterator[Any]:
-    repo = open_repo()
-    try:
-        yield repo
-    finally:
-        repo.close()
-
-
-def _after_what_runs_here(repo: Any) -> Plan:
-    """The plan, once the stages have run that cannot run elsewhere."""
-    todo = plan(repo)
-    here = todo.first_here()
-    if not here:
-        return todo
-    _dvc("repro", "--single-item", *here)
-    return plan(repo)
-
-
-def _seats(wishes: Wishes, todo: Plan) -> Sequence[Any]:
-    """How this host is shared out: as many stages as were asked for, or a core or a GPU each."""
-    from mnist_diffusion.distribution import passport, worker
-
-    needs = [todo.needs(address) for address in todo.away]
-    most = {name: int(max([1, *(n.get(name, 1) for n in needs)])) for name in ("gpus", "cores")}
-    gpus = int(passport.numerics(wishes.compute)["gpus"]) if wishes.compute else 0
-    if gpus:
-        return worker.seats(worker.visible_gpus()[:gpus], most["gpus"], None)[: wishes.jobs]
-    jobs = min(wishes.jobs or cores(), cores() // most["cores"])
-    return worker.seats((), 0, cores() // max(1, jobs))[:jobs]
-
-
-def _require_dvc(work: Callable[[], None]) -> None:
-    """Do what asks much of DVC; UserError for what it refuses."""
     from dvc.exceptions import DvcException
+    from dvc.repo import Repo
 
     try:
-        work()
+        with Repo() as repo:
+            todo = plan(repo)
+            if here := todo.first_here():
+                _dvc("repro", "--single-item", *here)
+                todo = plan(repo)
+            if not todo.due:
+                typer.echo("Data and pipelines are up to date.")
+                return
+            if todo.away:
+                _distribute(todo, wishes)
     except DvcException as error:
         cause = " ".join(str(error).split())
         raise UserError(f"dvc: {cause}; mend that, and run this again") from None
+    _dvc("repro", quietly=True)
 
 
 def _distribute(todo: Plan, wishes: Wishes) -> None:
     """Run what can run on workers there, and bring it home; nothing where there is but one."""
     from mnist_diffusion.distribution import engine as engines
-    from mnist_diffusion.distribution.dispatch import Dispatch
-    from mnist_diffusion.distribution.home import Home
+    from mnist_diffusion.distribution.compatibility import require_same_workers
     from mnist_diffusion.distribution.security import address_of
 
-    seats = None if wishes.cluster else _seats(wishes, todo)
-    if seats is not None and len(seats) == 1:
-        return
+    if wishes.cluster:
+        compute = None if wishes.mixed else wishes.compute
+        with engines.joined(address_of(wishes.cluster)) as engine:
+            expected = require_same_workers(engine.client, compute)
+            exchange = _between_hosts(todo, engine)
+            _run_on(engine, todo, exchange, wishes.tracked, expected=expected, compute=compute)
+    elif len(slots := _slots(wishes, todo)) > 1:
+        with engines.embedded(slots, paths.WORK.resolve() / "dask") as engine:
+            exchange = Exchange(str(todo.repo.cache.legacy.path), work=str(paths.WORK.resolve()))
+            _run_on(engine, todo, exchange, wishes.tracked)
+
+
+def _run_on(engine: Engine, todo: Plan, exchange: Exchange, tracked: bool, **terms: Any) -> None:
+    """Run all that can run away from here; `terms` are those of the delivery to workers."""
+    from mnist_diffusion.distribution.dispatch import Dispatch
+    from mnist_diffusion.distribution.home import Home
+    from mnist_diffusion.distribution.worker import Delivery
+
+    engine.require_resources({address: todo.needs(address) for address in todo.away})
+    home = Home(todo, exchange)
+    home.offer()
     outs = [out.def_path for stage in todo.stages.values() for out in stage.outs]
-    with (
-        engines.embedded(seats, str(paths.WORK.resolve() / "dask"))
-        if seats
-        else engines.joined(address_of(wishes.cluster or ""))
-    ) as engine:
-        terms = None if seats else engines.agree(engine.client, wishes.compute, wishes.mixed)
-        engine.require_resources({address: todo.needs(address) for address in todo.away})
-        exchange = _within_here(todo) if seats else _between_hosts(todo, engine)
-        home = Home(todo, exchange)
-        home.offer()
-        engine.deliver(Bundle(archive(outs), exchange), terms)
-        say(f"{len(todo.away)} stages, {engine.workers()} at a time; logs in {paths.WORK / 'logs'}")
-        Dispatch(todo, home, engine, wishes.keep_going).run(_viewer(wishes.tracked))
+    engine.deliver(Delivery(Bundle(archive(outs), exchange), **terms))
+    logs = paths.WORK / "logs"
+    typer.echo(f"{len(todo.away)} stages, {engine.workers()} at a time; logs in {logs}")
+    Dispatch(todo, home, engine).run(_Viewer() if tracked else lambda: None)
 
 
-def _within_here(todo: Plan) -> Exchange:
-    return Exchange(cache=str(todo.repo.cache.legacy.path), work=str(paths.WORK.resolve()))
+def _slots(wishes: Wishes, todo: Plan) -> Sequence[Slot]:
+    """How this host is shared out: as many stages as were asked for, or a core or a GPU each."""
+    from mnist_diffusion.distribution.worker import slots, visible_gpus
+
+    needs = [todo.needs(address) for address in todo.away]
+    gpus, threads = (int(max(n.get(name, 1) for n in needs)) for name in ("gpus", "cores"))
+    if wishes.gpus and (there := visible_gpus()):
+        return slots(there, gpus, None)[: wishes.jobs]
+    jobs = max(1, min(wishes.jobs or cores(), cores() // threads))
+    return slots((), 0, cores() // jobs)[:jobs]
 
 
 def _between_hosts(todo: Plan, engine: Engine) -> Exchange:
     """By this project's cache, if all workers see it, or else by DVC's default remote."""
-    from mnist_diffusion.distribution.engine import see_cache
-
     cache = Path(todo.repo.cache.legacy.path)
-    mark = cache / "mark"
-    if not mark.exists():
-        write_atomically(mark, uuid.uuid4().hex)
-    shared = Exchange(str(cache), mark.read_text(encoding="utf-8"))
-    if see_cache(engine.client, shared):
-        return shared
+    if engine.all_see(cache):
+        return Exchange(str(cache))
     name = todo.repo.config["core"].get("remote")
     if not name:
         raise UserError(
@@ -180,24 +156,17 @@ def _between_hosts(todo: Plan, engine: Engine) -> Exchange:
     return Exchange(remote={"name": name, **told})
 
 
-def _viewer(tracked: bool) -> Callable[[], None]:
+class _Viewer:
     """Makes MLflow complete from what is home, beside all else; the stage `report` does so last."""
-    running: list[subprocess.Popen[bytes]] = []
 
-    def view() -> None:
-        if tracked and not (running and running[-1].poll() is None):
-            running[:] = [_view()]
+    def __init__(self) -> None:
+        self._running: subprocess.Popen[bytes] | None = None
 
-    return view
-
-
-def _view() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "mnist_diffusion", "track"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    def __call__(self) -> None:
+        if self._running is None or self._running.poll() is not None:
+            command = [sys.executable, "-m", "mnist_diffusion", "track"]
+            nothing = subprocess.DEVNULL
+            self._running = subprocess.Popen(command, stdin=nothing, stdout=nothing)
 
 
 def _dvc(*words: str, quietly: bool = False) -> None:
@@ -216,8 +185,7 @@ def _dvc(*words: str, quietly: bool = False) -> None:
     try:
         for line in process.stdout or ():
             if line.strip() and not line.rstrip().endswith(b"didn't change, skipping"):
-                sys.stdout.buffer.write(line)
-                sys.stdout.buffer.flush()
+                typer.echo(line, nl=False)
         if process.wait():
             raise UserError("dvc repro: failed; mend what it tells above, and run this again")
     finally:

@@ -32,15 +32,15 @@ def folder() -> Path:
 def write_certificate() -> Path:
     """Make a certificate and its key, once; the folder. Other machines need copies of both."""
     from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     certificate_file, key_file = _files()
     if certificate_file.exists() or key_file.exists():
         raise UserError(f"{certificate_file}: is there already; copy it, or remove both first")
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -53,11 +53,9 @@ def write_certificate() -> Path:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    pem = serialization.Encoding.PEM
-    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     folder().mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_once(key_file, secret)
-    _write_once(certificate_file, certificate.public_bytes(pem))
+    _write_once(key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    _write_once(certificate_file, certificate.public_bytes(Encoding.PEM))
     return folder()
 
 
@@ -65,8 +63,8 @@ def security() -> Security:
     """What Dask must know to speak TLS and nothing else; UserError if there is no certificate."""
     from distributed.security import Security
 
-    certificate, key = map(str, _files())
-    if not (os.path.exists(certificate) and os.path.exists(key)):  # noqa: PTH110
+    certificate, key = _files()
+    if not (certificate.exists() and key.exists()):
         raise UserError(
             f"{folder()}: has no certificate; run `mnist-diffusion tls` once, "
             "and copy that folder to all machines"
@@ -74,9 +72,9 @@ def security() -> Security:
     roles = ("client", "scheduler", "worker")
     return Security(
         require_encryption=True,
-        tls_ca_file=certificate,
-        **{f"tls_{role}_cert": certificate for role in roles},
-        **{f"tls_{role}_key": key for role in roles},
+        tls_ca_file=str(certificate),
+        **{f"tls_{role}_cert": str(certificate) for role in roles},
+        **{f"tls_{role}_key": str(key) for role in roles},
     )
 
 

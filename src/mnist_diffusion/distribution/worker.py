@@ -6,21 +6,22 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dask
+import typer
 from distributed import Scheduler, Security, Status, Worker, get_worker
 from distributed.comm.core import connect
 from distributed.diagnostics.plugin import WorkerPlugin
 
-from mnist_diffusion.distribution import passport, workplace
+from mnist_diffusion.distribution import workplace
 from mnist_diffusion.distribution.bundle import Bundle, Exchange, Result, Task
+from mnist_diffusion.distribution.compatibility import facts, require_same
 from mnist_diffusion.distribution.security import address_of, security
-from mnist_diffusion.distribution.workplace import Seat
+from mnist_diffusion.distribution.workplace import Slot
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.threads import cores
 
@@ -48,50 +49,36 @@ SETTINGS = {
 class StageWorker(Worker):
     """A Dask worker that holds some threads and GPUs."""
 
-    def __init__(self, *arguments: Any, seat: Seat, **options: Any):
-        self.seat = seat
-        resources: dict[str, float] = {"cores": seat.threads, "gpus": len(seat.gpus or ())}
+    def __init__(self, *arguments: Any, slot: Slot, **options: Any):
+        self.slot = slot
         super().__init__(
             *arguments,
             nthreads=1,
             memory_limit=0,
-            resources=resources,
+            resources={"cores": slot.threads, "gpus": len(slot.gpus or ())},
             dashboard=False,
             dashboard_address=LOOPBACK,
             **options,
         )
 
 
-@dataclass(frozen=True)
-class Terms:
-    """What a worker must have in common with the others to be given stages."""
-
-    passport: passport.Passport
-    compute: str | None = None
-    """That section of params.yaml as JSON, where numerics matter."""
-    numerics: Mapping[str, str] | None = None
-
-    def require(self, worker: str) -> None:
-        """UserError if this process, a worker's, has it not."""
-        self.passport.require(worker, passport.passport())
-        if self.compute and self.numerics:
-            mine = passport.numerics(self.compute)
-            passport.require_numerics(worker, mine, "the others", self.numerics)
-
-
+@dataclass
 class Delivery(WorkerPlugin):
     """The bundle, for every worker that there is or will be."""
 
-    def __init__(self, bundle: Bundle, terms: Terms | None):
-        self.bundle, self._terms = bundle, terms
+    bundle: Bundle
+    expected: Mapping[str, str] | None = None
+    """What a worker must have in common with the others; None: it is of this very process."""
+    compute: str | None = None
+    """That section of params.yaml as JSON, where numerics matter."""
 
     def setup(self, worker: Worker) -> None:
         """A worker that comes late and is not like the others closes."""
         try:
-            if self._terms:
-                self._terms.require(worker.address)
+            if self.expected is not None:
+                require_same(worker.address, self.expected, facts(self.compute))
         except UserError as error:
-            sys.stderr.write(f"error: {error}\n")
+            typer.echo(f"error: {error}", err=True)
             worker.loop.add_callback(worker.close)
 
 
@@ -99,42 +86,26 @@ def run_stage(task: Task, delivery: str) -> Result:
     """What Dask runs on a worker."""
     worker = get_worker()
     assert isinstance(worker, StageWorker)
-    plugin = worker.plugins[delivery]
-    assert isinstance(plugin, Delivery)
     key = worker.get_current_task()
 
     def is_wanted() -> bool:
         state = worker.state.tasks.get(key)
         return worker.status == Status.running and state is not None and state.state == "executing"
 
-    return workplace.perform(plugin.bundle, task, worker.seat, is_wanted)
+    plugin = worker.plugins[delivery]
+    assert isinstance(plugin, Delivery)
+    return workplace.perform(plugin.bundle, task, worker.slot, is_wanted)
 
 
-def sees(exchange: Exchange) -> bool:
-    """Whether this host has the cache that is meant to be shared."""
-    mark = Path(exchange.cache or "") / "mark"
-    return mark.is_file() and mark.read_text(encoding="utf-8") == exchange.mark
-
-
-def numerics(compute: str) -> dict[str, str]:
-    """Those of this host; an `error` instead, where it has not what is asked for."""
-    try:
-        return passport.numerics(compute)
-    except UserError as error:
-        return {"error": str(error)}
-
-
-def seats(gpus: Sequence[str], gpus_each: int, cores_each: int | None) -> list[Seat]:
+def slots(gpus: Sequence[str], gpus_each: int, cores_each: int | None) -> list[Slot]:
     """How a host is shared out among workers: by GPUs, where there are any, or else by cores."""
-    if gpus and gpus_each:
-        groups = [
-            gpus[first : first + gpus_each]
-            for first in range(0, len(gpus) - gpus_each + 1, gpus_each)
-        ]
-        threads = cores_each or max(1, cores() // max(1, len(groups)))
-        return [Seat(threads, group) for group in groups]
-    each = cores_each or 1
-    return [Seat(each) for _ in range(cores() // each)]
+    if not (gpus and gpus_each):
+        each = cores_each or 1
+        return [Slot(each)] * (cores() // each)
+    workers = len(gpus) // gpus_each
+    threads = cores_each or max(1, cores() // max(1, workers))
+    firsts = range(0, workers * gpus_each, gpus_each)
+    return [Slot(threads, gpus[first : first + gpus_each]) for first in firsts]
 
 
 def visible_gpus() -> list[str]:
@@ -142,36 +113,33 @@ def visible_gpus() -> list[str]:
     said = os.environ.get("CUDA_VISIBLE_DEVICES")
     if said is not None:
         return [name for name in said.split(",") if name not in ("", "-1")]
-    there = Path("/proc/driver/nvidia/gpus")
-    return [str(number) for number in range(len([*there.iterdir()]) if there.is_dir() else 0)]
+    return [str(number) for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
 
 
 def work(scheduler: str, gpus_each: int, cores_each: int | None) -> None:
     """Be the workers of this host until the scheduler ends; UserError if it cannot be reached."""
-    places = seats(visible_gpus(), gpus_each, cores_each)
-    if not places:
+    held = slots(visible_gpus(), gpus_each, cores_each)
+    if not held:
         raise UserError(f"--gpus-per-worker, --cores: more than this host has ({cores()} cores)")
     configure(logging.WARNING)
-    folder = workplace.scratch(Exchange())
-    asyncio.run(_work(address_of(scheduler), places, folder / "dask"))
+    asyncio.run(_work(address_of(scheduler), held, workplace.scratch(Exchange())))
 
 
-async def _work(address: str, places: Sequence[Seat], local: Path) -> None:
+async def _work(address: str, held: Sequence[Slot], scratch: Path) -> None:
     guard = security()
     await _require_answer(address, guard)
-    name = f"{os.uname().nodename}-{os.getpid()}"
     workers = [
         StageWorker(
             address,
-            seat=seat,
-            name=f"{name}-{number}",
+            slot=slot,
+            name=f"{os.uname().nodename}-{os.getpid()}-{number}",
             security=guard,
-            local_directory=str(local),
+            local_directory=str(scratch / "dask"),
         )
-        for number, seat in enumerate(places)
+        for number, slot in enumerate(held)
     ]
     await asyncio.gather(*workers)
-    _say(f"{len(workers)} workers at {address}; copies of projects in {local.parent}")
+    typer.echo(f"{len(workers)} workers at {address}; copies of projects in {scratch}")
     await _until_ended(asyncio.gather(*map(StageWorker.finished, workers)))
     await asyncio.gather(*(worker.close() for worker in workers), return_exceptions=True)
 
@@ -203,7 +171,7 @@ async def _schedule(file: Path | None, host: str | None, port: int) -> None:
     )
     try:
         async with scheduler:
-            _say(f"scheduler at {scheduler.address}")
+            typer.echo(f"scheduler at {scheduler.address}")
             await _until_ended(scheduler.finished())
     except OSError as error:
         raise UserError(f"--port: {port} cannot be listened at ({error}); give another") from None
@@ -230,8 +198,3 @@ async def _until_ended(event: Any) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     waiting = [asyncio.ensure_future(event), asyncio.ensure_future(stopped.wait())]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()

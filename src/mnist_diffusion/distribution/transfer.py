@@ -16,12 +16,12 @@ from typing import Any
 from mnist_diffusion.runtime.errors import UserError
 
 
-def whole(repo: Any, entry: Mapping[str, Any]) -> Any:
+def stage_of(repo: Any, entry: Mapping[str, Any]) -> Any:
     """A stage as an entry of dvc.lock has it; all of its outs count as cached."""
     return repo.stage_cache._create_stage(dict(entry))
 
 
-def offer(repo: Any, stages: Iterable[Any]) -> None:
+def commit(repo: Any, stages: Iterable[Any]) -> None:
     """Put outs that are here into the cache, where they are not in it."""
     with repo.stage_cache._cache_type_copy():
         for stage in stages:
@@ -42,39 +42,54 @@ def pull(repo: Any, stages: Iterable[Any]) -> None:
         _require_all(repo, repo.cloud.pull(objects, odb=odb), "read")
 
 
-def place(stage: Any, uncached: Iterable[str] = ()) -> None:
+def checkout(stage: Any, uncached: Iterable[str] = ()) -> None:
     """Put a stage's outs from the cache into the folder, and take what else lies in theirs away.
 
     Those that are `uncached` come as files of their own, which git may have, and not as links.
     """
     apart = {*uncached}
-    with stage.repo.stage_cache._cache_type_copy():
-        for out in stage.outs:
-            if out.def_path in apart:
-                out.checkout(force=True)
     for out in stage.outs:
-        if out.def_path not in apart:
+        if out.def_path in apart:
+            with stage.repo.stage_cache._cache_type_copy():
+                out.checkout(force=True)
+        else:
             out.checkout(force=True)
 
 
-def run_cache(repo: Any, stage: Any, *, to_remote: bool) -> None:
-    """Bring what the run cache has of this very stage, deps and all, to the remote or from it."""
+def remote_store(repo: Any) -> Any:
+    """DVC's default remote: a path, and the file system that it is on."""
+    return repo.cloud.get_remote_odb(None, "repro", hash_name="md5-dos2unix")
+
+
+def push_run(repo: Any, stage: Any) -> None:
+    """Bring what the run cache has of this very stage, deps and all, to the remote."""
+    here, there = _runs(repo, stage)
+    if here:
+        fs = remote_store(repo).fs
+        for path in here.iterdir():
+            fs.put_file(os.fspath(path), fs.join(there, path.name))
+
+
+def pull_run(repo: Any, stage: Any) -> None:
+    """Bring what the remote's run cache has of this very stage here."""
+    here, there = _runs(repo, stage)
+    if here:
+        fs = remote_store(repo).fs
+        with suppress(FileNotFoundError):
+            for source in fs.find(there):
+                here.mkdir(parents=True, exist_ok=True)
+                fs.get_file(source, os.fspath(here / fs.name(source)))
+
+
+def _runs(repo: Any, stage: Any) -> tuple[Path | None, str]:
+    """Where the run cache keeps a stage, here and on the remote; None: it cannot keep it."""
     from dvc.stage.cache import _can_hash, _get_stage_hash
 
     if not _can_hash(stage):
-        return
-    key = _get_stage_hash(stage)
+        return None, ""
+    key, remote = _get_stage_hash(stage), remote_store(repo)
     here = Path(repo.stage_cache._get_cache_dir(key))
-    odb = repo.cloud.get_remote_odb(None, "repro", hash_name="md5-dos2unix")
-    there = odb.fs.join(odb.path, "runs", key[:2], key)
-    if to_remote:
-        for path in here.iterdir():
-            odb.fs.put_file(os.fspath(path), odb.fs.join(there, path.name))
-        return
-    with suppress(FileNotFoundError):
-        for source in odb.fs.find(there):
-            here.mkdir(parents=True, exist_ok=True)
-            odb.fs.get_file(source, os.fspath(here / odb.fs.name(source)))
+    return here, remote.fs.join(remote.path, "runs", key[:2], key)
 
 
 def _objects(stages: Iterable[Any]) -> dict[Any, set[Any]]:
@@ -88,13 +103,7 @@ def _objects(stages: Iterable[Any]) -> dict[Any, set[Any]]:
 def _require_all(repo: Any, outcome: Any, done: str) -> None:
     if outcome.failed:
         first = min(str(one.obj_name or one.value) for one in outcome.failed)
+        url = repo.config["remote"][repo.config["core"]["remote"]]["url"]
         raise UserError(
-            f"{remote_url(repo)}: {first} cannot be {done}; "
-            "mend the remote, or give it room, and run this again"
+            f"{url}: {first} cannot be {done}; mend the remote, or give it room, and run this again"
         )
-
-
-def remote_url(repo: Any) -> str:
-    """Where DVC's default remote is."""
-    name = repo.config["core"].get("remote")
-    return str(repo.config["remote"].get(name, {}).get("url", "remote"))
