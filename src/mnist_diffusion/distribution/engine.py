@@ -93,6 +93,7 @@ class Engine:
 
     def all_see(self, folder: Path) -> bool:
         """Whether all workers have this very folder, and not one of the same name."""
+        folder.mkdir(parents=True, exist_ok=True)
         mark = folder / f"seen-by-{self.name}"
         mark.touch()
         try:

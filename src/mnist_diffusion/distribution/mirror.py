@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -35,9 +36,7 @@ class Mirror:
         self._end.set()
         self._thread.join()
         if error is None:
-            with suppress(OSError):  # a stale state costs room, and the next one knows it as such
-                for name in self._fs.find(self._place):
-                    self._fs.remove(name)
+            self._try(self._empty)
 
     def keep(self) -> None:
         """Copy what is new. Files were renamed into place, so each of them is whole."""
@@ -51,11 +50,20 @@ class Mirror:
 
     def _go_on(self) -> None:
         while not self._end.wait(SECONDS_BETWEEN):
-            try:
-                self.keep()
-            except Exception as error:  # of whatever library speaks to the remote
-                cause = " ".join(str(error).split())[:200]
-                sys.stderr.write(f"warning: {self._place}: not mirrored ({cause})\n")
+            self._try(self.keep)
+
+    def _try(self, work: Callable[[], None]) -> None:
+        """What fails costs time or room, and no result."""
+        try:
+            work()
+        except Exception as error:  # of whatever library speaks to the remote
+            cause = " ".join(str(error).split())[:200]
+            sys.stderr.write(f"warning: {self._place}: not mirrored ({cause})\n")
+
+    def _empty(self) -> None:
+        with suppress(FileNotFoundError):
+            for name in self._fs.find(self._place):
+                self._fs.remove(name)
 
     def _take(self) -> None:
         with suppress(FileNotFoundError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mnist_diffusion.distribution.bundle import NO_GIT, Task
+from mnist_diffusion.distribution.bundle import Task
 from mnist_diffusion.runtime.errors import UserError
 
 LOCK = Path("dvc.lock")
@@ -87,14 +87,10 @@ class Plan:
 
 
 def plan(repo: Any) -> Plan:
-    """What is to be done as things stand in an open repository of DVC's; UserError without git."""
+    """What is to be done as things stand in an open repository of DVC's."""
     from dvc.repo.reproduce import plan_repro
-    from dvc.scm import SCMError
 
-    try:
-        changed, graph = set(repo.status()), repo.index.graph
-    except SCMError:
-        raise UserError(NO_GIT) from None
+    changed, graph = set(repo.status()), repo.index.graph
     parents = {
         stage.addressing: [parent.addressing for parent in graph.successors(stage)]
         for stage in graph

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mnist_diffusion.distribution.bundle import Bundle, Exchange, archive
+from mnist_diffusion.distribution.bundle import NO_GIT, Bundle, Exchange, archive
 from mnist_diffusion.distribution.plan import Plan, plan
 from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError
@@ -76,6 +76,7 @@ def reproduce(wishes: Wishes) -> None:
         return
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc.scm import SCMError
 
     try:
         with Repo() as repo:
@@ -88,6 +89,8 @@ def reproduce(wishes: Wishes) -> None:
                 return
             if todo.away:
                 _distribute(todo, wishes)
+    except SCMError:
+        raise UserError(NO_GIT) from None
     except DvcException as error:
         cause = " ".join(str(error).split())
         raise UserError(f"dvc: {cause}; mend that, and run this again") from None

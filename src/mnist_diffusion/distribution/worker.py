@@ -62,7 +62,7 @@ class StageWorker(Worker):
         )
 
 
-@dataclass
+@dataclass(eq=False)
 class Delivery(WorkerPlugin):
     """The bundle, for every worker that there is or will be."""
 
