@@ -33,6 +33,8 @@ class Exchange:
     """The remote by which data travels otherwise: its `name` in DVC, its `url`, and the like."""
     work: str | None = None
     """The project's .work, where all copies are on its host: unfinished work stays there."""
+    project: str = ""
+    """Its name on other hosts, so that a stage of another project is not taken for this one's."""
 
 
 @dataclass(frozen=True)

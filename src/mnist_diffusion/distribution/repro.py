@@ -6,6 +6,7 @@ dvc.lock come home, and a plain `dvc repro` has the last word: what it finds out
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -146,8 +147,10 @@ def _slots(wishes: Wishes, todo: Plan) -> Sequence[Slot]:
 def _between_hosts(todo: Plan, engine: Engine) -> Exchange:
     """By this project's cache, if all workers see it, or else by DVC's default remote."""
     cache = Path(todo.repo.cache.legacy.path)
+    place = f"{os.uname().nodename}:{Path.cwd()}"
+    project = f"{Path.cwd().name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
     if engine.all_see(cache):
-        return Exchange(str(cache))
+        return Exchange(str(cache), project=project)
     name = todo.repo.config["core"].get("remote")
     if not name:
         raise UserError(
@@ -156,7 +159,7 @@ def _between_hosts(todo: Plan, engine: Engine) -> Exchange:
         )
     options = todo.repo.config["remote"][name]
     told = {key: str(options[key]) for key in TOLD_TO_OTHERS if key in options}
-    return Exchange(remote={"name": name, **told})
+    return Exchange(remote={"name": name, **told}, project=project)
 
 
 class _Viewer:

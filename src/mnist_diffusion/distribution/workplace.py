@@ -129,7 +129,7 @@ def _unpack(bundle: Bundle, folder: Path, place: Path) -> None:
     config = ConfigObj(_config(bundle.exchange, place), list_values=False)
     with (folder / ".dvc/config.local").open("wb") as file:
         config.write(file)
-    work = Path(bundle.exchange.work or place / "work")
+    work = Path(bundle.exchange.work or place / "work" / bundle.exchange.project)
     work.mkdir(parents=True, exist_ok=True)
     (folder / paths.WORK).symlink_to(work)
     mark.write_text(bundle.digest, encoding="utf-8")
