@@ -71,9 +71,11 @@ def register(settings: Settings, opened: Store) -> int:
             aliases[ALIAS_OF_RUN.format(run)] = found
             if best and run == best[0]:
                 aliases[BEST] = found
+    has = client.get_registered_model(name()).aliases
     for alias, number in aliases.items():
-        client.set_registered_model_alias(name(), alias, number)
-    if BEST not in aliases:
+        if str(has.get(alias)) != number:  # or every sync would write them all
+            client.set_registered_model_alias(name(), alias, number)
+    if BEST in has and BEST not in aliases:
         client.delete_registered_model_alias(name(), BEST)
     return failed
 
