@@ -7,27 +7,49 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 import stub_project
-from clones import REPOSITORY, Clone
-from small_project import PATIENCE, Cluster, Project, all_end, those_within, wait_until
+from clones import REPOSITORY, Clone, new_clone
+from ruamel.yaml import YAML
+from small_project import (
+    PATIENCE,
+    Cluster,
+    Project,
+    all_end,
+    attempts,
+    is_alive,
+    those_within,
+    wait_until,
+)
+from test_resume import write_params
+
+from mnist_diffusion.settings.whole import Compute
 
 pytestmark = pytest.mark.faults
+SLOWLY = Path(__file__).parent / "slowly.py"
 LONG = 40.0
-"""Seconds of a training, of which one is mirrored every 15."""
+"""Seconds of a training, of which one is mirrored every 5."""
+BuildOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster(scheduler: Cluster) -> Iterator[Cluster]:
     """A scheduler without workers."""
-    (tmp_path / "cluster").mkdir()
-    made = Cluster(tmp_path / "cluster")
-    yield made
-    made.close()
+    before = dict(scheduler.environment)
+    yield scheduler
+    scheduler.end_workers()
+    scheduler.environment = before
 
 
 @pytest.fixture
@@ -38,6 +60,30 @@ def project(tmp_path: Path, cluster: Cluster) -> Project:
         file.write(f"    remote = shared\n['remote \"shared\"']\n    url = {tmp_path}/remote\n")
     made.environment |= {"XDG_CONFIG_HOME": cluster.environment["XDG_CONFIG_HOME"], "APART": "1"}
     return made
+
+
+@pytest.fixture(scope="module")
+def prepared(build_once: BuildOnce, raw_mnist: Path) -> Clone:
+    """A repository whose real trainings take some seconds, and of which none has run."""
+
+    def build(folder: Path) -> None:
+        clone = new_clone(folder / "repository", raw_mnist)
+        write_params(clone.folder)
+        pipeline = YAML(typ="safe").load(clone.folder / "dvc.yaml")
+        stages = {name: pipeline["stages"][name] for name in ("code", "fetch", "prepare", "train")}
+        stages["train"]["do"]["cmd"] = f"{sys.executable} {SLOWLY} train"
+        YAML().dump({"stages": stages}, clone.folder / "dvc.yaml")
+        clone.run("dvc", "repro", "--quiet", "prepare")
+
+    return Clone(build_once("trains for seconds", build) / "repository")
+
+
+@pytest.fixture(scope="module")
+def control(prepared: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """The same, trained by a plain `dvc repro`, and never killed."""
+    clone = prepared.copy(tmp_path_factory.mktemp("control") / "repository")
+    clone.run("dvc", "repro", "--quiet")
+    return clone
 
 
 def kill_host(cluster: Cluster, name: str, worker: subprocess.Popen[str]) -> None:
@@ -53,13 +99,59 @@ def host_of(cluster: Cluster, pid: int) -> str:
     return Path(psutil.Process(pid).cwd()).relative_to(cluster.folder).parts[0]
 
 
+def errand_of(pid: int) -> psutil.Process:
+    """The process that has DVC run a stage."""
+    above = psutil.Process(pid).parents()
+    return next(one for one in above if "mnist_diffusion.distribution.errand" in one.cmdline())
+
+
 def refusal(process: subprocess.Popen[str]) -> str:
     """The one line with which it ends."""
     told = process.communicate(timeout=PATIENCE)[0].splitlines()
-    assert process.returncode == 1
+    assert process.returncode == 1, told
     assert told[-1].startswith("error: ") and "; " in told[-1], told
     assert not any("Traceback" in line for line in told), told
     return told[-1]
+
+
+@pytest.mark.parametrize("killed", ["worker", "errand", "node", "head"])
+def test_a_training_that_is_killed_gives_the_same_bits(
+    prepared: Clone, control: Clone, cluster: Cluster, tmp_path: Path, killed: str
+) -> None:
+    """A real one, once some of it is mirrored: another worker goes on, and never beside an orphan.
+
+    A node, a worker with all that it has started, does not come back.
+    """
+    clone = prepared.copy(tmp_path / "repository")
+    remote = ("remote", "add", "--local", "-d", "shared", str(tmp_path / "remote"))
+    clone.run("dvc", *remote)
+    variables = {"XDG_CONFIG_HOME": cluster.environment["XDG_CONFIG_HOME"], "APART": "1"}
+    project = Project.at(clone.folder, clone.environment | variables)
+    log, stage = tmp_path / "attempts", "train@fast"
+    workers = {name: cluster.worker(name, ATTEMPTS=str(log)) for name in ("one", "two")}
+    head = project.start(cluster=str(cluster.file))
+    wait_until(lambda: any((tmp_path / f"remote/resume/{stage}").glob("*.safetensors")))
+    (first, goes_on) = attempts(log, stage)[0]
+    host = host_of(cluster, first)
+    match killed:
+        case "worker":
+            workers[host].kill()
+        case "errand":
+            errand_of(first).kill()
+        case "node":
+            kill_host(cluster, host, workers[host])
+        case "head":
+            head.kill()
+            wait_until(lambda: not is_alive(first), 10)
+            head = project.start(cluster=str(cluster.file))
+    wait_until(lambda: len(attempts(log, stage)) == 2)
+    assert not is_alive(first) and not goes_on
+    told = head.communicate(timeout=PATIENCE)[0]
+    assert head.returncode == 0, told
+    assert attempts(log, stage)[1][1], "it began anew"
+    assert clone.contents("models") == control.contents("models")
+    assert clone.tree("dvc.lock", "models") == control.tree("dvc.lock", "models")
+    assert not any(path.is_file() for path in (tmp_path / "remote/resume").rglob("*"))
 
 
 def test_three_workers_give_the_lock_of_a_plain_repro(
@@ -82,78 +174,37 @@ def test_every_stage_of_the_pipeline_by_three_workers(
     cluster: Cluster, tmp_path: Path, project: Project
 ) -> None:
     """Bodies are stubs; stages, their deps and their order are those of dvc.yaml."""
-    folders = [tmp_path / name for name in ("plain", "embedded", "joined")]
-    stub_project.make(folders[0], small=True)
-    for folder in folders[1:]:
-        shutil.copytree(folders[0], folder)
+    plain, joined = tmp_path / "plain", tmp_path / "joined"
+    stub_project.make(plain, small=True)
+    shutil.copytree(plain, joined)
     remote = f"[core]\n    remote = r\n['remote \"r\"']\n    url = {tmp_path}/stubs\n"
-    (folders[2] / ".dvc/config.local").write_text(remote)
-    subprocess.run([sys.executable, "-m", "dvc", "repro", "--quiet"], cwd=folders[0], check=True)
+    (joined / ".dvc/config.local").write_text(remote)
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "--quiet"], cwd=plain, check=True)
     for name in ("one", "two", "three"):
         cluster.worker(name)
-    ways = ({"jobs": 2}, {"cluster": str(cluster.file)})
-    for folder, wishes in zip(folders[1:], ways, strict=True):
-        other = Project.__new__(Project)
-        other.folder, other.environment = folder, project.environment
-        assert other.reproduce(**wishes)
-        assert (folder / "dvc.lock").read_bytes() == (folders[0] / "dvc.lock").read_bytes()
+    assert Project.at(joined, project.environment).reproduce(cluster=str(cluster.file))
+    assert (joined / "dvc.lock").read_bytes() == (plain / "dvc.lock").read_bytes()
 
 
-def test_a_lost_host_costs_what_was_not_mirrored(project: Project, cluster: Cluster) -> None:
-    """Its worker, errand and stage are killed at once, and it never comes back."""
-    project.runs(a=LONG)
-    workers = {name: cluster.worker(name) for name in ("one", "two")}
-    process = project.start(cluster=str(cluster.file))
-    mirrored = project.folder.parent / "remote/resume/train@a/steps"
-    wait_until(mirrored.exists)
-    lost = host_of(cluster, project.attempts("a.model")[0][0])
-    kill_host(cluster, lost, workers[lost])
-    wait_until(lambda: len(project.attempts("a.model")) == 2)
-    (_, begun), (pid, done) = project.attempts("a.model")
-    assert begun == 0 < done
-    assert host_of(cluster, pid) != lost
-    told = process.communicate(timeout=PATIENCE)[0]
-    assert process.returncode == 0, told
-    assert "up to date" in told
-    assert not mirrored.exists()
-
-
-def test_an_orphan_does_not_train_beside_its_retry(project: Project, cluster: Cluster) -> None:
-    """The worker alone is killed, and comes back on the same host at once."""
-    project.runs(a=12.0)
-    worker = cluster.worker("one")
-    process = project.start(cluster=str(cluster.file))
-    wait_until(lambda: project.attempts("a.model"))
-    orphan = psutil.Process(project.attempts("a.model")[0][0])
-    wait_until(lambda: any((cluster.folder / "one").glob("work/*/resume/train@a/steps")))
-    kept = next((cluster.folder / "one").glob("work/*/resume/train@a/steps"))
-    wait_until(lambda: float(kept.read_text()) > 1)
-    worker.kill()
+def test_a_shared_cache_needs_no_remote(project: Project, cluster: Cluster) -> None:
+    del project.environment["APART"]
     cluster.worker("one")
-    wait_until(lambda: len(project.attempts("a.model")) == 2)
-    assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
-    told = process.communicate(timeout=PATIENCE)[0]
-    assert process.returncode == 0, told
-    assert project.attempts("a.model")[1][1] > 0  # it went on from its host's own state
+    assert project.reproduce(cluster=str(cluster.file)) == ["prepare", "train@a", "sample@a"]
+    assert not (project.folder.parent / "remote").exists()
+    assert (project.folder / "samples-a/sample").read_text() == "raw prepareda.modelsample"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_head_that_ends_leaves_nothing_running(
-    project: Project, cluster: Cluster, number: int
-) -> None:
-    project.runs(a=LONG, b=0.0)
-    for name in ("one", "two"):
-        cluster.worker(name)
-    process = project.start(cluster=str(cluster.file))
-    wait_until(lambda: project.attempts("a.model") and project.attempts("sample"))
-    stage = psutil.Process(project.attempts("a.model")[0][0])
-    process.send_signal(number)
-    wait_until(lambda: not stage.is_running() or stage.status() == psutil.STATUS_ZOMBIE, 10)
-    process.communicate(timeout=PATIENCE)
+def test_ctrl_c_ends_all_in_ten_seconds(project: Project, cluster: Cluster) -> None:
+    project.runs(a=LONG)
+    cluster.worker("one")
+    head = project.start(cluster=str(cluster.file))
+    wait_until(lambda: project.attempts("a.model"))
+    stage = project.attempts("a.model")[0][0]
+    head.send_signal(signal.SIGINT)
+    wait_until(lambda: not is_alive(stage) and head.poll() is not None, 10)
+    assert head.returncode != 0
     assert all_end(project.folder)
-    project.runs(a=0.0, b=0.0)
-    assert "train@a" in project.reproduce(cluster=str(cluster.file))
-    assert list(project.lock()) == ["prepare", "train@a", "train@b", "sample@a", "sample@b"]
+    assert list(project.lock()) == ["prepare"]
 
 
 def test_a_stage_that_errs_is_told_once(project: Project, cluster: Cluster) -> None:
@@ -209,22 +260,43 @@ def test_workers_of_other_code_are_refused(
     shutil.copytree(REPOSITORY / "src", other)
     with (other / "mnist_diffusion/distribution/errand.py").open("a") as file:
         file.write("\nEDITED = True\n")
-    cluster.environment["PYTHONPATH"] = str(other)
-    cluster.worker("one")
+    cluster.worker("one", PYTHONPATH=str(other))
     line = refusal(project.start(cluster=str(cluster.file)))
     assert "other code than here (mnist_diffusion/distribution/errand.py" in line
 
 
+def test_workers_that_round_otherwise_are_refused_unless_wished(
+    project: Project, cluster: Cluster
+) -> None:
+    cluster.worker("one")
+    cluster.worker("two", ATEN_CPU_CAPABILITY="default")
+    compute = Compute(device="cpu").model_dump_json()
+    line = refusal(project.start(cluster=str(cluster.file), compute=compute))
+    assert "rounds otherwise than the others (" in line and line.endswith(", or --mixed")
+    assert project.reproduce(cluster=str(cluster.file))
+
+
+def test_a_stage_that_asks_for_more_gpus_than_a_worker_has_is_refused(
+    project: Project, cluster: Cluster
+) -> None:
+    text = (project.folder / "dvc.yaml").read_text()
+    (project.folder / "dvc.yaml").write_text(
+        text.replace("deps: [raw]", "deps: [raw]\n    meta: {gpus: 3}")
+    )
+    cluster.worker("one", "--gpus-per-worker", "2", CUDA_VISIBLE_DEVICES="0,1,2")
+    line = refusal(project.start(cluster=str(cluster.file)))
+    assert "prepare: needs 3 GPUs, and no worker has more than 2" in line
+
+
 def test_a_scheduler_that_does_not_answer_is_told(project: Project, cluster: Cluster) -> None:
-    line = refusal(project.start(cluster="tls://127.0.0.1:9"))
-    assert "no scheduler answers there" in line
+    assert "no scheduler answers there" in refusal(project.start(cluster="tls://127.0.0.1:9"))
     os.kill(cluster.scheduler.pid, signal.SIGSTOP)
     line = refusal(project.start(cluster=str(cluster.file)))
     os.kill(cluster.scheduler.pid, signal.SIGCONT)
     assert "no scheduler answers there" in line
 
 
-def test_a_foreign_certificate_is_refused(
+def test_a_foreign_certificate_and_no_encryption_are_refused(
     project: Project, cluster: Cluster, tmp_path: Path
 ) -> None:
     project.environment["XDG_CONFIG_HOME"] = str(tmp_path / "foreign")
@@ -234,45 +306,21 @@ def test_a_foreign_certificate_is_refused(
     done = cluster.call("worker", str(cluster.file))
     assert done.returncode == 1
     assert "another certificate" in done.stderr and len(done.stderr.splitlines()) == 1
+    done = cluster.call("worker", "tcp://127.0.0.1:8786")
+    assert done.stderr.startswith("error: tcp://127.0.0.1:8786: is not encrypted; ")
 
 
-def test_a_scheduler_that_dies_ends_all_in_one_line(project: Project, cluster: Cluster) -> None:
+def test_a_scheduler_that_dies_ends_all_in_one_line(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "cluster").mkdir()
+    cluster = Cluster(tmp_path / "cluster")
+    project.environment["XDG_CONFIG_HOME"] = cluster.environment["XDG_CONFIG_HOME"]
     project.runs(a=LONG)
     worker = cluster.worker("one")
     process = project.start(cluster=str(cluster.file))
     wait_until(lambda: project.attempts("a.model"))
-    stage = psutil.Process(project.attempts("a.model")[0][0])
+    stage = project.attempts("a.model")[0][0]
     cluster.scheduler.kill()
     assert "the scheduler is gone" in refusal(process)
-    wait_until(lambda: not stage.is_running() or stage.status() == psutil.STATUS_ZOMBIE, 10)
+    wait_until(lambda: not is_alive(stage), 10)
     worker.wait(30)
-
-
-def test_a_training_whose_host_is_lost_gives_the_same_bits(
-    judged: Clone, ran: Clone, cluster: Cluster, tmp_path: Path
-) -> None:
-    """Real trainings and everything after them, with the manifests of a run on one host."""
-    clone = judged.copy(tmp_path / "repository")
-    clone.environment |= {"XDG_CONFIG_HOME": cluster.environment["XDG_CONFIG_HOME"]}
-    clone.run("dvc", "remote", "add", "-d", "shared", str(tmp_path / "remote"))
-    workers = {name: cluster.worker(name) for name in ("one", "two")}
-    log = (tmp_path / "log").open("w+")
-    process = subprocess.Popen(
-        ["mnist-diffusion", "repro", "--cluster", str(cluster.file)],
-        cwd=clone.folder,
-        env=clone.environment,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
-
-    def trains(name: str) -> bool:
-        return any((cluster.folder / name).glob("work/*/resume/train@*/*"))
-
-    wait_until(lambda: any(map(trains, workers)))
-    lost = next(filter(trains, workers))
-    kill_host(cluster, lost, workers[lost])
-    process.wait(PATIENCE)
-    log.seek(0)
-    assert process.returncode == 0, log.read()
-    assert clone.contents() == ran.contents()
-    assert clone.tree("dvc.lock") == ran.tree("dvc.lock")
+    cluster.close()

@@ -67,13 +67,13 @@ stages:
 REPRODUCE = """
 import json, os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from mnist_diffusion.distribution.engine import Engine
+from mnist_diffusion.distribution import engine
 if "APART" in os.environ:  # hosts that do not see one another's disks
-    Engine.all_see = lambda *_: False
-from mnist_diffusion.distribution.repro import Wishes, reproduce
+    engine.all_see = lambda *_: False
+from mnist_diffusion.distribution.repro import reproduce
 from mnist_diffusion.runtime.errors import UserError, describe_os_error
 try:
-    reproduce(Wishes(**json.loads(sys.argv[1])))
+    reproduce(**json.loads(sys.argv[1]))
 except UserError as error:
     sys.exit(f"error: {error}")
 except OSError as error:
@@ -98,6 +98,13 @@ class Project:
         subprocess.run(["git", "init", "-q"], cwd=folder, env=self.environment, check=True)
         self.runs(**runs)
 
+    @classmethod
+    def at(cls, folder: Path, environment: dict[str, str]) -> Project:
+        """One that is there, whatever its stages are."""
+        made = cls.__new__(cls)
+        made.folder, made.environment = folder, environment
+        return made
+
     def runs(self, **runs: float) -> None:
         """Declare these, by the seconds that they take."""
         YAML().dump({"runs": runs}, self.folder / "params.yaml")
@@ -118,9 +125,7 @@ class Project:
         process = self.start(**wishes)
         told = process.communicate(timeout=PATIENCE)[0]
         assert process.returncode == 0, told
-        assert not re.search("Running stage '(?!code|fetch|report)", told), (
-            told
-        )  # by DVC, at the end
+        assert not re.search("^(?!code|fetch|report).*: done here", told, re.MULTILINE), told
         return [line.split(":")[0] for line in told.splitlines() if ": done in " in line]
 
     def spans(self, *names: str) -> list[tuple[float, float]]:
@@ -129,9 +134,7 @@ class Project:
 
     def attempts(self, name: str) -> list[tuple[int, float]]:
         """The processes that have worked on this, and the seconds that were done before each."""
-        file = self.folder / "log/all"
-        lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
-        return [(int(line[0]), float(line[2])) for line in lines if line[1] == name]
+        return attempts(self.folder / "log/all", name)
 
     def wait_for(self, *names: str) -> None:
         """Return when all of these are being worked on."""
@@ -173,23 +176,42 @@ class Cluster:
         self._started.append(process)
         return process
 
-    def worker(self, name: str) -> subprocess.Popen[str]:
+    def worker(self, name: str, *words: str, **variables: str) -> subprocess.Popen[str]:
         """One worker of a host of this name, with a scratch folder of its own."""
         cores = str(len(os.sched_getaffinity(0)))
-        scratch = str(self.folder / name)
-        return self.start(
-            "worker", str(self.file), "--cores", cores, MNIST_DIFFUSION_SCRATCH=scratch
-        )
+        scratch = {"MNIST_DIFFUSION_SCRATCH": str(self.folder / name)}
+        return self.start("worker", str(self.file), "--cores", cores, *words, **scratch | variables)
+
+    def end_workers(self) -> None:
+        """End all that was started, but the scheduler."""
+        self._end([process for process in self._started if process is not self.scheduler])
 
     def close(self) -> None:
-        for process in self._started:
+        self._end(self._started)
+
+    def _end(self, processes: list[subprocess.Popen[str]]) -> None:
+        for process in processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        for process in self._started:
+        for process in processes:
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def attempts(file: Path, name: str) -> list[tuple[int, float]]:
+    """The processes that have worked on something, and how much was done before each."""
+    lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+    return [(int(line[0]), float(line[2])) for line in lines if line[1] == name]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it works still; a dead one that nobody has buried does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_until(true: Any, seconds: float = PATIENCE) -> None:

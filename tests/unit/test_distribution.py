@@ -5,46 +5,46 @@ import stat
 import subprocess
 import sys
 import tarfile
+import time
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from dvc.fs import localfs
 from dvc.repo import Repo
-from small_project import Project
+from small_project import Project, wait_until
 
 from mnist_diffusion.distribution import security, workplace
-from mnist_diffusion.distribution.bundle import Bundle, Exchange, archive
+from mnist_diffusion.distribution.bundle import RANKS, Exchange, archive
 from mnist_diffusion.distribution.compatibility import facts, require_same
-from mnist_diffusion.distribution.mirror import Mirror
+from mnist_diffusion.distribution.mirror import mirrored
 from mnist_diffusion.distribution.plan import Plan, plan
 from mnist_diffusion.distribution.worker import slots, visible_gpus
 from mnist_diffusion.distribution.workplace import Slot
 from mnist_diffusion.runtime.errors import UserError
 
 
-def bundle_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+def archive_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     monkeypatch.chdir(folder)
-    return Bundle(archive(["samples-a"]), Exchange(cache=str(folder / ".dvc/cache"), work="w"))
+    return archive(["samples-a"])
 
 
-def test_equal_trees_make_equal_bundles(tmp_path, monkeypatch):
-    one, other = Project(tmp_path / "one", a=0.0), Project(tmp_path / "other", a=0.0)
-    (other.folder / "stage.py").write_bytes((one.folder / "stage.py").read_bytes())
-    os.utime(other.folder / "raw", (1, 1))
-    (other.folder / "samples-a").mkdir()
-    (other.folder / "samples-a/sample").write_text("an out")
-    (other.folder / "reports").mkdir()
-    (other.folder / "reports/README.md").write_text("a report")
-    assert (
-        bundle_of(one.folder, monkeypatch).content == bundle_of(other.folder, monkeypatch).content
-    )
-    with tarfile.open(fileobj=BytesIO(bundle_of(other.folder, monkeypatch).content)) as tar:
-        names = tar.getnames()
-    hidden = [".dvc/config", ".dvcignore", ".gitignore"]
-    assert names == [*hidden, "dvc.yaml", "params.yaml", "raw", "stage.py"]
-    before = bundle_of(one.folder, monkeypatch).digest
-    (one.folder / "raw").write_text("war ")
-    assert bundle_of(one.folder, monkeypatch).digest != before
+def test_workers_are_sent_what_git_has_but_no_outs_and_no_reports(tmp_path, monkeypatch):
+    project = Project(tmp_path, a=0.0)
+    for name in ("samples-a/sample", "reports/README.md", "dvc.lock", ".work/scratch"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("not to be sent")
+    os.link(tmp_path / "raw", tmp_path / "raw-again")
+    with tarfile.open(fileobj=BytesIO(archive_of(project.folder, monkeypatch))) as tar:
+        tar.extractall(tmp_path / "there", filter="data")
+    sent = {
+        path.relative_to(tmp_path / "there").as_posix(): path.read_bytes()
+        for path in (tmp_path / "there").rglob("*")
+        if path.is_file()
+    }
+    names = [".dvc/config", ".dvcignore", ".gitignore", "dvc.yaml", "params.yaml"]
+    names += ["raw", "raw-again", "stage.py"]
+    assert sent == {name: (tmp_path / name).read_bytes() for name in names}
 
 
 def test_the_plan_has_the_order_of_dvc_repro(tmp_path, monkeypatch):
@@ -66,73 +66,60 @@ class Stage:
 
 
 def test_a_stage_asks_for_what_dvc_yaml_says():
-    stages = {"a": Stage(gpus=2, title="any"), "b": Stage(), "c": Stage(cores=0)}
+    stages = {"a": Stage(gpus=2, title="any"), "b": Stage(), "c": Stage(gpus="two")}
     found = Plan(None, stages, {name: [] for name in stages}, set(stages), {})
-    assert found.needs("a") == {"gpus": 2}
-    assert found.needs("b") == {}
-    with pytest.raises(UserError, match=r"dvc.yaml: c: meta.cores is 0; give 1 or more"):
-        found.needs("c")
+    assert (found.gpus("a"), found.gpus("b")) == (2, 0)
+    with pytest.raises(UserError, match=r"dvc.yaml: c: meta.gpus is 'two'; give a number"):
+        found.gpus("c")
 
 
-def laid(bundle: Bundle, place: Path) -> Path:
-    with workplace._free_copy(bundle, place) as (folder, _):
-        return folder
-
-
-def test_a_copy_is_laid_once_and_anew_for_another_bundle(tmp_path, monkeypatch):
-    project = Project(tmp_path / "project", a=0.0)
-    one = bundle_of(project.folder, monkeypatch)
-    folder = laid(one, tmp_path / "scratch")
-    assert (folder / "raw").read_text() == "raw "
-    (folder / "a.model").touch()
-    before = (folder / "raw").stat().st_mtime_ns
-    assert laid(one, tmp_path / "scratch") == folder
-    assert (folder / "a.model").exists() and (folder / "raw").stat().st_mtime_ns == before
-    (project.folder / "raw").write_text("war ")  # of the same size
-    assert laid(bundle_of(project.folder, monkeypatch), tmp_path / "scratch") == folder
-    assert not (folder / "a.model").exists()
-    assert (folder / "raw").stat().st_mtime_ns > before  # or DVC would think it as it was
-
-
-def test_a_copy_in_use_is_left_alone_also_when_its_worker_is_dead(tmp_path, monkeypatch):
-    project = Project(tmp_path / "project", a=0.0)
-    bundle = bundle_of(project.folder, monkeypatch)
-    with workplace._free_copy(bundle, tmp_path) as (first, lock):
-        assert laid(bundle, tmp_path) != first
-        errand = subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1, pass_fds=[lock])
-    assert laid(bundle, tmp_path) != first
-    errand.communicate(b"\n")
-    assert laid(bundle, tmp_path) == first
+def test_a_copy_is_whole_and_takes_the_place_of_others(tmp_path, monkeypatch):
+    content = archive_of(Project(tmp_path / "project", a=0.0).folder, monkeypatch)
+    exchange = Exchange("", work=str(tmp_path / "work"))
+    first, second = tmp_path / "copies/one", tmp_path / "copies/two"
+    with pytest.raises(tarfile.ReadError):
+        workplace._unpack(content[:700], exchange, first)
+    assert not first.exists()
+    workplace._unpack(content, exchange, first)
+    assert (first / "raw").read_text() == "raw "
+    workplace._unpack(content, exchange, second)
+    assert [path.name for path in (tmp_path / "copies").iterdir()] == ["two"]
+    assert (second / ".work").readlink() == tmp_path / "work"
 
 
 def test_a_mirror_gives_another_host_what_is_whole(tmp_path):
-    from dvc.fs import localfs
-
     here, there, place = tmp_path / "here", tmp_path / "there", tmp_path / "remote/resume/train@a"
     here.mkdir()
-    with Mirror(localfs, str(place), here) as mirror:
-        (here / "state").write_text("step 3")
+    with mirrored(localfs, str(place), here, 0.01):
         (here / ".state.77").write_text("torn")
-        mirror.keep()
-        assert (place / "state").read_text() == "step 3"
-        second = Mirror(localfs, str(place), there)
-        second.__enter__()
+        (here / "state").write_text("step 3")
+        wait_until((place / "state").exists)
+        other = mirrored(localfs, str(place), there, 0.01)
+        other.__enter__()
         assert [path.name for path in there.iterdir()] == ["state"]
         assert (there / "state").read_text() == "step 3"
-        second.__exit__(OSError, OSError(), None)
-        assert list(place.iterdir())
+        failure = RuntimeError("killed")
+        assert not other.__exit__(RuntimeError, failure, None)
+        assert [path.name for path in place.iterdir()] == ["state"]
     assert not list(place.iterdir())  # the work is published
 
 
 def test_a_mirror_does_not_take_what_is_older_than_its_own(tmp_path):
-    from dvc.fs import localfs
-
     (tmp_path / "remote").mkdir()
     (tmp_path / "remote/state").write_text("step 3")
     (tmp_path / "here").mkdir()
     (tmp_path / "here/state").write_text("step 5")
-    with Mirror(localfs, str(tmp_path / "remote"), tmp_path / "here"):
+    with mirrored(localfs, str(tmp_path / "remote"), tmp_path / "here"):
         assert (tmp_path / "here/state").read_text() == "step 5"
+
+
+def test_a_mirror_that_is_away_fails_nothing(tmp_path, capsys):
+    (tmp_path / "remote").write_text("no folder")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/state").write_text("step 5")
+    with mirrored(localfs, str(tmp_path / "remote/a"), tmp_path / "here", 0.01):
+        time.sleep(0.1)
+    assert f"warning: {tmp_path}/remote/a: not mirrored" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -214,8 +201,20 @@ def test_the_gpus_are_those_that_this_process_may_use(said, expected, monkeypatc
 
 def test_scratch_of_another_user_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("MNIST_DIFFUSION_SCRATCH", str(tmp_path / "s"))
-    assert workplace.scratch(Exchange()) == tmp_path / "s"
+    assert workplace.scratch() == tmp_path / "s"
     assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o700
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     with pytest.raises(UserError, match="is another user's; set MNIST_DIFFUSION_SCRATCH"):
-        workplace.scratch(Exchange())
+        workplace.scratch()
+
+
+def test_a_stage_that_is_to_be_several_processes_becomes_torchrun():
+    become = "from mnist_diffusion.distribution.launch import share_out; share_out()"
+    done = subprocess.run(
+        [sys.executable, "-c", become, "--help"],
+        env=os.environ | {RANKS: "2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.count("Usage: ") == 2

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from small_project import PATIENCE, Project, all_end
 
-from mnist_diffusion.distribution.repro import Wishes, reproduce, require_cores
+from mnist_diffusion.distribution.repro import reproduce, require_cores
 from mnist_diffusion.runtime.errors import UserError
 
 
@@ -155,7 +155,7 @@ def test_a_folder_without_git_is_told_what_to_do(tmp_path, monkeypatch):
     (project.folder / ".git").rename(tmp_path / "not-git")
     monkeypatch.chdir(project.folder)
     with pytest.raises(UserError) as refused:
-        reproduce(Wishes(2))
+        reproduce(2)
     line = str(refused.value)
     assert line.startswith("dvc.yaml: DVC needs git, and this folder is not a git repository; ")
     assert line.endswith("run `git init && git add -A && git commit -m start`")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import typer
 
 from mnist_diffusion.distribution.bundle import COPY
+from mnist_diffusion.distribution.launch import share_out
 from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import STAGES, Stage
 from mnist_diffusion.runtime.errors import UserError
@@ -23,6 +24,7 @@ def _named_by_dvc() -> str:
 
 
 def _run(stage: Stage, name: str | None = None) -> None:
+    share_out()
     run_stage(stage.name, name)
     if COPY in os.environ:
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import subprocess
 import tarfile
@@ -15,6 +14,8 @@ from mnist_diffusion.runtime.errors import UserError
 
 COPY = "MNIST_DIFFUSION_COPY"
 """Set where a stage runs in a copy of the project: its results are tracked elsewhere."""
+RANKS = "MNIST_DIFFUSION_RANKS"
+"""How many processes a stage is to be, where it is to be several."""
 LEFT_OUT = ("reports", "docs", "tests", "dvc.lock")
 """What no stage reads, or DVC brings where it is read."""
 NO_GIT = (
@@ -27,27 +28,12 @@ NO_GIT = (
 class Exchange:
     """How data gets from one copy of the project to the others."""
 
-    cache: str | None = None
-    """DVC's cache that all of them see; None: each host has one of its own."""
+    cache: str
+    """DVC's cache that all of them see; empty: each host has one of its own."""
     remote: Mapping[str, str] | None = None
-    """The remote by which data travels otherwise: its `name` in DVC, its `url`, and the like."""
+    """The remote by which data travels then: its `name` in DVC, its `url`, and the like."""
     work: str | None = None
     """The project's .work, where all copies are on its host: unfinished work stays there."""
-    project: str = ""
-    """Its name on other hosts, so that a stage of another project is not taken for this one's."""
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """The project, as a worker unpacks it."""
-
-    content: bytes
-    exchange: Exchange
-
-    @property
-    def digest(self) -> str:
-        """Of all that a copy is made from; equal trees have equal ones."""
-        return hashlib.sha256(self.content + repr(self.exchange).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -55,6 +41,8 @@ class Task:
     """One stage to run."""
 
     address: str
+    gpus: int
+    """How many it asks for; several: each runs a process of it."""
     parents: Mapping[str, Mapping[str, Any]]
     """Entries of dvc.lock of the stages whose outs it reads."""
 
@@ -77,18 +65,11 @@ class Result:
 
 
 def archive(outs: Collection[str]) -> bytes:
-    """The files of the current folder that git has or would take, but those among `outs`.
-
-    The same bytes for the same content, whoever owns the files and whenever they were written.
-    """
+    """The files of the current folder that git has or would take, but those among `outs`."""
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
+    with tarfile.open(fileobj=packed, mode="w", dereference=True) as tar:
         for name in _names({*outs, *LEFT_OUT}):
-            content = Path(name).read_bytes()
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            info.mode = 0o755 if Path(name).stat().st_mode & 0o100 else 0o644
-            tar.addfile(info, io.BytesIO(content))
+            tar.add(name, recursive=False)
     return packed.getvalue()
 
 

@@ -61,22 +61,19 @@ def require_same_workers(client: Client, compute: str | None) -> Facts:
 
 @cache
 def facts(compute: str | None = None) -> Facts:
-    """Those of this process; with numerics if it is told what to compute on."""
-    found = _code() | _packages()
-    return found if compute is None else found | _numerics(compute)
+    """Those of this process; with numerics if it is told what to compute on.
 
-
-def _code() -> Facts:
-    """A digest a file, so that a difference can be named; comments do not count."""
+    A digest a source file, of what it means; the versions of what the package requires.
+    """
     digests = source_digests(sorted((SOURCE_ROOT / PACKAGE).rglob("*.py")))
-    return {f"code {name}": digest[:12] for name, digest in digests.items()}
-
-
-def _packages() -> Facts:
     required = map(Requirement, metadata.requires("mnist-diffusion") or ())
     names = [one.name for one in required if not one.marker or one.marker.evaluate({"extra": ""})]
-    versions = {f"package {name}": metadata.version(name) for name in names}
-    return versions | {"package python": platform.python_version()}
+    return (
+        {f"code {name}": digest[:12] for name, digest in digests.items()}
+        | {f"package {name}": metadata.version(name) for name in names}
+        | {"package python": platform.python_version()}
+        | ({} if compute is None else _numerics(compute))
+    )
 
 
 def _numerics(compute: str) -> Facts:
@@ -88,8 +85,7 @@ def _numerics(compute: str) -> Facts:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError((done.stderr.splitlines() or ["compute: torch does not start"])[-1])
-    told: Facts = json.loads(done.stdout)
-    return {f"numerics {name}": fact for name, fact in told.items()}
+    return {f"numerics {name}": fact for name, fact in json.loads(done.stdout).items()}
 
 
 def _tell_numerics(compute: str) -> None:

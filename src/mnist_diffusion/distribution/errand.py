@@ -15,56 +15,50 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from mnist_diffusion.distribution import transfer
 from mnist_diffusion.distribution.bundle import Exchange, Task
-from mnist_diffusion.distribution.mirror import Mirror
+from mnist_diffusion.distribution.mirror import mirrored
 from mnist_diffusion.distribution.plan import LOCK, read_lock
 from mnist_diffusion.files import paths
-from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.runtime.errors import UserError, describe_os_error
-from mnist_diffusion.runtime.locks import LOCKS
 
 ORDER, RESULT = Path(".order.json"), Path(".result.json")
 """Within a copy."""
 RESUME = "resume"
-"""Within .work, and within the remote: unfinished work by address."""
-SECONDS_FOR_ORPHAN = 15.0
-"""Which the same stage of a worker that has died may take to end."""
+"""Within .work, and where data is exchanged: unfinished work by address."""
 
 
 def write_order(folder: Path, task: Task, exchange: Exchange) -> None:
     """Tell the process that is to be started in a copy what it is to do."""
     told = {"task": asdict(task), "exchange": asdict(exchange)}
-    write_atomically(folder / ORDER, json.dumps(told))
+    (folder / ORDER).write_text(json.dumps(told), encoding="utf-8")
 
 
 def main() -> int:
     """Do what was ordered; 1, with a line on stderr, if it cannot be done."""
     from dvc.exceptions import DvcException
+    from dvc.stage.exceptions import StageCmdFailedError
 
     _end_with_worker()
     told = json.loads(ORDER.read_text(encoding="utf-8"))
     try:
         _run(Task(**told["task"]), Exchange(**told["exchange"]))
-    except UserError as error:
-        return _fail(str(error))
-    except OSError as error:
-        return _fail(describe_os_error(error))
-    except DvcException as error:
-        return _fail_in_dvc(error)
+    except (UserError, OSError, DvcException) as error:
+        cause = error.__cause__ or error  # of DVC's errors, which only say what has failed
+        if not isinstance(cause, StageCmdFailedError):  # or else the stage has told why
+            line = describe_os_error(error) if isinstance(error, OSError) else str(cause)
+            sys.stderr.write(f"error: {' '.join(line.split())}\n")
+        return 1
     return 0
 
 
 def _run(task: Task, exchange: Exchange) -> None:
     from dvc.repo import Repo
 
-    _let_orphan_end(task.address)
     LOCK.unlink(missing_ok=True)
     timing = paths.TIMINGS / f"{task.address}.json"
     timing.unlink(missing_ok=True)
-    with Repo() as repo, _mirrored(repo, task.address, exchange):
+    with Repo(config=_config(exchange)) as repo, _mirrored(repo, task.address, exchange):
         with repo.lock:
             _bring(repo, task, exchange)
         repo.reproduce(task.address, single_item=True)
@@ -73,17 +67,28 @@ def _run(task: Task, exchange: Exchange) -> None:
             _hand_over(repo, task.address, transfer.stage_of(repo, entry), exchange)
     told = json.loads(timing.read_text(encoding="utf-8")) if timing.exists() else None
     # Not sorted: the order within an entry is that of DVC.
-    write_atomically(RESULT, json.dumps({"entry": entry, "timing": told}))
+    RESULT.write_text(json.dumps({"entry": entry, "timing": told}), encoding="utf-8")
+
+
+def _config(exchange: Exchange) -> dict[str, dict[str, Any]]:
+    """DVC's settings of a copy: no git, where its data is, and nothing outside that outlives it."""
+    core: dict[str, Any] = {"no_scm": True, "site_cache_dir": str(Path(".dvc/site").resolve())}
+    cache = {"dir": exchange.cache, "type": "reflink,hardlink,copy"}
+    if not exchange.remote:
+        return {"core": core, "cache": cache}
+    options = dict(exchange.remote)
+    core["remote"] = options.pop("name")
+    return {"core": core, "cache": cache, "remote": {core["remote"]: options}}
 
 
 def _bring(repo: Any, task: Task, exchange: Exchange) -> None:
     """All that the stage reads, and what the run cache of others has of it."""
     parents = [transfer.stage_of(repo, entry) for entry in task.parents.values()]
-    if exchange.cache is None:
+    if exchange.remote:
         transfer.pull(repo, parents)
     for parent in parents:
         transfer.checkout(parent)
-    if exchange.cache is None:
+    if exchange.remote:
         _restore(repo, repo.stage.load_one(name=task.address))
 
 
@@ -98,32 +103,19 @@ def _restore(repo: Any, stage: Any) -> None:
 
 def _hand_over(repo: Any, address: str, made: Any, exchange: Exchange) -> None:
     """All that the stage has made into the cache, also what DVC does not keep by itself."""
-    stage = repo.stage.load_one(name=address)
-    repo.stage_cache.save(stage)
     transfer.commit(repo, [made])
-    if exchange.cache is None:
+    if exchange.remote:
         transfer.push(repo, [made])
-        transfer.push_run(repo, stage)
+        transfer.push_run(repo, repo.stage.load_one(name=address))
 
 
 def _mirrored(repo: Any, address: str, exchange: Exchange) -> AbstractContextManager[object]:
     """Where hosts do not share .work: unfinished work is kept where data is exchanged, too."""
     if exchange.work:
         return nullcontext()
-    if exchange.cache:
-        fs, root = repo.cache.local.fs, exchange.cache
-    else:
-        store = transfer.remote_store(repo)
-        fs, root = store.fs, store.path
-    return Mirror(fs, fs.join(root, RESUME, address), paths.WORK / RESUME / address)
-
-
-def _let_orphan_end(address: str) -> None:
-    """Wait while another process of this host is at the stage; it refuses to be a second one."""
-    lock = FileLock(LOCKS / address, SECONDS_FOR_ORPHAN, fallback_to_soft=False)
-    LOCKS.mkdir(parents=True, exist_ok=True)
-    with suppress(Timeout), lock:
-        pass
+    store = transfer.remote_store(repo) if exchange.remote else repo.cache.legacy
+    place = store.fs.join(store.path, RESUME, address)
+    return mirrored(store.fs, place, paths.WORK / RESUME / address)
 
 
 def _end_with_worker() -> None:
@@ -136,20 +128,6 @@ def _end_with_worker() -> None:
         os.killpg(0, signal.SIGKILL)
 
     Thread(target=watch, name="worker-watch", daemon=True).start()
-
-
-def _fail(cause: str) -> int:
-    sys.stderr.write(f"error: {cause}\n")
-    return 1
-
-
-def _fail_in_dvc(error: Exception) -> int:
-    """A stage that fails has told why itself; what else DVC has to say stands behind its error."""
-    from dvc.stage.exceptions import StageCmdFailedError
-
-    if isinstance(error.__cause__, StageCmdFailedError):
-        return 1
-    return _fail(" ".join(str(error.__cause__ or error).split()))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class Home:
         stages = [transfer.stage_of(plan.repo, plan.lock[address]) for address in up_to_date]
         with plan.repo.lock:
             transfer.commit(plan.repo, stages)
-            if self._exchange.cache is None:
+            if self._exchange.remote:
                 transfer.push(plan.repo, stages)
 
     def take(self, result: Result) -> None:
@@ -50,25 +50,25 @@ class Home:
             sidecar = paths.TIMINGS / f"{result.address}.json"
             write_json(sidecar, {**result.timing, **self._commit})
 
-    def is_time(self) -> bool:
-        """Whether results have waited long enough to be settled."""
-        return bool(self._waiting) and time.monotonic() - self._settled > PAUSE_SECONDS
+    def settle_now_and_then(self) -> None:
+        """Settle what has waited long enough, so that `make ui` and `dvc metrics` can show it."""
+        if time.monotonic() - self._settled > PAUSE_SECONDS:
+            self.settle()
 
     def settle(self) -> None:
         """Put the outs of what has come in place, and then the entries into dvc.lock, at once."""
+        plan, self._settled = self._plan, time.monotonic()
         if not self._waiting:
             return
-        plan = self._plan
         with plan.repo.lock:
             made = {name: transfer.stage_of(plan.repo, plan.lock[name]) for name in self._waiting}
-            if self._exchange.cache is None:
+            if self._exchange.remote:
                 transfer.pull(plan.repo, made.values())
             for address, stage in made.items():
                 outs = plan.stages[address].outs
                 transfer.checkout(stage, [out.def_path for out in outs if not out.use_cache])
             self._write_lock()
         self._waiting.clear()
-        self._settled = time.monotonic()
 
     def _write_lock(self) -> None:
         """In the order of the pipeline, however often and where work was broken off.

@@ -13,8 +13,8 @@ from mnist_diffusion.runtime.errors import UserError
 LOCK = Path("dvc.lock")
 HERE = "here"
 """In `meta` of a stage in dvc.yaml: it runs in the project itself, and in no copy of it."""
-RESOURCES = ("gpus", "cores")
-"""What else `meta` may have: how much of a worker the stage asks for."""
+GPUS = "gpus"
+"""There, too: of how many GPUs of one worker it makes use."""
 Entry = Mapping[str, Any]
 
 
@@ -63,16 +63,15 @@ class Plan:
 
     def task(self, address: str) -> Task:
         """What a worker must know to run it."""
-        return Task(address, {parent: self.lock[parent] for parent in self.parents[address]})
+        parents = {parent: self.lock[parent] for parent in self.parents[address]}
+        return Task(address, self.gpus(address), parents)
 
-    def needs(self, address: str) -> dict[str, float]:
-        """What it asks for in dvc.yaml: `meta: {gpus: N}` or `{cores: N}`."""
-        meta = self.stages[address].meta or {}
-        asked = {name: meta[name] for name in RESOURCES if name in meta}
-        for name, count in asked.items():
-            if not isinstance(count, int) or count < 1:
-                raise UserError(f"dvc.yaml: {address}: meta.{name} is {count!r}; give 1 or more")
-        return asked
+    def gpus(self, address: str) -> int:
+        """How many it asks for in dvc.yaml, by `meta: {gpus: N}`; 0: it does not say."""
+        count = (self.stages[address].meta or {}).get(GPUS, 0)
+        if not isinstance(count, int) or count < 0:
+            raise UserError(f"dvc.yaml: {address}: meta.{GPUS} is {count!r}; give a number")
+        return count
 
     def heights(self) -> dict[str, int]:
         """How many stages in a row wait for each: what has most behind it is begun first."""

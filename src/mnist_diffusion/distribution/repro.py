@@ -6,51 +6,30 @@ dvc.lock come home, and a plain `dvc repro` has the last word: what it finds out
 
 from __future__ import annotations
 
-import hashlib
 import os
-import signal
-import subprocess
 import sys
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mnist_diffusion.distribution.bundle import NO_GIT, Bundle, Exchange, archive
+from mnist_diffusion.distribution.bundle import NO_GIT, Exchange, archive
 from mnist_diffusion.distribution.plan import Plan, plan
 from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.runtime.parent_watch import SECONDS_TO_END, interrupt_with_parent
 from mnist_diffusion.runtime.threads import cores
 from mnist_diffusion.settings import load_settings
 
 if TYPE_CHECKING:
-    from mnist_diffusion.distribution.engine import Engine
+    from distributed import Client
+
     from mnist_diffusion.distribution.workplace import Slot
 
 TOLD_TO_OTHERS = ("url", "endpointurl", "region", "account_name", "projectname")
 """Of a remote's settings; its passwords and keys stay here, and each host has its own."""
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """How the user wants it done."""
-
-    jobs: int | None = None
-    """Stages at a time, in this process; None: a core each, or a GPU each. 1: by plain DVC."""
-    cluster: str | None = None
-    """The scheduler of a cluster: its address or its file."""
-    mixed: bool = False
-    """Take workers that round in several ways."""
-    compute: str | None = None
-    """That section of params.yaml as JSON; None: nothing is computed, and no numerics matter."""
-    gpus: bool = False
-    """Whether stages use the GPUs that there are."""
-    tracked: bool = False
-    """Whether MLflow is to have what comes home."""
 
 
 def repro(jobs: int | None, cluster: str | None, mixed: bool) -> None:
@@ -61,7 +40,7 @@ def repro(jobs: int | None, cluster: str | None, mixed: bool) -> None:
         raise UserError("--jobs: a cluster has the jobs that its workers have; leave it out")
     compute = load_settings().compute
     gpus = compute.device in ("auto", "cuda")
-    reproduce(Wishes(jobs, cluster, mixed, compute.model_dump_json(), gpus, tracked=True))
+    reproduce(jobs, cluster, None if mixed else compute.model_dump_json(), gpus)
 
 
 def require_cores(jobs: int, there: int) -> None:
@@ -70,11 +49,22 @@ def require_cores(jobs: int, there: int) -> None:
         raise UserError(f"--jobs: {jobs}, and {there} cores here; give --jobs {there} or less")
 
 
-def reproduce(wishes: Wishes) -> None:
-    """The same for the DVC project that is the current folder, whatever its stages are."""
-    if wishes.jobs == 1:
-        _dvc("repro")
-        return
+def reproduce(
+    jobs: int | None = None,
+    cluster: str | None = None,
+    compute: str | None = None,
+    gpus: bool = False,
+) -> None:
+    """The same for the DVC project that is the current folder, whatever its stages are.
+
+    `jobs` are stages at a time in this process; None: a core each, or a GPU each where `gpus` are
+    used; 1: by plain DVC. `cluster` is a scheduler's address or its file. `compute` is that section
+    of params.yaml as JSON, by which workers must round alike; None: they may differ.
+    """
+    commands = str(Path(sys.executable).parent)  # those of stages, also where no venv is active
+    os.environ["PATH"] = os.pathsep.join([commands, os.environ.get("PATH", os.defpath)])
+    if jobs == 1:
+        _become_dvc()
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.scm import SCMError
@@ -83,74 +73,100 @@ def reproduce(wishes: Wishes) -> None:
         with Repo() as repo:
             todo = plan(repo)
             if here := todo.first_here():
-                _dvc("repro", "--single-item", *here)
+                _tell(repo.reproduce(here, single_item=True))
                 todo = plan(repo)
-            if not todo.due:
-                typer.echo("Data and pipelines are up to date.")
-                return
-            if todo.away:
-                _distribute(todo, wishes)
+            if todo.away and cluster:
+                _distribute_to(cluster, todo, compute)
+            elif todo.away:
+                _distribute(todo, jobs, gpus)
+            _tell(repo.reproduce())
     except SCMError:
         raise UserError(NO_GIT) from None
     except DvcException as error:
-        cause = " ".join(str(error).split())
-        raise UserError(f"dvc: {cause}; mend that, and run this again") from None
-    _dvc("repro", quietly=True)
+        cause = " ".join(str(error.__cause__ or error).split())
+        raise UserError(f"dvc repro: {cause}; mend that, and run this again") from None
+    typer.echo("Data and pipelines are up to date.")
 
 
-def _distribute(todo: Plan, wishes: Wishes) -> None:
-    """Run what can run on workers there, and bring it home; nothing where there is but one."""
-    from mnist_diffusion.distribution import engine as engines
+def _become_dvc() -> None:
+    os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro"])
+
+
+def _tell(stages: Iterable[Any]) -> None:
+    for stage in stages:
+        typer.echo(f"{stage.addressing}: done here")
+
+
+def _distribute(todo: Plan, jobs: int | None, gpus: bool) -> None:
+    """Run what can run on workers in this process; by plain DVC where there is but one."""
+    from mnist_diffusion.distribution.engine import embedded
+
+    most = max(map(todo.gpus, todo.away))
+    slots = _slots(jobs, gpus, most)
+    if most < 2 and len(slots) < 2:
+        _become_dvc()
+    work = paths.WORK.resolve()
+    with embedded(slots, work / "copies") as client:
+        exchange = Exchange(str(todo.repo.cache.legacy.path), work=str(work))
+        _run_on(client, todo, exchange)
+
+
+def _distribute_to(cluster: str, todo: Plan, compute: str | None) -> None:
+    """Run what can run on the workers of a cluster."""
     from mnist_diffusion.distribution.compatibility import require_same_workers
+    from mnist_diffusion.distribution.engine import joined
     from mnist_diffusion.distribution.security import address_of
 
-    if wishes.cluster:
-        compute = None if wishes.mixed else wishes.compute
-        with engines.joined(address_of(wishes.cluster)) as engine:
-            expected = require_same_workers(engine.client, compute)
-            exchange = _between_hosts(todo, engine)
-            _run_on(engine, todo, exchange, wishes.tracked, expected=expected, compute=compute)
-    elif len(slots := _slots(wishes, todo)) > 1:
-        with engines.embedded(slots, paths.WORK.resolve() / "dask") as engine:
-            exchange = Exchange(str(todo.repo.cache.legacy.path), work=str(paths.WORK.resolve()))
-            _run_on(engine, todo, exchange, wishes.tracked)
+    with joined(address_of(cluster)) as client:
+        expected = require_same_workers(client, compute)
+        exchange = _between_hosts(todo, client)
+        _run_on(client, todo, exchange, expected=expected, compute=compute)
 
 
-def _run_on(engine: Engine, todo: Plan, exchange: Exchange, tracked: bool, **terms: Any) -> None:
+def _run_on(client: Client, todo: Plan, exchange: Exchange, **terms: Any) -> None:
     """Run all that can run away from here; `terms` are those of the delivery to workers."""
     from mnist_diffusion.distribution.dispatch import Dispatch
+    from mnist_diffusion.distribution.engine import most_gpus
     from mnist_diffusion.distribution.home import Home
     from mnist_diffusion.distribution.worker import Delivery
 
-    engine.require_resources({address: todo.needs(address) for address in todo.away})
+    there = most_gpus(client)
+    for address in todo.away:
+        if (gpus := todo.gpus(address)) > there:
+            raise UserError(
+                f"{address}: needs {gpus} GPUs, and no worker has more than {there}; "
+                "start one with --gpus-per-worker, or ask for fewer in dvc.yaml"
+            )
     home = Home(todo, exchange)
     home.offer()
     outs = [out.def_path for stage in todo.stages.values() for out in stage.outs]
-    engine.deliver(Delivery(Bundle(archive(outs), exchange), **terms))
-    logs = paths.WORK / "logs"
-    typer.echo(f"{len(todo.away)} stages, {engine.workers()} at a time; logs in {logs}")
-    Dispatch(todo, home, engine).run(_Viewer() if tracked else lambda: None)
+    run = uuid.uuid4().hex[:8]
+    client.register_plugin(Delivery(archive(outs), exchange, **terms), name=run)
+    typer.echo(f"{len(todo.away)} stages, {len(client.nthreads())} at a time; logs in .work/logs")
+    try:
+        Dispatch(todo, home, client, run).run()
+    finally:
+        with suppress(Exception):  # a cluster that is gone has forgotten it
+            client.unregister_worker_plugin(run)
 
 
-def _slots(wishes: Wishes, todo: Plan) -> Sequence[Slot]:
+def _slots(jobs: int | None, gpus: bool, gpus_each: int) -> Sequence[Slot]:
     """How this host is shared out: as many stages as were asked for, or a core or a GPU each."""
     from mnist_diffusion.distribution.worker import slots, visible_gpus
 
-    needs = [todo.needs(address) for address in todo.away]
-    gpus, threads = (int(max(n.get(name, 1) for n in needs)) for name in ("gpus", "cores"))
-    if wishes.gpus and (there := visible_gpus()):
-        return slots(there, gpus, None)[: wishes.jobs]
-    jobs = max(1, min(wishes.jobs or cores(), cores() // threads))
+    if gpus and (there := visible_gpus()):
+        return slots(there, max(1, gpus_each), None)[:jobs]
+    jobs = jobs or cores()
     return slots((), 0, cores() // jobs)[:jobs]
 
 
-def _between_hosts(todo: Plan, engine: Engine) -> Exchange:
+def _between_hosts(todo: Plan, client: Client) -> Exchange:
     """By this project's cache, if all workers see it, or else by DVC's default remote."""
+    from mnist_diffusion.distribution.engine import all_see
+
     cache = Path(todo.repo.cache.legacy.path)
-    place = f"{os.uname().nodename}:{Path.cwd()}"
-    project = f"{Path.cwd().name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
-    if engine.all_see(cache):
-        return Exchange(str(cache), project=project)
+    if all_see(client, cache):
+        return Exchange(str(cache))
     name = todo.repo.config["core"].get("remote")
     if not name:
         raise UserError(
@@ -159,64 +175,4 @@ def _between_hosts(todo: Plan, engine: Engine) -> Exchange:
         )
     options = todo.repo.config["remote"][name]
     told = {key: str(options[key]) for key in TOLD_TO_OTHERS if key in options}
-    return Exchange(remote={"name": name, **told}, project=project)
-
-
-class _Viewer:
-    """Makes MLflow complete from what is home, beside all else; the stage `report` does so last."""
-
-    def __init__(self) -> None:
-        self._running: subprocess.Popen[bytes] | None = None
-
-    def __call__(self) -> None:
-        if self._running is None or self._running.poll() is not None:
-            command = [sys.executable, "-m", "mnist_diffusion", "track"]
-            nothing = subprocess.DEVNULL
-            self._running = subprocess.Popen(command, stdin=nothing, stdout=nothing)
-
-
-def _dvc(*words: str, quietly: bool = False) -> None:
-    """DVC, in a group of its own, until it ends; UserError if it fails.
-
-    Quietly, it does not tell of each stage that it did not change.
-    """
-    here = str(Path(sys.executable).parent)
-    process = subprocess.Popen(
-        [sys.executable, "-m", __name__, str(os.getpid()), *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if quietly else None,
-        start_new_session=True,
-        env=os.environ | {"PATH": os.pathsep.join([here, os.environ.get("PATH", os.defpath)])},
-    )
-    try:
-        for line in process.stdout or ():
-            if line.strip() and not line.rstrip().endswith(b"didn't change, skipping"):
-                typer.echo(line, nl=False)
-        if process.wait():
-            raise UserError("dvc repro: failed; mend what it tells above, and run this again")
-    finally:
-        _stop(process)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt it if it still runs, as Ctrl-C would; if it does not listen, kill it."""
-    for number in (signal.SIGINT, signal.SIGKILL):
-        if process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(SECONDS_TO_END)
-
-
-def _as_child(parent: int, words: list[str]) -> int:
-    """DVC in this process, which ends with its parent."""
-    from dvc.cli import main
-
-    # What is started in the background is deaf to interrupts.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    interrupt_with_parent(parent)
-    return int(main(words))
-
-
-if __name__ == "__main__":
-    raise SystemExit(_as_child(int(sys.argv[1]), sys.argv[2:]))
+    return Exchange("", {"name": name, **told})

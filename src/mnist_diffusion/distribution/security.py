@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,6 @@ from mnist_diffusion.runtime.errors import UserError
 if TYPE_CHECKING:
     from distributed.security import Security
 
-NAME = "mnist-diffusion"
-DAYS = 3650
 SECONDS_FOR_FILE = 30.0
 """Which a scheduler that was started beside this process may take to write its file."""
 
@@ -26,36 +23,23 @@ SECONDS_FOR_FILE = 30.0
 def folder() -> Path:
     """Where the certificate and its key lie."""
     home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(home) / NAME
+    return Path(home) / "mnist-diffusion"
 
 
 def write_certificate() -> Path:
-    """Make a certificate and its key, once; the folder. Other machines need copies of both."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    """Make a certificate and its key, for a year; the folder. Other machines need copies of both.
 
-    certificate_file, key_file = _files()
-    if certificate_file.exists() or key_file.exists():
-        raise UserError(f"{certificate_file}: is there already; copy it, or remove both first")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))  # other machines' clocks are not this one's
-        .not_valid_after(now + timedelta(days=DAYS))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
+    They are those that Dask makes for a cluster within one process.
+    """
+    from distributed.security import Security
+
+    certificate, key = _files()
+    if certificate.exists() or key.exists():
+        raise UserError(f"{certificate}: is there already; copy it, or remove both first")
+    made = Security.temporary()
     folder().mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_once(key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    _write_once(certificate_file, certificate.public_bytes(Encoding.PEM))
+    _write_once(key, made.tls_worker_key)
+    _write_once(certificate, made.tls_worker_cert)
     return folder()
 
 
@@ -105,6 +89,6 @@ def _files() -> tuple[Path, Path]:
     return folder() / "cert.pem", folder() / "key.pem"
 
 
-def _write_once(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+def _write_once(path: Path, content: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(content)

@@ -18,7 +18,7 @@ from distributed.comm.core import connect
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from mnist_diffusion.distribution import workplace
-from mnist_diffusion.distribution.bundle import Bundle, Exchange, Result, Task
+from mnist_diffusion.distribution.bundle import Exchange, Result, Task
 from mnist_diffusion.distribution.compatibility import facts, require_same
 from mnist_diffusion.distribution.security import address_of, security
 from mnist_diffusion.distribution.workplace import Slot
@@ -31,19 +31,15 @@ DASHBOARD = "127.0.0.1:8787"
 SECONDS_FOR_SCHEDULER = 60.0
 """Which it may take to answer workers that were started beside it."""
 SETTINGS = {
-    "distributed.scheduler.allowed-failures": 3,
-    "distributed.scheduler.worker-saturation": 1.0,
     "distributed.scheduler.worker-ttl": "2 minutes",
-    "distributed.scheduler.active-memory-manager.start": False,
     "distributed.scheduler.http.routes": ["distributed.http.health"],
     "distributed.worker.http.routes": ["distributed.http.health"],
     "distributed.worker.profile.enabled": False,
-    "distributed.diagnostics.nvml": False,
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.tick.interval": "1s",
     "distributed.comm.timeouts.connect": "10s",
 }
-"""Stages are minutes of work in other processes: nothing is to be profiled, measured or moved."""
+"""Stages are minutes of work in other processes: nothing is to be profiled or measured."""
 
 
 class StageWorker(Worker):
@@ -55,7 +51,7 @@ class StageWorker(Worker):
             *arguments,
             nthreads=1,
             memory_limit=0,
-            resources={"cores": slot.threads, "gpus": len(slot.gpus or ())},
+            resources={"gpus": len(slot.gpus or ())},
             dashboard=False,
             dashboard_address=LOOPBACK,
             **options,
@@ -64,9 +60,10 @@ class StageWorker(Worker):
 
 @dataclass(eq=False)
 class Delivery(WorkerPlugin):
-    """The bundle, for every worker that there is or will be."""
+    """The project, for every worker that there is or will be."""
 
-    bundle: Bundle
+    content: bytes
+    exchange: Exchange
     expected: Mapping[str, str] | None = None
     """What a worker must have in common with the others; None: it is of this very process."""
     compute: str | None = None
@@ -82,8 +79,8 @@ class Delivery(WorkerPlugin):
             worker.loop.add_callback(worker.close)
 
 
-def run_stage(task: Task, delivery: str) -> Result:
-    """What Dask runs on a worker."""
+def run_stage(task: Task, run: str) -> Result:
+    """What Dask runs on a worker, in the copy that the worker has of that run's project."""
     worker = get_worker()
     assert isinstance(worker, StageWorker)
     key = worker.get_current_task()
@@ -92,9 +89,10 @@ def run_stage(task: Task, delivery: str) -> Result:
         state = worker.state.tasks.get(key)
         return worker.status == Status.running and state is not None and state.state == "executing"
 
-    plugin = worker.plugins[delivery]
-    assert isinstance(plugin, Delivery)
-    return workplace.perform(plugin.bundle, task, worker.slot, is_wanted)
+    made = worker.plugins[run]
+    assert isinstance(made, Delivery)
+    folder = Path(worker.local_directory, "copies", run)
+    return workplace.perform(made.content, made.exchange, task, worker.slot, folder, is_wanted)
 
 
 def slots(gpus: Sequence[str], gpus_each: int, cores_each: int | None) -> list[Slot]:
@@ -122,7 +120,7 @@ def work(scheduler: str, gpus_each: int, cores_each: int | None) -> None:
     if not held:
         raise UserError(f"--gpus-per-worker, --cores: more than this host has ({cores()} cores)")
     configure(logging.WARNING)
-    asyncio.run(_work(address_of(scheduler), held, workplace.scratch(Exchange())))
+    asyncio.run(_work(address_of(scheduler), held, workplace.scratch()))
 
 
 async def _work(address: str, held: Sequence[Slot], scratch: Path) -> None:
@@ -134,7 +132,7 @@ async def _work(address: str, held: Sequence[Slot], scratch: Path) -> None:
             slot=slot,
             name=f"{os.uname().nodename}-{os.getpid()}-{number}",
             security=guard,
-            local_directory=str(scratch / "dask"),
+            local_directory=str(scratch),
         )
         for number, slot in enumerate(held)
     ]
