@@ -12,21 +12,27 @@ import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
+from distributed import Client
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.scm import SCMError
 
 from mnist_diffusion.distribution.bundle import NO_GIT, Exchange, archive
+from mnist_diffusion.distribution.compatibility import require_same_workers
+from mnist_diffusion.distribution.dispatch import Dispatch
+from mnist_diffusion.distribution.engine import all_see, embedded, joined, most_gpus
+from mnist_diffusion.distribution.home import Home
 from mnist_diffusion.distribution.plan import Plan, plan
+from mnist_diffusion.distribution.security import address_of
+from mnist_diffusion.distribution.worker import Delivery, slots, visible_gpus
+from mnist_diffusion.distribution.workplace import Slot
 from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.threads import cores
 from mnist_diffusion.settings import load_settings
-
-if TYPE_CHECKING:
-    from distributed import Client
-
-    from mnist_diffusion.distribution.workplace import Slot
 
 TOLD_TO_OTHERS = ("url", "endpointurl", "region", "account_name", "projectname")
 """Of a remote's settings; its passwords and keys stay here, and each host has its own."""
@@ -65,10 +71,6 @@ def reproduce(
     os.environ["PATH"] = os.pathsep.join([commands, os.environ.get("PATH", os.defpath)])
     if jobs == 1:
         _become_dvc()
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-    from dvc.scm import SCMError
-
     try:
         with Repo() as repo:
             todo = plan(repo)
@@ -99,71 +101,32 @@ def _tell(stages: Iterable[Any]) -> None:
 
 def _distribute(todo: Plan, jobs: int | None, gpus: bool) -> None:
     """Run what can run on workers in this process; by plain DVC where there is but one."""
-    from mnist_diffusion.distribution.engine import embedded
-
     most = max(map(todo.gpus, todo.away))
-    slots = _slots(jobs, gpus, most)
-    if most < 2 and len(slots) < 2:
+    held = _slots(jobs, gpus, most)
+    if most < 2 and len(held) < 2:
         _become_dvc()
     work = paths.WORK.resolve()
-    with embedded(slots, work / "copies") as client:
-        exchange = Exchange(str(todo.repo.cache.legacy.path), work=str(work))
-        _run_on(client, todo, exchange)
-
-
-def _distribute_to(cluster: str, todo: Plan, compute: str | None) -> None:
-    """Run what can run on the workers of a cluster."""
-    from mnist_diffusion.distribution.compatibility import require_same_workers
-    from mnist_diffusion.distribution.engine import joined
-    from mnist_diffusion.distribution.security import address_of
-
-    with joined(address_of(cluster)) as client:
-        expected = require_same_workers(client, compute)
-        exchange = _between_hosts(todo, client)
-        _run_on(client, todo, exchange, expected=expected, compute=compute)
-
-
-def _run_on(client: Client, todo: Plan, exchange: Exchange, **terms: Any) -> None:
-    """Run all that can run away from here; `terms` are those of the delivery to workers."""
-    from mnist_diffusion.distribution.dispatch import Dispatch
-    from mnist_diffusion.distribution.engine import most_gpus
-    from mnist_diffusion.distribution.home import Home
-    from mnist_diffusion.distribution.worker import Delivery
-
-    there = most_gpus(client)
-    for address in todo.away:
-        if (gpus := todo.gpus(address)) > there:
-            raise UserError(
-                f"{address}: needs {gpus} GPUs, and no worker has more than {there}; "
-                "start one with --gpus-per-worker, or ask for fewer in dvc.yaml"
-            )
-    home = Home(todo, exchange)
-    home.offer()
-    outs = [out.def_path for stage in todo.stages.values() for out in stage.outs]
-    run = uuid.uuid4().hex[:8]
-    client.register_plugin(Delivery(archive(outs), exchange, **terms), name=run)
-    typer.echo(f"{len(todo.away)} stages, {len(client.nthreads())} at a time; logs in .work/logs")
-    try:
-        Dispatch(todo, home, client, run).run()
-    finally:
-        with suppress(Exception):  # a cluster that is gone has forgotten it
-            client.unregister_worker_plugin(run)
+    with embedded(held, work / "copies") as client:
+        _run_on(client, todo, Exchange(str(todo.repo.cache.legacy.path), work=str(work)))
 
 
 def _slots(jobs: int | None, gpus: bool, gpus_each: int) -> Sequence[Slot]:
     """How this host is shared out: as many stages as were asked for, or a core or a GPU each."""
-    from mnist_diffusion.distribution.worker import slots, visible_gpus
-
     if gpus and (there := visible_gpus()):
         return slots(there, max(1, gpus_each), None)[:jobs]
     jobs = jobs or cores()
     return slots((), 0, cores() // jobs)[:jobs]
 
 
+def _distribute_to(cluster: str, todo: Plan, compute: str | None) -> None:
+    """Run what can run on the workers of a cluster."""
+    with joined(address_of(cluster)) as client:
+        expected = require_same_workers(client, compute)
+        _run_on(client, todo, _between_hosts(todo, client), expected, compute)
+
+
 def _between_hosts(todo: Plan, client: Client) -> Exchange:
     """By this project's cache, if all workers see it, or else by DVC's default remote."""
-    from mnist_diffusion.distribution.engine import all_see
-
     cache = Path(todo.repo.cache.legacy.path)
     if all_see(client, cache):
         return Exchange(str(cache))
@@ -176,3 +139,25 @@ def _between_hosts(todo: Plan, client: Client) -> Exchange:
     options = todo.repo.config["remote"][name]
     told = {key: str(options[key]) for key in TOLD_TO_OTHERS if key in options}
     return Exchange("", {"name": name, **told})
+
+
+def _run_on(client: Client, todo: Plan, exchange: Exchange, *terms: Any) -> None:
+    """Run all that can run away from here; `terms` are those of the delivery to workers."""
+    there = most_gpus(client)
+    for address in todo.away:
+        if (gpus := todo.gpus(address)) > there:
+            raise UserError(
+                f"{address}: needs {gpus} GPUs, and no worker has more than {there}; "
+                "start one with --gpus-per-worker, or ask for fewer in dvc.yaml"
+            )
+    home = Home(todo, exchange)
+    home.offer()
+    outs = [out.def_path for stage in todo.stages.values() for out in stage.outs]
+    run = uuid.uuid4().hex[:8]
+    client.register_plugin(Delivery(archive(outs), exchange, *terms), name=run)
+    typer.echo(f"{len(todo.away)} stages, {len(client.nthreads())} at a time; logs in .work/logs")
+    try:
+        Dispatch(todo, home, client, run).run()
+    finally:
+        with suppress(Exception):  # a cluster that is gone has forgotten it
+            client.unregister_worker_plugin(run)
