@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -152,6 +153,34 @@ def test_a_training_that_is_killed_gives_the_same_bits(
     assert clone.contents("models") == control.contents("models")
     assert clone.tree("dvc.lock", "models") == control.tree("dvc.lock", "models")
     assert not any(path.is_file() for path in (tmp_path / "remote/resume").rglob("*"))
+
+
+def test_a_stage_of_two_gpus_is_trained_by_two_processes(
+    prepared: Clone, control: Clone, cluster: Cluster, tmp_path: Path
+) -> None:
+    """On processors, by gloo: what the worker's variable calls GPUs are none."""
+    pytest.importorskip("mnist_diffusion.runtime.ranks")
+    clone = prepared.copy(tmp_path / "repository")
+    pipeline = YAML(typ="safe").load(clone.folder / "dvc.yaml")
+    pipeline["stages"]["train"]["do"] |= {"cmd": "mnist-diffusion train", "meta": {"gpus": 2}}
+    YAML().dump(pipeline, clone.folder / "dvc.yaml")
+    variables = {"XDG_CONFIG_HOME": cluster.environment["XDG_CONFIG_HOME"]}
+    project = Project.at(clone.folder, clone.environment | variables)
+    cluster.worker("one", "--gpus-per-worker", "2", CUDA_VISIBLE_DEVICES="0,1")
+    head = project.start(cluster=str(cluster.file))
+    wait_until(lambda: ranks_within(cluster.folder / "one") == {"0", "1"})
+    told = head.communicate(timeout=PATIENCE)[0]
+    assert head.returncode == 0, told
+    assert clone.tree("models") == control.tree("models")
+
+
+def ranks_within(folder: Path) -> set[str | None]:
+    """Of the processes of one training that work in a folder."""
+    found = set()
+    for process in those_within(folder):
+        with suppress(psutil.Error):
+            found.add(process.environ().get("RANK"))
+    return found - {None}
 
 
 def test_three_workers_give_the_lock_of_a_plain_repro(
