@@ -137,6 +137,13 @@ def test_progress_is_a_line_a_stage(tmp_path):
     assert found == ["prepare", "train@a", "sample@a"]
 
 
+def test_one_job_is_a_plain_dvc_repro(tmp_path):
+    project = Project(tmp_path, a=0.0)
+    told = project.start(jobs=1).communicate(timeout=PATIENCE)[0]
+    assert told.count("Running stage '") == 3 and "done in" not in told
+    assert list(project.lock()) == ["prepare", "train@a", "sample@a"]
+
+
 @pytest.mark.parametrize(("jobs", "there"), [(1, 1), (1, 2), (2, 2), (4, 8)])
 def test_as_many_jobs_as_cores_are_fine(jobs, there):
     require_cores(jobs, there)

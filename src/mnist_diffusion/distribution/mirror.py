@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from mnist_diffusion.distribution.transfer import take
+
 SECONDS_BETWEEN = 5.0
 
 
@@ -22,7 +24,7 @@ def mirrored(fs: Any, place: str, folder: Path, seconds: float = SECONDS_BETWEEN
     """
     if not _whole(folder):
         with _told(place):
-            _take(fs, place, folder)
+            take(fs, place, folder)
     end = Event()
     thread = Thread(target=_keep, args=(fs, place, folder, seconds, end), daemon=True)
     thread.start()
@@ -46,15 +48,6 @@ def _keep(fs: Any, place: str, folder: Path, seconds: float, end: Event) -> None
                 if kept.get(path) != state:
                     fs.put_file(os.fspath(path), fs.join(place, path.name))
                     kept[path] = state
-
-
-def _take(fs: Any, place: str, folder: Path) -> None:
-    with suppress(FileNotFoundError):
-        for source in fs.find(place):
-            folder.mkdir(parents=True, exist_ok=True)
-            temporary = folder / f".{fs.name(source)}.{os.getpid()}"
-            fs.get_file(source, os.fspath(temporary))
-            temporary.replace(folder / fs.name(source))
 
 
 def _whole(folder: Path) -> list[Path]:

@@ -81,7 +81,8 @@ def reproduce(
                 _distribute_to(cluster, todo, compute)
             elif todo.away:
                 _distribute(todo, jobs, gpus)
-            _tell(repo.reproduce())
+            if todo.due:
+                _tell(repo.reproduce())
     except SCMError:
         raise UserError(NO_GIT) from None
     except DvcException as error:

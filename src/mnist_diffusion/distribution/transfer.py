@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,27 @@ def commit(repo: Any, stages: Iterable[Any]) -> None:
 
 def push(repo: Any, stages: Iterable[Any]) -> None:
     """Bring the outs of stages from the cache to the remote; UserError if that takes not all."""
-    for odb, objects in _objects(stages).items():
-        _require_all(repo, repo.cloud.push(objects, odb=odb), "written")
+    _move(repo, stages, repo.cloud.push, "written")
 
 
 def pull(repo: Any, stages: Iterable[Any]) -> None:
     """Bring the outs of stages from the remote to the cache; UserError if one is not there."""
-    for odb, objects in _objects(stages).items():
-        _require_all(repo, repo.cloud.pull(objects, odb=odb), "read")
+    _move(repo, stages, repo.cloud.pull, "read")
+
+
+def _move(repo: Any, stages: Iterable[Any], move: Callable[..., Any], done: str) -> None:
+    found: dict[Any, set[Any]] = defaultdict(set)
+    for stage in stages:
+        for odb, objects in stage.get_used_objs().items():
+            found[odb] |= objects
+    for odb, objects in found.items():
+        if failed := move(objects, odb=odb).failed:
+            first = min(str(one.obj_name or one.value) for one in failed)
+            url = repo.config["remote"][repo.config["core"]["remote"]]["url"]
+            raise UserError(
+                f"{url}: {first} cannot be {done}; "
+                "mend the remote, or give it room, and run this again"
+            )
 
 
 def checkout(stage: Any, uncached: Iterable[str] = ()) -> None:
@@ -61,6 +74,16 @@ def remote_store(repo: Any) -> Any:
     return repo.cloud.get_remote_odb(None, "repro", hash_name="md5-dos2unix")
 
 
+def take(fs: Any, place: str, folder: Path) -> None:
+    """Bring the files of a place on a file system of DVC's here, each whole or not at all."""
+    with suppress(FileNotFoundError):
+        for source in fs.find(place):
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = folder / f".{fs.name(source)}.{os.getpid()}"
+            fs.get_file(source, os.fspath(temporary))
+            temporary.replace(folder / fs.name(source))
+
+
 def push_run(repo: Any, stage: Any) -> None:
     """Bring what the run cache has of this very stage, deps and all, to the remote."""
     here, there = _runs(repo, stage)
@@ -74,11 +97,7 @@ def pull_run(repo: Any, stage: Any) -> None:
     """Bring what the remote's run cache has of this very stage here."""
     here, there = _runs(repo, stage)
     if here:
-        fs = remote_store(repo).fs
-        with suppress(FileNotFoundError):
-            for source in fs.find(there):
-                here.mkdir(parents=True, exist_ok=True)
-                fs.get_file(source, os.fspath(here / fs.name(source)))
+        take(remote_store(repo).fs, there, here)
 
 
 def _runs(repo: Any, stage: Any) -> tuple[Path | None, str]:
@@ -90,20 +109,3 @@ def _runs(repo: Any, stage: Any) -> tuple[Path | None, str]:
     key, remote = _get_stage_hash(stage), remote_store(repo)
     here = Path(repo.stage_cache._get_cache_dir(key))
     return here, remote.fs.join(remote.path, "runs", key[:2], key)
-
-
-def _objects(stages: Iterable[Any]) -> dict[Any, set[Any]]:
-    found: dict[Any, set[Any]] = defaultdict(set)
-    for stage in stages:
-        for odb, objects in stage.get_used_objs().items():
-            found[odb] |= objects
-    return found
-
-
-def _require_all(repo: Any, outcome: Any, done: str) -> None:
-    if outcome.failed:
-        first = min(str(one.obj_name or one.value) for one in outcome.failed)
-        url = repo.config["remote"][repo.config["core"]["remote"]]["url"]
-        raise UserError(
-            f"{url}: {first} cannot be {done}; mend the remote, or give it room, and run this again"
-        )
