@@ -223,14 +223,18 @@ def test_a_shared_cache_needs_no_remote(project: Project, cluster: Cluster) -> N
     assert (project.folder / "samples-a/sample").read_text() == "raw prepareda.modelsample"
 
 
-def test_ctrl_c_ends_all_in_ten_seconds(project: Project, cluster: Cluster) -> None:
-    project.runs(a=LONG)
-    cluster.worker("one")
+def test_ctrl_c_ends_all_in_ten_seconds_of_which_each_has_a_copy(
+    project: Project, cluster: Cluster
+) -> None:
+    """Two workers of one host."""
+    project.runs(a=LONG, b=LONG)
+    cluster.worker("one", "--cores", "1")
     head = project.start(cluster=str(cluster.file))
-    wait_until(lambda: project.attempts("a.model"))
-    stage = project.attempts("a.model")[0][0]
+    wait_until(lambda: project.attempts("a.model") and project.attempts("b.model"))
+    stages = [project.attempts(f"{run}.model")[0][0] for run in ("a", "b")]
+    assert len({psutil.Process(stage).cwd() for stage in stages}) == 2
     head.send_signal(signal.SIGINT)
-    wait_until(lambda: not is_alive(stage) and head.poll() is not None, 10)
+    wait_until(lambda: not any(map(is_alive, stages)) and head.poll() is not None, 10)
     assert head.returncode != 0
     assert all_end(project.folder)
     assert list(project.lock()) == ["prepare"]

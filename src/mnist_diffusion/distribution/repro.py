@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from distributed import Client
@@ -91,7 +91,7 @@ def reproduce(
     typer.echo("Data and pipelines are up to date.")
 
 
-def _become_dvc() -> None:
+def _become_dvc() -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro"])
 
 
