@@ -103,10 +103,12 @@ def _restore(repo: Any, stage: Any) -> None:
 
 def _hand_over(repo: Any, address: str, made: Any, exchange: Exchange) -> None:
     """All that the stage has made into the cache, also what DVC does not keep by itself."""
+    stage = repo.stage.load_one(name=address)
+    repo.stage_cache.save(stage)  # which DVC does only where all outs are cached
     transfer.commit(repo, [made])
     if exchange.remote:
         transfer.push(repo, [made])
-        transfer.push_run(repo, repo.stage.load_one(name=address))
+        transfer.push_run(repo, stage)
 
 
 def _mirrored(repo: Any, address: str, exchange: Exchange) -> AbstractContextManager[object]:
