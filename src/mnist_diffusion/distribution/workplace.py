@@ -26,7 +26,7 @@ from mnist_diffusion.runtime.threads import VARIABLE
 SCRATCH = "MNIST_DIFFUSION_SCRATCH"
 """The environment variable that names a host's folder for copies of projects."""
 SECONDS_BETWEEN_LOOKS = 0.5
-LOG_BYTES = 64 * 1024
+LOG_CHARACTERS = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def perform(
         with log.open("wb") as said:
             code = _attend(_start(folder, slot, task.gpus, said.fileno()), wanted)
         told = {} if code else read_json(folder / errand.RESULT)
-        text = _tail(log)
+        text = log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
     except UserError as error:
         return Result(task.address, failure=str(error))
     except OSError as error:
@@ -144,9 +144,3 @@ def _last_error(text: str) -> str:
     lines = text.splitlines() or ["no word"]
     told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return (told or lines)[-1]
-
-
-def _tail(log: Path) -> str:
-    with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_BYTES))
-        return file.read().decode("utf-8", errors="replace")
