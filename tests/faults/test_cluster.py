@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -26,9 +27,8 @@ from small_project import (
     those_within,
     wait_until,
 )
+from smoke_scale import smoke_params
 from test_resume import write_params
-
-from mnist_diffusion.settings.whole import Compute
 
 pytestmark = pytest.mark.faults
 SLOWLY = Path(__file__).parent / "slowly.py"
@@ -303,7 +303,7 @@ def test_workers_that_round_otherwise_are_refused_unless_wished(
 ) -> None:
     cluster.worker("one")
     cluster.worker("two", ATEN_CPU_CAPABILITY="default")
-    compute = Compute(device="cpu").model_dump_json()
+    compute = json.dumps(smoke_params()["compute"] | {"device": "cpu"})
     line = refusal(project.start(cluster=str(cluster.file), compute=compute))
     assert "rounds otherwise than the others (" in line and line.endswith(", or --mixed")
     assert project.reproduce(cluster=str(cluster.file))
