@@ -28,9 +28,9 @@ $(SETUP): requirements.lock pyproject.toml
 		--no-build-isolation -e .
 	@touch $(SETUP)
 
-repro: $(SETUP)  ## Run what is out of date, data to reports/index.html; a stage a core, or JOBS=1
+repro: $(SETUP)  ## Run what is out of date; a stage a core, or JOBS=1, or on CLUSTER=tls://HOST:8786
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; mnist-diffusion check && \
-		mnist-diffusion parallel $(if $(JOBS),--jobs "$(JOBS)")
+		mnist-diffusion repro $(if $(JOBS),--jobs "$(JOBS)") $(if $(CLUSTER),--cluster "$(CLUSTER)")
 
 ui: $(SETUP)  ## Open MLflow on the runs there are
 	@$(BIN)/mnist-diffusion ui
