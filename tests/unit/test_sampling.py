@@ -18,6 +18,7 @@ from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw, labels_for, redraw, trajectory_steps
 from mnist_diffusion.settings import ResolvedCell, SharedChoices
 
+CPU = torch.device("cpu")
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
 CHOICES: dict[str, Any] = {
     "count": 12,
@@ -30,12 +31,12 @@ CHOICES: dict[str, Any] = {
 SAMPLE = SharedChoices(micro_batch=4, trajectory_images=5, seed=0, **CHOICES)
 
 
-def denoiser(name: str = "unet") -> TrainedDenoiser:
+def denoiser(name: str = "unet", device: torch.device = CPU) -> TrainedDenoiser:
     torch.manual_seed(0)
     network = checkpoint.build(DENOISERS, name, SIZES if name == "unet" else {"embedding": 32})
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
-    return TrainedDenoiser(network.eval(), SCHEDULES["cosine"](1000), "v", torch.device("cpu"))
+    return TrainedDenoiser(network.eval().to(device), SCHEDULES["cosine"](1000), "v", device)
 
 
 def cell(
