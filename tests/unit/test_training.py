@@ -77,13 +77,13 @@ def digits(count: int = 64) -> tuple[Tensor, Tensor]:
     return images, torch.arange(count) % 10
 
 
-def objective(run: Run = RUN, label_dropout: float = 0.1) -> Denoising:
+def objective(run: Run = RUN, label_dropout: float = 0.1, device: torch.device = CPU) -> Denoising:
     schedule = SCHEDULES[run.schedule](1000)
     if run.zero_terminal_snr:
         schedule = zero_terminal_snr(schedule)
     train = TRAIN.model_copy(update={"label_dropout": label_dropout})
     allowed = resolve_run(run.model_copy(update={"prediction": "v"}), train, NETWORKS)
-    return Denoising(*digits(), allowed.model_copy(update={"run": run}), schedule, CPU)
+    return Denoising(*digits(), allowed.model_copy(update={"run": run}), schedule, device)
 
 
 def train(run: Run = RUN, recipe: Recipe = RECIPE) -> tuple[nn.Module, list[Step]]:
