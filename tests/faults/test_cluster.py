@@ -302,7 +302,7 @@ def test_workers_that_round_otherwise_are_refused_unless_wished(
     project: Project, cluster: Cluster
 ) -> None:
     cluster.worker("one")
-    cluster.worker("two", MKL_CBWR="COMPATIBLE")
+    cluster.worker("two", NVIDIA_TF32_OVERRIDE="0")
     compute = json.dumps(smoke_params()["compute"] | {"device": "cpu"})
     line = refusal(project.start(cluster=str(cluster.file), compute=compute))
     assert "rounds otherwise than the others (" in line and line.endswith(", or --mixed")
