@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import io
-import subprocess
 import tarfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mnist_diffusion.files import paths
+from mnist_diffusion.provenance.environment import git
 from mnist_diffusion.runtime.errors import UserError
 
 COPY = "MNIST_DIFFUSION_COPY"
 """Set where a stage runs in a copy of the project: its results are tracked elsewhere."""
 RANKS = "MNIST_DIFFUSION_RANKS"
 """How many processes a stage is to be, where it is to be several."""
-LEFT_OUT = ("reports", "docs", "tests", "dvc.lock")
+LEFT_OUT = ("reports", "docs", "tests", str(paths.LOCK))
 """What no stage reads, or DVC brings where it is read."""
 NO_GIT = (
     "dvc.yaml: DVC needs git, and this folder is not a git repository; "
@@ -74,11 +75,10 @@ def archive(outs: Collection[str]) -> bytes:
 
 
 def _names(left_out: Collection[str]) -> Iterator[str]:
-    command = ["git", "ls-files", "-coz", "--exclude-standard"]
-    listed = subprocess.run(command, capture_output=True, check=False)
-    if listed.returncode:
+    listed = git("ls-files", "-coz", "--exclude-standard")
+    if listed is None:
         raise UserError(NO_GIT)
-    for name in sorted(filter(None, listed.stdout.decode().split("\0"))):
+    for name in sorted(filter(None, listed.split("\0"))):
         path = Path(name)
         if path.is_file() and not {str(path), *map(str, path.parents)} & {*left_out}:
             yield name

@@ -18,7 +18,7 @@ from typing import Any
 from mnist_diffusion.distribution import transfer
 from mnist_diffusion.distribution.bundle import Exchange, Task
 from mnist_diffusion.distribution.mirror import mirrored
-from mnist_diffusion.distribution.plan import LOCK, read_lock
+from mnist_diffusion.distribution.plan import read_lock
 from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError, describe_os_error
 
@@ -55,8 +55,8 @@ def main() -> int:
 def _run(task: Task, exchange: Exchange) -> None:
     from dvc.repo import Repo
 
-    LOCK.unlink(missing_ok=True)
-    timing = paths.TIMINGS / f"{task.address}.json"
+    paths.LOCK.unlink(missing_ok=True)
+    timing = paths.timing_of(task.address)
     timing.unlink(missing_ok=True)
     with Repo(config=_config(exchange)) as repo, _mirrored(repo, task.address, exchange):
         with repo.lock:

@@ -7,7 +7,7 @@ import time
 
 from mnist_diffusion.distribution import transfer
 from mnist_diffusion.distribution.bundle import Exchange, Result
-from mnist_diffusion.distribution.plan import LOCK, Plan
+from mnist_diffusion.distribution.plan import Plan
 from mnist_diffusion.distribution.workplace import log_of
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.atomic import write_atomically
@@ -47,7 +47,7 @@ class Home:
         self._plan.lock[result.address] = result.entry
         self._waiting.append(result.address)
         if result.timing:
-            sidecar = paths.TIMINGS / f"{result.address}.json"
+            sidecar = paths.timing_of(result.address)
             write_json(sidecar, {**result.timing, **self._commit})
 
     def settle_now_and_then(self) -> None:
@@ -80,4 +80,4 @@ class Home:
         lock = self._plan.lock
         names = dict.fromkeys([*self._plan.stages, *lock])
         ordered = {name: lock[name] for name in names if name in lock}
-        write_atomically(LOCK, dumps_yaml({"schema": "2.0", "stages": ordered}))
+        write_atomically(paths.LOCK, dumps_yaml({"schema": "2.0", "stages": ordered}))

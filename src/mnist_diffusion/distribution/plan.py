@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from mnist_diffusion.distribution.bundle import Task
+from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError
 
-LOCK = Path("dvc.lock")
 HERE = "here"
 """In `meta` of a stage in dvc.yaml: it runs in the project itself, and in no copy of it."""
 GPUS = "gpus"
@@ -102,4 +101,4 @@ def read_lock() -> dict[str, Entry]:
     """The entries of dvc.lock by address; none where there is no such file."""
     from dvc.utils.serialize import load_yaml
 
-    return dict(load_yaml(str(LOCK)).get("stages", {})) if LOCK.exists() else {}
+    return dict(load_yaml(str(paths.LOCK)).get("stages", {})) if paths.LOCK.exists() else {}
