@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro ui serve scale test test-slow test-faults lock clean
+.PHONY: help setup repro ui serve scale test test-slow test-faults test-cluster lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s%s\n", $$1, $$2}' Makefile
@@ -28,9 +28,9 @@ $(SETUP): requirements.lock pyproject.toml
 		--no-build-isolation -e .
 	@touch $(SETUP)
 
-repro: $(SETUP)  ## Run what is out of date, data to reports/index.html; a stage a core, or JOBS=1
+repro: $(SETUP)  ## Run what is out of date; a stage a core, or JOBS=1, or on CLUSTER=tls://HOST:8786
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; mnist-diffusion check && \
-		mnist-diffusion parallel $(if $(JOBS),--jobs "$(JOBS)")
+		mnist-diffusion repro $(if $(JOBS),--jobs "$(JOBS)") $(if $(CLUSTER),--cluster "$(CLUSTER)")
 
 ui: $(SETUP)  ## Open MLflow on the runs there are
 	@$(BIN)/mnist-diffusion ui
@@ -48,13 +48,16 @@ test: $(SETUP)  ## Check style, types and layers, then run all tests but the slo
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest $(ON_ALL_CORES) $(FILE_BY_FILE) -m 'not slow and not faults or quick'
+	$(BIN)/pytest $(ON_ALL_CORES) $(FILE_BY_FILE) -m 'not slow and not faults and not cluster or quick'
 
 test-slow: $(SETUP)  ## Run the slow tests
 	$(BIN)/pytest $(ON_ALL_CORES) $(TEST_BY_TEST) -m slow
 
 test-faults: $(SETUP)  ## Break everything that can break, note what held: make test-faults [FILES=…]
 	$(BIN)/pytest $(ON_ALL_CORES) $(TEST_BY_TEST) -m faults $(FILES)
+
+test-cluster: $(SETUP)  ## Submit cluster/slurm.sbatch to a Slurm of this machine, and lose a node
+	$(BIN)/pytest -m cluster
 
 lock:  ## Solve requirements.lock anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo 'error: uv: not found; pip install uv' >&2; exit 1; }

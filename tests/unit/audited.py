@@ -19,11 +19,12 @@ CELLS = (
 RUNS = ("linear-uncond", "cosine-class", "latent-class", "latent-text")
 COUNT = 20
 RUN_ALL = """
-from mnist_diffusion.distribution.parallel import plan
+from dvc.repo import Repo
+from mnist_diffusion.distribution.plan import plan
 from mnist_diffusion.stages.runner import run_stage
 from mnist_diffusion.settings import load_settings
 from mnist_diffusion.tracking.sync import sync
-for address in plan():
+for address in plan(Repo()).due:
     run_stage(*address.split("@"))
 sync(load_settings())
 """

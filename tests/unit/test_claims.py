@@ -11,11 +11,12 @@ import pytest
 from pydantic import TypeAdapter
 from smoke_scale import REPOSITORY
 
-from mnist_diffusion.evaluation.claims import Evidence, excess, judged
+from mnist_diffusion.evaluation.cell_scores import CellScores
+from mnist_diffusion.evaluation.claims import Evidence, judged
 from mnist_diffusion.evaluation.designs import Design
 from mnist_diffusion.evaluation.identities import IDENTITIES, Drawn, chain_deviation
 from mnist_diffusion.evaluation.metrics import COMPARED, METRICS
-from mnist_diffusion.evaluation.quantities import holm
+from mnist_diffusion.evaluation.quantities import excess, holm
 from mnist_diffusion.files.yamlfile import parse_yaml, read_yaml
 from mnist_diffusion.provenance.schemas.claim_reports import Settling, SolverError
 from mnist_diffusion.settings import load_settings, parse_settings
@@ -93,7 +94,9 @@ def evidence(**changes: Any) -> Evidence:
         "fidelity": {},
         "seams": {},
     }
-    return Evidence(**(known | changes))
+    told = known | changes
+    scores = CellScores(told.pop("cells"), told.pop("compared"))
+    return Evidence(scores=scores, **told)
 
 
 def fit(log_ratio: float, spread: float = 0.08) -> Any:

@@ -25,6 +25,7 @@ from mnist_diffusion.sampling.draw import draw, redraw, trajectory_steps
 from mnist_diffusion.sampling.wishes import labels_for
 from mnist_diffusion.settings import ResolvedCell, SharedChoices
 
+CPU = torch.device("cpu")
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
 CHOICES: dict[str, Any] = {
     "count": 12,
@@ -49,12 +50,11 @@ def network(name: str, seed: int) -> torch.nn.Module:
     return built.eval()
 
 
-def denoiser(name: str = "unet") -> TrainedDenoiser:
+def denoiser(name: str = "unet", device: torch.device = CPU) -> TrainedDenoiser:
     """With labels where the network takes them, and an earlier snapshot that is another one."""
     conditioning = "class" if name == "unet" else "uncond"
-    schedule, device = SCHEDULES["cosine"](1000), torch.device("cpu")
-    own, early = network(name, seed=0), network(name, seed=1)
-    return TrainedDenoiser(own, schedule, "v", device, conditioning, early)
+    own, early = (network(name, seed).to(device) for seed in (0, 1))
+    return TrainedDenoiser(own, SCHEDULES["cosine"](1000), "v", device, conditioning, early)
 
 
 def cell(

@@ -182,7 +182,7 @@ def test_other_source_than_the_folders_own_may_not(what, own):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("command", [["check"], ["audit"], ["train", "cosine-class"], ["parallel"]])
+@pytest.mark.parametrize("command", [["check"], ["audit"], ["train", "cosine-class"], ["repro"]])
 def test_every_command_refuses_other_source(command, own):
     shutil.copy(REPOSITORY / "params.yaml", own.parents[1])
     (own / "new.py").touch()

@@ -81,7 +81,7 @@ def digits(count: int = 64) -> tuple[Tensor, Tensor]:
     return images, torch.arange(count) % 10
 
 
-def objective(run: Run = RUN, label_dropout: float = 0.1) -> Denoising:
+def objective(run: Run = RUN, label_dropout: float = 0.1, device: torch.device = CPU) -> Denoising:
     schedule = SCHEDULES[run.schedule](1000)
     if run.zero_terminal_snr:
         schedule = zero_terminal_snr(schedule)
@@ -90,7 +90,7 @@ def objective(run: Run = RUN, label_dropout: float = 0.1) -> Denoising:
     images, labels = digits()
     examples, asking = PixelExamples(images), AskedByLabel(labels)
     resolved = allowed.model_copy(update={"run": run})
-    return Denoising(examples, asking, resolved, schedule, CPU)
+    return Denoising(examples, asking, resolved, schedule, device)
 
 
 def train(run: Run = RUN, recipe: Recipe = RECIPE) -> tuple[nn.Module, list[Step]]:

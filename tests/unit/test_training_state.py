@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_training import RECIPE, RUN, SIZES, objective
+from test_training import CPU, RECIPE, RUN, SIZES, objective
 from torch import Tensor
 
 from mnist_diffusion.networks import checkpoint
@@ -47,9 +47,9 @@ class Trainee:
     training: RunState
 
     @classmethod
-    def fresh(cls, recipe: Recipe) -> "Trainee":
-        network = seeded(lambda: checkpoint.build(DENOISERS, "unet", SIZES), seed=0)
-        task = objective(IMPORTANCE)
+    def fresh(cls, recipe: Recipe, device: torch.device = CPU) -> "Trainee":
+        network = seeded(lambda: checkpoint.build(DENOISERS, "unet", SIZES), seed=0).to(device)
+        task = objective(IMPORTANCE, device=device)
         task.timesteps.observe(torch.arange(1000), torch.linspace(0, 2, 1000))
         average, history = ExponentialAverage(network, 0.9), History(1000, 16, EVERY)
         optimizers = build_optimizers(network, recipe)

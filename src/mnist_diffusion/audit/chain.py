@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import importlib
 import json
-import re
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache, cached_property, reduce
-from operator import getitem
+from functools import cache, cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from mnist_diffusion.audit import dvc
 from mnist_diffusion.audit.output import Findings, failed, note, some, unverified
+from mnist_diffusion.audit.past import Past, past
 from mnist_diffusion.dataset import mnist
 from mnist_diffusion.files import jsonfile, paths
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.provenance.digests import content_digest
-from mnist_diffusion.provenance.environment import git
 from mnist_diffusion.provenance.schemas.manifest import Timing
 from mnist_diffusion.provenance.source import OWN_ROOT, stage_code
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings, parse_settings
 
-COMMIT = re.compile("[0-9a-f]{7,64}")
 SHOWN = 10
 """Digits of a commit that people read."""
 NOTHING = "nothing"
@@ -71,18 +64,6 @@ REPORT = Member("report")
 """It shows all cells, and nothing rests on it."""
 
 
-@dataclass(frozen=True)
-class Past:
-    """What a commit has."""
-
-    content: dict[str, Any]
-    """Of params.yaml."""
-    settings: Settings | UserError
-    """What it amounts to, if this version can read all of it."""
-    code: dict[str, dict[str, str]]
-    """By stage, what decides its result."""
-
-
 class Evidence:
     """What the checks read. Each file is hashed once, however many cells rest on it."""
 
@@ -94,7 +75,7 @@ class Evidence:
         self.settings = cache(lambda: parse_settings(self.params(), str(paths.PARAMS)))
         self.code = cache(lambda stage: stage_code(stage, OWN_ROOT))
         """What decides a stage's result, of the source in this folder."""
-        self.past = cache(_past)
+        self.past = cache(past)
 
     @property
     def answer(self) -> dvc.Answer:
@@ -224,8 +205,8 @@ def check_commit(evidence: Evidence, member: Member) -> Findings:
         yield note(f"{timing}: git_dirty", text)
     elif member == REPORT:  # pages have no place for what made them
         return
-    elif past := evidence.past(commit):
-        yield from _as_committed(evidence, member, past, commit[:SHOWN])
+    elif there := evidence.past(commit):
+        yield from _as_committed(evidence, member, there, commit[:SHOWN])
     else:
         text = f"no commit {commit[:SHOWN]} with a {paths.PARAMS} here; fetch it"
         yield unverified(f"{timing}: git_commit", text)
@@ -244,34 +225,20 @@ def _is_of_this_run(evidence: Evidence, member: Member) -> bool:
     return bool(sidecar.get("manifest_sha256") == digest)
 
 
-def _as_committed(evidence: Evidence, member: Member, past: Past, commit: str) -> Findings:
+def _as_committed(evidence: Evidence, member: Member, there: Past, commit: str) -> Findings:
     where = f"{paths.PARAMS} at {commit}"
     try:
-        settings = _settings_of(evidence, member, past)
+        keys = evidence.answer.stages[member.address].params
+        settings = there.settings_of(keys, evidence.params())
     except UserError as error:
         yield unverified(where, f"this version cannot read it: {error}")
         return
     yield from _parameters(evidence, member, settings, where)
     recorded = evidence.json(member.artifact)["code"]["files"]
-    other = [name for name, _, _ in differences(past.code.get(member.stage, {}), recorded)]
+    other = [name for name, _, _ in differences(there.code.get(member.stage, {}), recorded)]
     if other:
         text = f"not the source of commit {commit}: {some(other)}"
         yield failed(f"{member.artifact}: code", text)
-
-
-def _settings_of(evidence: Evidence, member: Member, past: Past) -> Settings:
-    """Those of a commit; if this version cannot read all, those here with what the stage reads."""
-    if isinstance(past.settings, Settings):
-        return past.settings
-    content = deepcopy(evidence.params())
-    for key in evidence.answer.stages[member.address].params:
-        *outer, last = key.split(".")
-        try:
-            value = reduce(getitem, [*outer, last], past.content)
-        except KeyError:
-            raise past.settings from None
-        reduce(getitem, outer, content)[last] = value
-    return parse_settings(content, str(paths.PARAMS))
 
 
 def _parameters(evidence: Evidence, member: Member, settings: Settings, where: str) -> Findings:
@@ -297,24 +264,3 @@ def differences(
             yield from ((f"{key}.{k}", one, other) for k, one, other in differences(mine, theirs))
         elif mine != theirs or isinstance(mine, bool) != isinstance(theirs, bool):
             yield key, mine, theirs
-
-
-def _past(commit: str) -> Past | None:
-    """Parameters and source at a commit; None if there is no such commit, or no git."""
-    with TemporaryDirectory() as name:
-        root, code = Path(name), {}
-        packed, wanted = root / "packed.tar", (str(OWN_ROOT), str(paths.PARAMS))
-        known = COMMIT.fullmatch(commit)
-        if not known or git("archive", f"--output={packed}", commit, "--", *wanted) is None:
-            return None
-        with tarfile.open(packed) as files:
-            files.extractall(root, filter="data")
-        for stage in STAGES:
-            with suppress(ModuleNotFoundError):  # it had another name then
-                code[stage] = stage_code(stage, root / OWN_ROOT)
-        content: dict[str, Any] = {}
-        try:
-            content = read_yaml(root / paths.PARAMS)
-            return Past(content, parse_settings(content, str(paths.PARAMS)), code)
-        except UserError as error:
-            return Past(content, error, code)

@@ -21,7 +21,7 @@ from mnist_diffusion.audit.output import Finding, Findings, failed, unverified
 from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError
 
-FILE, LOCK = Path("dvc.yaml"), Path("dvc.lock")
+FILE = Path("dvc.yaml")
 DELETED, NEW = "deleted", "new"
 """DVC's words for what is not there, and for what dvc.lock does not have."""
 UNDECLARED = "undeclared"
@@ -104,10 +104,10 @@ def check(answer: Answer, address: str) -> Findings:
         text = "not declared; `mnist-diffusion prune` shows what nothing declares any more"
         yield unverified(f"{FILE}: {address}", text)
     elif not state.recorded:
-        yield unverified(f"{LOCK}: {address}", "not there; `dvc repro` adds it")
+        yield unverified(f"{paths.LOCK}: {address}", "not there; `dvc repro` adds it")
     else:
         if state.command:
-            yield failed(f"{FILE}: {address}.cmd", f"not the command that {LOCK} recorded")
+            yield failed(f"{FILE}: {address}.cmd", f"not the command that {paths.LOCK} recorded")
         deps = {dep: word for dep, word in state.deps.items() if not answer.changed(dep)}
         params = {f"{paths.PARAMS}: {key}": word for key, word in state.params.items()}
         for name, word in [*deps.items(), *state.outs.items(), *params.items()]:
@@ -118,15 +118,16 @@ def check(answer: Answer, address: str) -> Findings:
 
 
 def _change(address: str, name: str, word: str) -> Finding:
+    entry = f"{paths.LOCK}: {address}: {name}"
     if word == NEW:
-        return unverified(f"{LOCK}: {address}: {name}", f"in {FILE} alone; run `dvc repro`")
+        return unverified(entry, f"in {FILE} alone; run `dvc repro`")
     if word == UNDECLARED:
-        return unverified(f"{LOCK}: {address}: {name}", f"not in {FILE} any more; run `dvc repro`")
+        return unverified(entry, f"not in {FILE} any more; run `dvc repro`")
     if word == DELETED:
         return unverified(name, f"not there; `dvc repro {address}` brings it back")
     if is_source(name):
         return unverified(name, f"{address} was made by other source")
-    return failed(name, f"not what {LOCK} recorded of {address}")
+    return failed(name, f"not what {paths.LOCK} recorded of {address}")
 
 
 def _meet(outs: Iterable[str], dep: str) -> bool:
@@ -137,7 +138,7 @@ def _meet(outs: Iterable[str], dep: str) -> bool:
 def _require_no_pipes() -> None:
     """ValueError for what is neither file nor folder: DVC would wait at it for ever."""
     inside = (path for name in ("data", "models", "reports") for path in Path(name).rglob("*"))
-    for path in (FILE, LOCK, paths.PARAMS, *inside):
+    for path in (FILE, paths.LOCK, paths.PARAMS, *inside):
         if path.exists() and not path.is_file() and not path.is_dir():
             raise ValueError(f"{path} is no plain file")
 

@@ -121,7 +121,7 @@ class Auditor:
                     checked.checks[name] += 1
                     yield from findings
 
-        checked.findings.extend(gather(title, "dvc", dvc.LOCK, look))
+        checked.findings.extend(gather(title, "dvc", paths.LOCK, look))
         return checked
 
     def _take(self, member: Member) -> Iterator[tuple[str, list[Finding]]]:

@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 from safetensors import SafetensorError
 
-from mnist_diffusion.cli import stages, tools
+from mnist_diffusion.cli import cluster, stages, tools
 from mnist_diffusion.files import paths
 from mnist_diffusion.provenance.source import require_own_source
 from mnist_diffusion.runtime.errors import UserError, describe_os_error
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(stages.app)
 app.add_typer(tools.app)
+app.add_typer(cluster.app)
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
@@ -30,8 +31,9 @@ def main() -> NoReturn:
     """Run a command at the repository's root; the user's mistakes end in one line."""
     try:
         here = Path.cwd()
-        os.chdir(_root())
-        require_own_source()
+        if not {*sys.argv[1:2]} & {*cluster.COMMANDS}:
+            os.chdir(_root())
+            require_own_source()
         # Without it cuBLAS is not deterministic; it is read when CUDA starts.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         app(obj=here)

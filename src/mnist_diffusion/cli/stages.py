@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import typer
 
+from mnist_diffusion.distribution.bundle import COPY
+from mnist_diffusion.distribution.launch import share_out
 from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import STAGES, Stage
 from mnist_diffusion.runtime.errors import UserError
@@ -23,8 +25,9 @@ def _named_by_dvc() -> str:
 
 
 def _run(stage: Stage, name: str | None = None) -> None:
+    share_out()
     run_stage(stage.name, name)
-    if rank():
+    if rank() or COPY in os.environ:
         return
     from mnist_diffusion.tracking.sync import keep_up  # here, since torch takes a second
 

@@ -80,15 +80,22 @@ def _number(value: float | int | str | None) -> str:
 
 
 @app.command(rich_help_panel=PANEL)
-def parallel(
+def repro(
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Stages at a time; else the cores, 1 with a GPU.")
+        int | None, typer.Option(min=1, help="Stages at a time; else a core or a GPU each.")
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MNIST_DIFFUSION_CLUSTER", help="A scheduler's tls:// address, or its file."
+        ),
+    ] = None,
+    mixed: Annotated[bool, typer.Option("--mixed", help="Take hosts that round apart.")] = False,
 ) -> None:
-    """Do what `dvc repro` does, with independent stages side by side."""
-    from mnist_diffusion.distribution.parallel import parallel as reproduce
+    """Do what `dvc repro` does, with independent stages side by side, here or on a cluster."""
+    from mnist_diffusion.distribution.repro import repro as bring_up_to_date
 
-    reproduce(jobs)
+    bring_up_to_date(jobs, cluster, mixed)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -1,1 +1,1 @@
-"""Stages side by side."""
+"""Stages on workers: Dask embedded or joined."""

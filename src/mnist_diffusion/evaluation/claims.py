@@ -15,19 +15,21 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_diffusion.evaluation.cell_scores import CellScores, UntestableError
 from mnist_diffusion.evaluation.designs import Fit, InestimableError
 from mnist_diffusion.evaluation.identities import IDENTITIES, Drawn
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.evaluation.quantities import (
     Quantity,
     Relation,
+    excess,
     finding,
     holm,
     holm_levels,
+    mean,
     nearest_bound,
-    of_interval,
+    share_of,
 )
-from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics, PairedComparison
 from mnist_diffusion.provenance.schemas.claim_reports import (
     ClaimVerdict,
     Fact,
@@ -60,10 +62,6 @@ from mnist_diffusion.settings.claims import (
     Untestable,
     ValueTest,
 )
-
-
-class UntestableError(Exception):
-    """What a claim needs is not there at this scale; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +101,9 @@ class Evidence:
     """All that claims are judged by."""
 
     level: float
-    cells: Mapping[str, CellMetrics]
+    scores: CellScores
     drawn: Mapping[str, Drawn]
     """How the cells came about."""
-    compared: Sequence[PairedComparison]
     effects: Mapping[str, Mapping[str, Fit]]
     """By analysis and metric."""
     losses: Mapping[str, NDArray[np.float64]]
@@ -144,10 +141,10 @@ class Evidence:
         for cell, baseline in test.pairs:
             for name in _with_twin(test.metric):
                 shared = test.unit == "baseline"
-                quantity = (self._over if shared else self._less)(cell, baseline, name)
+                quantity = (self.scores.over if shared else self.scores.less)(cell, baseline, name)
                 label = f"{METRICS[name].title}, {cell} less {baseline}"
                 label += ", of it" if shared else ""
-                label += self._of_two_trainings(cell, baseline)
+                label += self.scores.of_two_trainings(cell, baseline)
                 yield Measured(label, quantity, relation, bound, "percent", (cell, baseline))
 
     @measure.register
@@ -155,8 +152,8 @@ class Evidence:
         relation, bound = _expected(test)
         metric = METRICS[test.metric]
         for cell in test.cells:
-            quantity = self._value(cell, test.metric)
-            unit = metric.of_real(self.cells[cell]) if test.unit == "real" else 1.0
+            quantity = self.scores.value(cell, test.metric)
+            unit = metric.of_real(self.scores.report(cell)) if test.unit == "real" else 1.0
             if not unit:
                 raise UntestableError(f"nothing is known of {test.metric} of real digits")
             label = f"{metric.title}, {cell}" + (", of real" if test.unit == "real" else "")
@@ -166,9 +163,7 @@ class Evidence:
     @measure.register
     def _rarest(self, test: RarestTest) -> Iterator[Measured | Fact]:
         relation, bound = _expected(test)
-        if test.cell not in self.cells:
-            raise UntestableError(f"no cell {test.cell} is declared")
-        report = self.cells[test.cell]
+        report = self.scores.report(test.cell)
         found = {digit: share or 0.0 for digit, share in report.predicted_per_class.items()}
         rarest = min(found, key=lambda digit: found[digit] / self.real_shares[digit])
         quantity = share_of(found[rarest], report.n)
@@ -237,7 +232,7 @@ class Evidence:
         back = _declared(self.fidelity, test.codec, "codec").back
         for cell in test.cells:
             for name in _with_twin(test.metric):
-                quantity = self._value(cell, name).less(_of_judged(back, name))
+                quantity = self.scores.value(cell, name).less(_of_judged(back, name))
                 label = f"{METRICS[name].title}, {cell} less real digits by way of {test.codec}"
                 yield Measured(label, quantity, relation, bound, "percent", (cell,))
 
@@ -279,89 +274,6 @@ class Evidence:
         if share is None:
             raise UntestableError(f"{cell} has no such prompts")
         return share_of(share, group.n)
-
-    def _value(self, cell: str, metric: str) -> Quantity:
-        """A score of a cell; UntestableError if there is none, or nothing is known of its error."""
-        if cell not in self.cells:
-            raise UntestableError(f"no cell {cell} is declared")
-        report = self.cells[cell]
-        value, ends = METRICS[metric].of(report), report.intervals.get(metric)
-        if value is None:
-            raise UntestableError(f"{cell} has no {metric}")
-        if metric in report.errors:
-            return Quantity(value, report.errors[metric])
-        if METRICS[metric].kind == "copies" and METRICS[metric].percent:
-            return share_of(value, report.n)
-        if not ends:
-            raise UntestableError(f"nothing is known of the error of {metric}")
-        return of_interval(value, ends, report.level)
-
-    def _of_two_trainings(self, cell: str, baseline: str) -> str:
-        """Over images, nothing is said of other trainings than these."""
-        runs = {self.cells[name].run for name in (cell, baseline) if name in self.cells}
-        return ", of these two trainings" if len(runs) > 1 else ""
-
-    def _less(self, cell: str, baseline: str, metric: str) -> Quantity:
-        """A difference: paired by image where it was computed so, or else of independent sets."""
-        one = self._paired(cell, baseline, metric)
-        if not one:
-            own, other = self._unpaired(cell, baseline, metric)
-            return own.less(other)
-        found = Quantity(one.difference, one.error)
-        return found if one.cell == cell else found.scaled(-1)
-
-    def _over(self, cell: str, baseline: str, metric: str) -> Quantity:
-        """The same as a share of the baseline's, of which the luck counts too."""
-        one, nothing = self._paired(cell, baseline, metric), f"{baseline} has no {metric}"
-        if not one:
-            own, other = self._unpaired(cell, baseline, metric)
-        elif one.relative is None or one.relative_error is None:
-            raise UntestableError(f"{nothing} to take a share of")
-        else:
-            own, other = Quantity(1 + one.relative, one.relative_error), Quantity(1.0, 0.0)
-            own, other = (own, other) if one.cell == cell else (other, own)
-        if other.estimate <= 0:
-            raise UntestableError(f"{nothing} to take a share of")
-        return own.over(other)
-
-    def _paired(self, cell: str, baseline: str, metric: str) -> PairedComparison | None:
-        """What was compared image by image, either way round."""
-        pair = {cell, baseline}
-        same = (o for o in self.compared if o.metric == metric and {o.cell, o.baseline} == pair)
-        return next(same, None)
-
-    def _unpaired(self, cell: str, baseline: str, metric: str) -> tuple[Quantity, Quantity]:
-        """Both scores; UntestableError if they would differ for their numbers of images alone."""
-        found = self._value(cell, metric), self._value(baseline, metric)
-        if METRICS[metric].depends_on_n and self.cells[cell].n != self.cells[baseline].n:
-            raise UntestableError(f"{cell} and {baseline} are of other numbers of images")
-        return found
-
-
-def excess(own: NDArray[np.float64], other: NDArray[np.float64]) -> Quantity:
-    """How much larger a root mean square is than another of the same images, as a share of it.
-
-    By the delta method: r = √(mean own / mean other) moves with an image by half of how its own
-    square, over their mean, differs from its other.
-    """
-    ratio = float(np.sqrt(own.mean() / other.mean()))
-    moves = ratio * (own / own.mean() - other / other.mean()) / 2
-    return Quantity(ratio - 1, float(moves.std(ddof=1) / np.sqrt(len(moves))))
-
-
-def mean(values: NDArray[np.float64]) -> Quantity:
-    """The mean of independent values."""
-    error = float(values.std(ddof=1) / np.sqrt(len(values)))
-    return Quantity(float(values.mean()), error, len(values) - 1)
-
-
-def share_of(share: float, n: int) -> Quantity:
-    """A share of n independent images, of which none or all too may be luck.
-
-    The error is that with two more that have it and two that have not (Agresti & Coull 1998).
-    """
-    shrunk = (n * share + 2) / (n + 4)
-    return Quantity(share, math.sqrt(shrunk * (1 - shrunk) / (n + 4)))
 
 
 def judged(claims: Mapping[str, Claim], evidence: Evidence) -> dict[str, ClaimVerdict]:

@@ -79,7 +79,7 @@ class Analysis:
             for metric, fit in self.fits.items():
                 found = fit.effect(factor, choice, base)
                 p = found.p(0.0)
-                ends = found.estimate - reach * found.error, found.estimate + reach * found.error
+                ends = found.around(reach)
                 margin, lower = math.log(self.declared.margin), METRICS[metric].lower_is_better
                 yield MainEffect(
                     of=self.name,

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import t as student
 
 Relation = Literal["below", "above", "within", "beyond"]
@@ -30,8 +32,11 @@ class Quantity:
 
     def interval(self, level: float) -> tuple[float, float]:
         """The estimate ± so many standard errors, by Student's t."""
-        reach = float(student.ppf((1 + level) / 2, self.df)) * self.error
-        return self.estimate - reach, self.estimate + reach
+        return self.around(float(student.ppf((1 + level) / 2, self.df)))
+
+    def around(self, reach: float) -> tuple[float, float]:
+        """The estimate ± so many standard errors."""
+        return self.estimate - reach * self.error, self.estimate + reach * self.error
 
     def p(self, bound: float) -> float:
         """Two-sided, of an estimate this far from a bound if the truth were the bound."""
@@ -53,6 +58,32 @@ class Quantity:
     def less(self, other: Quantity) -> Quantity:
         """The difference of two that were measured independently, each with a known error."""
         return Quantity(self.estimate - other.estimate, math.hypot(self.error, other.error))
+
+
+def excess(own: NDArray[np.float64], other: NDArray[np.float64]) -> Quantity:
+    """How much larger a root mean square is than another of the same images, as a share of it.
+
+    By the delta method: r = √(mean own / mean other) moves with an image by half of how its own
+    square, over their mean, differs from its other.
+    """
+    ratio = float(np.sqrt(own.mean() / other.mean()))
+    moves = ratio * (own / own.mean() - other / other.mean()) / 2
+    return Quantity(ratio - 1, float(moves.std(ddof=1) / np.sqrt(len(moves))))
+
+
+def mean(values: NDArray[np.float64]) -> Quantity:
+    """The mean of independent values."""
+    error = float(values.std(ddof=1) / np.sqrt(len(values)))
+    return Quantity(float(values.mean()), error, len(values) - 1)
+
+
+def share_of(share: float, n: int) -> Quantity:
+    """A share of n independent images, of which none or all too may be luck.
+
+    The error is that with two more that have it and two that have not (Agresti & Coull 1998).
+    """
+    shrunk = (n * share + 2) / (n + 4)
+    return Quantity(share, math.sqrt(shrunk * (1 - shrunk) / (n + 4)))
 
 
 def of_interval(value: float, interval: tuple[float, float], level: float) -> Quantity:

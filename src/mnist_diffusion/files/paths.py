@@ -6,6 +6,7 @@ DVC runs each stage there, and the command line goes there before it does anythi
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+LOCK = Path("dvc.lock")
 SCALES = Path("scales")
 
 RAW = Path("data/raw")
@@ -115,4 +116,9 @@ def timing(stage: str, name: str | None) -> Path:
 
     Its digests say of which outputs it tells: DVC can bring others back from its cache.
     """
-    return TIMINGS / f"{f'{stage}@{name}' if name else stage}.json"
+    return timing_of(f"{stage}@{name}" if name else stage)
+
+
+def timing_of(address: str) -> Path:
+    """The same, by the address that DVC knows the stage by."""
+    return TIMINGS / f"{address}.json"

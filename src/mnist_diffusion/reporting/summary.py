@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from mnist_diffusion.evaluation.designs import arms
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.provenance.schemas.artifact import Spread
 from mnist_diffusion.reporting import labels
@@ -68,11 +69,11 @@ def _of_real(results: Results, name: str) -> Iterator[str]:
 
 def repeats(results: Results) -> str:
     """How many trainings differ in nothing but the seed, in a few words."""
-    arms = grouped(results.runs.values(), lambda run: str({**dict(run.settings), "seed": None}))
-    sizes = sorted({len(own) for own in arms.values()})
+    alike = arms({name: run.settings.model_dump() for name, run in results.runs.items()})
+    sizes = sorted({len(own) for own in alike.values()})
     if sizes == [1]:
         return "none repeated under another seed"
-    return f"{len(arms)} configurations under {' or '.join(map(str, sizes))} seeds each"
+    return f"{len(alike)} configurations under {' or '.join(map(str, sizes))} seeds each"
 
 
 def _range(real: Spread) -> str:

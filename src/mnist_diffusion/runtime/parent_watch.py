@@ -8,7 +8,7 @@ nothing.
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from threading import Thread
 
@@ -17,8 +17,6 @@ import psutil
 MARK = "DVC_STAGE"
 """DVC sets this for what it runs, and has it not, or another, itself."""
 SECONDS_BETWEEN_LOOKS = 0.5
-SECONDS_TO_END = 10.0
-"""What an interrupted process has to put its files in order."""
 
 
 def exit_with_parent() -> None:
@@ -26,19 +24,9 @@ def exit_with_parent() -> None:
     if MARK not in os.environ:
         return
     ancestors = _up_to_dvc()
-    started_by_dvc = [os.getpid(), *(one.pid for one in ancestors)][-2:][0]
-    if not ancestors or os.getsid(ancestors[-1].pid) != os.getsid(started_by_dvc):
+    if not ancestors or not _in_one_session([psutil.Process(), *ancestors][-2:]):
         _kill_self()  # DVC is dead already, and what it started was adopted
-    _when_one_ends(ancestors, _kill_self)
-
-
-def interrupt_with_parent(parent: int) -> None:
-    """Interrupt this process and its group, as Ctrl-C does, as soon as the process `parent` ends.
-
-    For DVC, which must not be killed while it writes its lock.
-    """
-    alive = [psutil.Process(parent)] if psutil.pid_exists(parent) else []
-    _when_one_ends(alive, _interrupt_group)
+    _kill_self_when_one_ends(ancestors)
 
 
 def _up_to_dvc() -> list[psutil.Process]:
@@ -53,15 +41,20 @@ def _up_to_dvc() -> list[psutil.Process]:
     return ancestors
 
 
-def _when_one_ends(processes: Sequence[psutil.Process], act: Callable[[], None]) -> None:
-    """Look now and then, in a thread; of no processes one has ended already."""
+def _kill_self_when_one_ends(processes: Sequence[psutil.Process]) -> None:
+    """Look now and then, in a thread."""
 
     def watch() -> None:
-        while processes and all(map(_alive, processes)):
+        while all(map(_alive, processes)):
             time.sleep(SECONDS_BETWEEN_LOOKS)
-        act()
+        _kill_self()
 
     Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def _in_one_session(processes: Sequence[psutil.Process]) -> bool:
+    """DVC and what it has started itself; torchrun, between, starts sessions of its own."""
+    return len({os.getsid(one.pid) for one in processes}) == 1
 
 
 def _alive(process: psutil.Process) -> bool:
@@ -70,12 +63,6 @@ def _alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def _interrupt_group() -> None:
-    os.killpg(0, signal.SIGINT)
-    time.sleep(SECONDS_TO_END)
-    os.killpg(0, signal.SIGKILL)
 
 
 def _kill_self() -> None:

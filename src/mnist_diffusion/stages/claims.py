@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnist_diffusion.evaluation.cell_scores import CellScores
 from mnist_diffusion.evaluation.claims import Evidence, judged
 from mnist_diffusion.evaluation.effects import Analysis, analysed
 from mnist_diffusion.evaluation.identities import Drawn
@@ -77,9 +78,8 @@ def _evidence(
     reference = load(paths.REFERENCE_REPORT, ReferenceReport)
     return Evidence(
         level=settings.evaluate.level,
-        cells=cells,
+        scores=CellScores(cells, load(paths.COMPARISONS, ComparisonsReport).comparisons),
         drawn={name: _drawn(settings, name, cells[name]) for name in settings.cells},
-        compared=load(paths.COMPARISONS, ComparisonsReport).comparisons,
         effects={one.name: one.fits for one in analyses},
         losses={run: _losses(run, betas[run]) for run in betas},
         betas=betas,

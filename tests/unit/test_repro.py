@@ -1,0 +1,168 @@
+"""`repro`, embedded: a DVC project of small commands, with real DVC and real processes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+from small_project import PATIENCE, Project, all_end
+
+from mnist_diffusion.distribution.repro import reproduce, require_cores
+from mnist_diffusion.runtime.errors import UserError
+
+
+def test_independent_stages_overlap_and_the_lock_is_that_of_dvc_repro(tmp_path):
+    project = Project(tmp_path / "side-by-side", a=6.0, b=6.0)
+    ran = project.reproduce()
+    assert ran[0] == "prepare"
+    assert sorted(ran[1:3]) == ["train@a", "train@b"]
+    assert sorted(ran[3:]) == ["sample@a", "sample@b"]
+    (a, a_end), (b, b_end) = project.spans("a.model", "b.model")
+    assert max(a, b) < min(a_end, b_end)
+    assert project.spans("sample")[0][0] > a_end
+    assert (project.folder / "samples-b/sample").read_text() == "raw preparedb.modelsample"
+    assert project.reproduce() == []
+
+    plain = Project(tmp_path / "one-by-one", a=6.0, b=6.0)
+    dvc = [sys.executable, "-m", "dvc", "repro", "--quiet"]
+    subprocess.run(dvc, cwd=plain.folder, env=plain.environment, check=True)
+    lock = (plain.folder / "dvc.lock").read_bytes()
+    assert (project.folder / "dvc.lock").read_bytes() == lock
+
+
+def test_only_what_is_new_runs_and_leftovers_of_an_out_go(tmp_path):
+    project = Project(tmp_path, a=0.0)
+    project.reproduce()
+    project.runs(a=0.0, c=0.0)
+    (tmp_path / "samples-c").mkdir()
+    (tmp_path / "samples-c/stray").write_text("of another time")
+    assert project.reproduce() == ["train@c", "sample@c"]
+    assert [path.name for path in (tmp_path / "samples-c").iterdir()] == ["sample"]
+    assert list(project.lock()) == ["prepare", "train@a", "train@c", "sample@a", "sample@c"]
+
+
+def test_what_turns_out_to_be_as_it_was_is_not_started(tmp_path):
+    project = Project(tmp_path, a=0.0)
+    code = f"""
+  code:
+    cmd: {sys.executable} -c "open('digest', 'w').write('as it was')"
+    meta: {{here: true}}
+    deps: [source]
+    outs: [digest]
+"""
+    pipeline = (tmp_path / "dvc.yaml").read_text().replace("deps: [raw]", "deps: [raw, digest]")
+    (tmp_path / "dvc.yaml").write_text(pipeline + code)
+    (tmp_path / "source").write_text("x = 1")
+    assert project.reproduce() == ["prepare", "train@a", "sample@a"]
+    (tmp_path / "source").write_text("x = 1  # one")
+    assert project.reproduce() == []
+    assert project.lock()["code"]["deps"][0]["size"] == len("x = 1  # one")
+    (tmp_path / "stage.py").write_text((tmp_path / "stage.py").read_text() + "# another one\n")
+    text = (tmp_path / "dvc.yaml").read_text()
+    (tmp_path / "dvc.yaml").write_text(text.replace("deps: [raw,", "deps: [raw, stage.py,"))
+    assert project.reproduce() == ["prepare"]
+
+
+def test_the_first_failure_stops_all_in_one_line(tmp_path):
+    project = Project(tmp_path, slow=PATIENCE, bad=0.0)
+    (tmp_path / "bad").touch()
+    process = project.start()
+    told = process.communicate(timeout=PATIENCE)[0].splitlines()
+    assert process.returncode == 1
+    assert told[-1] == (
+        "error: train@bad: it is bad; make it good; .work/logs/train@bad.log has all that it said"
+    )
+    assert all_end(tmp_path)
+    assert list(project.lock()) == ["prepare"]
+    assert len(project.attempts("bad.model")) == 0
+    (tmp_path / "bad").unlink()
+    project.runs(bad=0.0)
+    assert project.reproduce() == ["train@bad", "sample@bad"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_all_ends_with_it_and_the_next_one_goes_on(tmp_path, number):
+    project = Project(tmp_path, a=PATIENCE, b=PATIENCE)
+    process = project.start()
+    project.wait_for("a.model", "b.model")
+    os.kill(process.pid, number)
+    assert all_end(tmp_path)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode != 0
+    for run in ("a", "b"):
+        (tmp_path / f".work/resume/train@{run}/steps").write_text(str(PATIENCE - 0.4))
+    ran = project.reproduce()
+    assert sorted(ran)[-4:] == ["sample@a", "sample@b", "train@a", "train@b"]
+    assert [len(project.attempts(f"{run}.model")) for run in ("a", "b")] == [2, 2]
+
+
+def test_nothing_listens_where_another_machine_could_speak_to_it(tmp_path):
+    project = Project(tmp_path, a=PATIENCE, b=PATIENCE)
+    process = project.start()
+    project.wait_for("a.model", "b.model")
+    head = psutil.Process(process.pid)
+    sockets = [
+        socket
+        for one in (head, *head.children(recursive=True))
+        for socket in one.net_connections()
+        if socket.status == psutil.CONN_LISTEN
+    ]
+    process.kill()
+    assert {socket.laddr.ip for socket in sockets} <= {"127.0.0.1", "::1"}
+    assert all_end(tmp_path)
+
+
+def test_a_killed_errand_is_sent_again(tmp_path):
+    project = Project(tmp_path, a=3.0, b=0.0)
+    process = project.start()
+    project.wait_for("a.model")
+    stage = psutil.Process(project.attempts("a.model")[0][0])
+    errands = [p for p in stage.parents() if "mnist_diffusion.distribution.errand" in p.cmdline()]
+    errands[0].kill()
+    told = process.communicate(timeout=PATIENCE)[0]
+    assert process.returncode == 0, told
+    assert len(project.attempts("a.model")) == 2
+    assert not psutil.pid_exists(stage.pid)
+
+
+def test_progress_is_a_line_a_stage(tmp_path):
+    project = Project(tmp_path, a=0.0)
+    told = project.start().communicate(timeout=PATIENCE)[0].splitlines()
+    assert told[0] == "3 stages, 2 at a time; logs in .work/logs"
+    line = r"(\S+): done in \d+:\d\d; {} of 3, [\d.]+ a minute, \d+:\d\d left"
+    found = [re.fullmatch(line.format(n), text)[1] for n, text in enumerate(told[1:4], 1)]
+    assert found == ["prepare", "train@a", "sample@a"]
+
+
+def test_one_job_is_a_plain_dvc_repro(tmp_path):
+    project = Project(tmp_path, a=0.0)
+    told = project.start(jobs=1).communicate(timeout=PATIENCE)[0]
+    assert told.count("Running stage '") == 3 and "done in" not in told
+    assert list(project.lock()) == ["prepare", "train@a", "sample@a"]
+
+
+@pytest.mark.parametrize(("jobs", "there"), [(1, 1), (1, 2), (2, 2), (4, 8)])
+def test_as_many_jobs_as_cores_are_fine(jobs, there):
+    require_cores(jobs, there)
+
+
+@pytest.mark.parametrize(("jobs", "there"), [(2, 1), (3, 2), (9, 8)])
+def test_more_jobs_than_cores_are_refused(jobs, there):
+    with pytest.raises(UserError, match=f"{there} cores here; give --jobs {there} or less"):
+        require_cores(jobs, there)
+
+
+def test_a_folder_without_git_is_told_what_to_do(tmp_path, monkeypatch):
+    """As from a zip: DVC asks git what belongs to the project."""
+    project = Project(tmp_path, a=0)
+    (project.folder / ".dvc/config").write_text("")
+    (project.folder / ".git").rename(tmp_path / "not-git")
+    monkeypatch.chdir(project.folder)
+    with pytest.raises(UserError) as refused:
+        reproduce(2)
+    line = str(refused.value)
+    assert line.startswith("dvc.yaml: DVC needs git, and this folder is not a git repository; ")
+    assert line.endswith("run `git init && git add -A && git commit -m start`")
