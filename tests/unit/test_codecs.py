@@ -7,9 +7,10 @@ import torch
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
+from torch.nn import functional as F
 
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.networks.codecs import CODECS, Codec, Posterior
+from mnist_diffusion.networks.codecs import CODECS, Codec, Posterior, shrunk
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.seeds import seeded
 
@@ -61,9 +62,25 @@ def test_shapes_are_as_told(latent: int, side: int) -> None:
     said = network.encode(images)
     assert network.shape == (latent, side, side)
     assert said.mean.shape == said.log_variance.shape == (3, *network.shape)
-    back, again = network(images, torch.zeros(3, *network.shape))
+    back, again = network(images, torch.zeros(3, *network.shape), side)
     assert back.shape == images.shape
     assert torch.equal(back, network.decode(again.mean))
+
+
+@pytest.mark.parametrize("side", [4, 5, 6])
+@torch.no_grad()
+def test_what_is_drawn_can_be_shrunk_before_it_is_decoded(side: int) -> None:
+    network, images, noise = codec(), normal(3, 1, 28, 28), normal(3, 4, 7, 7, seed=1)
+    back, said = network(images, noise, side)
+    assert back.shape == (3, 1, 4 * side, 4 * side)
+    assert torch.equal(back, network.decode(shrunk(said.drawn(noise), side)))
+
+
+@pytest.mark.parametrize(("old", "side"), [(7, 4), (7, 6), (28, 16), (28, 20), (7, 7)])
+def test_maps_are_shrunk_as_torch_shrinks_them(old: int, side: int) -> None:
+    maps = normal(2, 3, old, old).double()
+    expected = F.interpolate(maps, (side, side), mode="bilinear", antialias=True)
+    torch.testing.assert_close(shrunk(maps, side), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_notes_codec_has_the_notes_parameters() -> None:
@@ -107,7 +124,7 @@ def test_a_codec_comes_back_from_disk(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, network, {"network": {"name": "vae", "sizes": sizes}})
     loaded, _ = checkpoint.load(tmp_path, CODECS)
     images, noise = normal(2, 1, 28, 28), normal(2, 8, 4, 4, seed=1)
-    assert torch.equal(loaded(images, noise)[0], network(images, noise)[0])
+    assert torch.equal(loaded(images, noise, 4)[0], network(images, noise, 4)[0])
 
 
 def test_a_side_that_no_codec_has_is_refused(tmp_path: Path) -> None:

@@ -409,6 +409,11 @@ def test_a_missing_key_is_named(content: dict[str, Any]) -> None:
         ),
         ("adherence/cells", ["cosine-class-g2"], "adherence.cells: cosine-class-g2 was asked for"),
         ("codecs/4x7x7/side", 5, "codecs.4x7x7.side: 5 is none that a codec has; set 4 or 7"),
+        (
+            "codecs/8x4x4/shrunk",
+            0.5,
+            "codecs.8x4x4.shrunk: latents of side 4 cannot be smaller; set 0.0",
+        ),
         ("codec/channels", [24, 47], "codec.channels: not all of [24, 47] are multiples of 8"),
         ("codec/recipe/parts", 2, "codec.recipe.parts: 2 parts are for denoisers; set 1"),
         ("captions/slant", [-18.0, -5.0, -5.0, 29.0], "captions.slant: [-18.0, -5.0, -5.0, 29.0"),

@@ -21,7 +21,7 @@ from mnist_diffusion.networks.encoders import ENCODERS
 from mnist_diffusion.provenance.digests import array_digest
 from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.runtime.seeds import seeded
-from mnist_diffusion.settings.encoders import ClipTraining, CodecTraining
+from mnist_diffusion.settings.encoders import ClipTraining, Codec, CodecTraining
 from mnist_diffusion.training import compression, contrast
 from mnist_diffusion.training.compression import Compression
 from mnist_diffusion.training.contrast import Contrast
@@ -48,7 +48,7 @@ CLIP = ClipTraining.model_validate(
         "recipe": ADAM,
     }
 )
-SHAPE = (4, 7, 7)
+PLAIN = Codec(latent=4, side=7, shrunk=0.0)
 
 
 def digits() -> Tensor:
@@ -64,7 +64,7 @@ def levels() -> np.ndarray:
 def codec() -> tuple[nn.Module, Objective]:
     sizes = {"latent": 4, "side": 7, "channels": CODEC.channels}
     network = seeded(lambda: checkpoint.build(CODECS, "vae", sizes), seed=1)
-    return network, Compression(digits(), SHAPE, CODEC, CPU)
+    return network, Compression(digits(), PLAIN, CODEC, CPU)
 
 
 def clip() -> tuple[nn.Module, Objective]:
@@ -114,6 +114,22 @@ def test_a_codecs_loss_is_error_and_divergence() -> None:
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(details[:, 1], divergence.mean(dim=(1, 2, 3)).detach())
     assert details.shape == (BATCH, 2)
+
+
+def test_a_codec_is_held_against_shrunk_digits_at_its_share_of_the_steps() -> None:
+    network, _ = codec()
+    often = PLAIN.model_copy(update={"shrunk": 0.5})
+    objective = Compression(digits(), often, CODEC, CPU)
+    sides = [objective.side(step) for step in range(400)]
+    assert set(sides) == {4, 5, 6, 7}
+    assert 160 < sides.count(7) < 240
+    step = sides.index(5)
+    x, noise = objective.batch(step)
+    back, _ = network(x, noise, 5)
+    small = nn.functional.interpolate(x, (20, 20), mode="bilinear", antialias=True)
+    details = objective(network, step)[1]
+    expected = (back - small).square().mean(dim=(1, 2, 3)).detach()
+    torch.testing.assert_close(details[:, 0], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_clips_loss_is_that_of_every_pair_by_brute_force() -> None:

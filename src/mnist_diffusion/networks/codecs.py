@@ -102,10 +102,13 @@ class Codec(nn.Module):
         images: Tensor = self.decoder(z.contiguous(memory_format=torch.channels_last))
         return images
 
-    def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Posterior]:
-        """Images there and back by way of a draw, and what that was drawn from."""
+    def forward(self, x: Tensor, noise: Tensor, side: int) -> tuple[Tensor, Posterior]:
+        """Images there and back by way of a draw, and what that was drawn from.
+
+        The draw is shrunk to `side`, and what comes back is as much smaller.
+        """
         posterior = self.encode(x)
-        return self.decode(posterior.drawn(noise)), posterior
+        return self.decode(shrunk(posterior.drawn(noise), side)), posterior
 
 
 class PlainBlock(nn.Module):
@@ -139,6 +142,21 @@ def encoded(codec: Codec, pixels: Tensor, device: torch.device) -> tuple[Tensor,
 def decoded(codec: Codec, latents: Tensor, device: torch.device) -> Tensor:
     """Images (n, 1, 28, 28) of latent numbers (n, *shape)."""
     return in_batches(lambda batch: (codec.decode(batch),), latents, device)[0]
+
+
+def shrunk(x: Tensor, side: int) -> Tensor:
+    """Maps (n, c, old, old) → (n, c, side, side), each number a mean of those around its place.
+
+    Bilinear with antialiasing as torch has it, by its weights: so its gradient is as deterministic
+    on a GPU.
+    """
+    old = x.shape[-1]
+    if side == old:
+        return x
+    identity = torch.eye(old).view(1, 1, old, old)
+    weights = F.interpolate(identity, (side, old), mode="bilinear", antialias=True)[0, 0]
+    weights = weights.to(x)
+    return weights @ x @ weights.T
 
 
 def _kept(channels_in: int, channels_out: int) -> nn.Conv2d:

@@ -30,11 +30,15 @@ class Codec(Section):
 
     latent: Positive
     side: Positive
+    shrunk: Share
+    """Of the steps at which it is trained on shrunk digits, by way of shrunk latents."""
 
     @model_validator(mode="after")
     def _check_side(self) -> Codec:
         if self.side not in SIDES:
             raise ValueError(f"side: {self.side} is none that a codec has; set 4 or 7")
+        if self.shrunk and self.side == min(SIDES):
+            raise ValueError(f"shrunk: latents of side {self.side} cannot be smaller; set 0.0")
         return self
 
 

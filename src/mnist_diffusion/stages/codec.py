@@ -30,7 +30,7 @@ def run(settings: Settings, name: str) -> Outcome:
     network = seeded(lambda: checkpoint.build(CODECS, "vae", sizes), seed).to(device)
     assert isinstance(network, Codec)
     images = torch.from_numpy(load_split("train").images)
-    objective = Compression(images, network.shape, chosen, device)
+    objective = Compression(images, settings.codecs[name], chosen, device)
     training = train_resumably(network, objective, chosen.recipe, DETAILS, resumption)
 
     folder = recreate_dir(paths.codec(name))
@@ -54,4 +54,7 @@ def parameters(settings: Settings, name: str) -> dict[str, Any]:
 
 def _sizes(settings: Settings, name: str) -> dict[str, Any]:
     """What rebuilds the network."""
-    return {**settings.codecs[name].model_dump(), "channels": settings.codec.channels}
+    return {
+        **settings.codecs[name].model_dump(exclude={"shrunk"}),
+        "channels": settings.codec.channels,
+    }
