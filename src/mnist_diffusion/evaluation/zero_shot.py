@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
 
-from mnist_diffusion.dataset.grammar import DIGITS, NUMBERS, Draws, caption, captions_of, encode
+from mnist_diffusion.dataset.grammar import DIGITS, captions_of, encode
 from mnist_diffusion.dataset.levels import (
     DIGIT,
-    NOTHING,
     SLANT,
     THICKNESS,
     Codes,
@@ -30,8 +29,13 @@ WORDS = [f"a handwritten {name}" for name in DIGITS]
 NUMERALS = [str(digit) for digit in range(len(DIGITS))]
 THICKNESSES = ["a thin digit", "a medium digit", "a thick digit"]
 SLANTS = ["a digit leaning left", "an upright digit", "a digit leaning right"]
-CORNER_CODES = (1, 3)
-"""Thin or left, thick or right."""
+CORNERS_IN_WORDS = {
+    (1, 1): "a thin {} leaning left",
+    (1, 3): "a thin {} leaning right",
+    (3, 1): "a thick {} leaning left",
+    (3, 3): "a thick {} leaning right",
+}
+"""By the codes of thickness and slant, all said alike."""
 PAIRS = 1000
 """Digits whose captions meet each other's digits."""
 
@@ -101,12 +105,11 @@ def _held_out(
 ) -> dict[str, float | int]:
     """Of digits in a held-out corner: which corner of their digit their vector is nearest."""
     held = np.flatnonzero(corners.hold(levels))
-    pairs = [(thickness, slant) for thickness in CORNER_CODES for slant in CORNER_CODES]
+    pairs = list(CORNERS_IN_WORDS)
     right = []
-    for digit in range(len(DIGITS)):
+    for digit, name in enumerate(DIGITS):
         own = held[levels[held, DIGIT] == digit]
-        asked = [(digit, thickness, slant, NOTHING) for thickness, slant in pairs]
-        texts = [caption(one, Draws([0.0] * NUMBERS)) for one in asked]
+        texts = [words.format(name) for words in CORNERS_IN_WORDS.values()]
         found = (seen[own] @ vectors_of_texts(clip, texts, device).T).argmax(dim=1)
         due = pairs.index((corners.codes[digit][0], corners.codes[digit][1]))
         right += (found == due).tolist()

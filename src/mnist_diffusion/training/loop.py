@@ -12,7 +12,7 @@ from mnist_diffusion.settings import Recipe
 from mnist_diffusion.training.data_parallel import data_parallel
 from mnist_diffusion.training.optim import ExponentialAverage, Muon
 
-OUTER_LAYERS = ("stem.", "out.", "label.")
+OUTER_LAYERS = ("stem.", "out.", "label.", "wish.")
 """Where Muon does not belong: the first and last layers and embeddings (Jordan et al. 2024)."""
 
 
