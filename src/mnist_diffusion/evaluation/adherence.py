@@ -18,6 +18,7 @@ from mnist_diffusion.dataset.levels import (
     SLANT,
     THICKNESS,
     TRUTHS,
+    WIDTH,
     Bands,
     Codes,
     Corners,
@@ -60,6 +61,25 @@ def scores(
         "thickness": _following(asked[:, THICKNESS], attributes.thickness),
         "slant": _following(asked[:, SLANT], attributes.slant),
     }
+
+
+def kept_looks(
+    levels: Codes,
+    attributes: Attributes,
+    seen: NDArray[np.int64],
+    bands: Bands,
+    corners: Corners,
+) -> dict[str, Any]:
+    """Shares of digits of these levels that still have the looks a grid asks for, digit and all.
+
+    Of what was measured and seen on them after they went through a codec: no run that draws in its
+    latent space can be sure to obey more often.
+    """
+    asked = levels.copy()
+    asked[:, LOOKS] = np.array(CODES_OF_A_GRID)[np.sign(levels[:, LOOKS] - MIDDLE) + 1]
+    asked[:, WIDTH] = NOTHING
+    found = scores(asked, attributes, seen, bands, corners)
+    return {group: found[group] for group in ("all", "held_out", "seen_corners")}
 
 
 def means_of_real(attributes: Attributes, levels: Codes) -> dict[str, dict[str, float]]:

@@ -229,7 +229,7 @@ class Evidence:
     @measure.register
     def _ceiling(self, test: CeilingTest) -> Iterator[Measured | Fact]:
         relation, bound = _expected(test)
-        back = _declared(self.fidelity, test.codec, "codec").back
+        back = _declared(self.fidelity, test.codec, "codec").back_drawn
         for cell in test.cells:
             for name in _with_twin(test.metric):
                 quantity = self.scores.value(cell, name).less(_of_judged(back, name))

@@ -11,8 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mnist_diffusion.dataset.attributes import Attributes
+from mnist_diffusion.dataset.captioned import load_levels, load_meaning
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation import real_digits
+from mnist_diffusion.evaluation.adherence import kept_looks
 from mnist_diffusion.evaluation.estimates import Estimate
 from mnist_diffusion.evaluation.features import Extractors, JudgedSet
 from mnist_diffusion.evaluation.frechet import fd_infinity, relative_fd
@@ -40,7 +43,7 @@ def run(settings: Settings, name: str) -> Outcome:
     """Judge the test digits as they are and as they come back."""
     device = configure(settings.compute)
     judges = [paths.CLASSIFIER, paths.AUTOENCODER, paths.REFERENCE]
-    files = [paths.PREPARED, paths.codec(name), *judges]
+    files = [paths.PREPARED, paths.CAPTIONS, paths.codec(name), *judges]
     inputs = snapshot_inputs(__name__, name, settings, parameters, files, device)
     codec, _ = checkpoint.load(paths.codec(name), CODECS)
     assert isinstance(codec, Codec)
@@ -59,6 +62,7 @@ def run(settings: Settings, name: str) -> Outcome:
         "psnr": back.psnr,
         "high_frequencies": back.high_frequencies,
         **changes(images, back.of_means),
+        "looks": _looks(back.of_draws, judged["back_drawn"]),
         **{key: _scores(own, sets[key], settings) for key, own in judged.items()},
         "level": settings.evaluate.level,
         "digits_sha256": array_digest(shown),
@@ -113,6 +117,12 @@ def _scores(judged: JudgedSet, images: NDArray[np.uint8], settings: Settings) ->
         **{name: one.value for name, one in found.items()},
         "errors": {name: one.error for name, one in found.items()},
     }
+
+
+def _looks(back: NDArray[np.uint8], judged: JudgedSet) -> dict[str, Any]:
+    meaning, attributes = load_meaning(), Attributes.of(back)
+    seen = np.asarray(judged.probabilities.argmax(dim=1))
+    return kept_looks(load_levels("test"), attributes, seen, meaning.bands, meaning.corners)
 
 
 def _two_of_each(labels: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -21,6 +21,27 @@ class DigitsJudged(Strict):
     """The standard error of each."""
 
 
+class Obedience(Strict):
+    """Shares of n images for which what is asked is true; null of none."""
+
+    n: int
+    digit: float | None
+    thickness: float | None
+    slant: float | None
+    width: float | None
+    everything: float | None
+
+
+class KeptLooks(Strict):
+    """Digits that still are what a prompt for their own digit and looks asks for."""
+
+    all: Obedience
+    held_out: Obedience
+    """In the corner that no training saw their digit in."""
+    seen_corners: Obedience
+    """In the other corners of thickness and slant."""
+
+
 class FidelityReport(Sourced):
     """reports/fidelity/<codec>.json: what a codec costs the real test digits."""
 
@@ -50,6 +71,8 @@ class FidelityReport(Sourced):
     """By way of the mean of what the codec says."""
     back_drawn: DigitsJudged
     """By way of a draw from it."""
+    looks: KeptLooks
+    """By way of a draw."""
     level: float
     """How often an interval is to hold the true value."""
     digits_sha256: Digest
@@ -57,17 +80,6 @@ class FidelityReport(Sourced):
     codec_sha256: Digest
     classifier_sha256: Digest
     autoencoder_sha256: Digest
-
-
-class Obedience(Strict):
-    """Shares of n images for which what is asked is true; null of none."""
-
-    n: int
-    digit: float | None
-    thickness: float | None
-    slant: float | None
-    width: float | None
-    everything: float | None
 
 
 class Following(Strict):
