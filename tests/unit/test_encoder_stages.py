@@ -69,6 +69,7 @@ def test_the_fidelity_is_of_all_test_digits(here: Path) -> None:
     assert shown.shape == (2, 20, 28, 28)
     assert report["digits_sha256"] == array_digest(shown)
     assert report["back"]["relative_fd"] > report["real"]["relative_fd"]
+    assert report["looks"]["all"]["n"] == report["n"]
     baseline = told(paths.REFERENCE_REPORT)
     assert report["real"]["mass"] == pytest.approx(baseline["pixels"]["mass"])
     logged = record_of("fidelity", CODEC)

@@ -18,7 +18,7 @@ from mnist_diffusion.dataset.attributes import Attributes
 from mnist_diffusion.dataset.levels import LEVELS, NOTHING, Bands, Corners
 from mnist_diffusion.dataset.prompts import understand
 from mnist_diffusion.diffusion.schedules import SCHEDULES
-from mnist_diffusion.evaluation.adherence import means_of_real, obedience, scores
+from mnist_diffusion.evaluation.adherence import kept_looks, means_of_real, obedience, scores
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.networks.encoders import TextEncoder
@@ -81,6 +81,27 @@ def test_the_unet_hears_a_vector_and_zeros_as_nothing() -> None:
     nothing = network(x, t, torch.zeros(2, VECTOR))
     torch.testing.assert_close(nothing[1], other[1])
     assert "label.weight" not in dict(network.named_parameters())
+
+
+def test_what_a_codec_keeps_of_looks_is_counted_by_the_words_of_a_grid() -> None:
+    digits = np.array([0, 0, 1, 1, 2])
+    # very thin and far left, in the corner of 0; medium; thick right, in that of 1; thick; upright
+    real = Attributes(
+        np.array([1.5, 2.5, 3.5, 3.5, 2.5]),
+        np.array([-20.0, 0.0, 20.0, 5.0, 5.0]),
+        np.full(5, 6.0),
+    )
+    levels = BANDS.levels(real, digits)
+    unchanged = kept_looks(levels, real, digits, BANDS, CORNERS)
+    assert [unchanged[g]["n"] for g in ("all", "held_out", "seen_corners")] == [5, 2, 0]
+    assert unchanged["all"]["everything"] == unchanged["held_out"]["everything"] == 1.0
+    # thicker, but thin still; no more medium; thinner than thick; another digit; as it was
+    back = Attributes(np.array([2.0, 3.2, 2.9, 3.5, 2.5]), real.slant, np.full(5, 9.0))
+    found = kept_looks(levels, back, np.array([0, 0, 1, 7, 2]), BANDS, CORNERS)
+    assert found["all"]["thickness"] == pytest.approx(3 / 5)
+    assert found["all"]["digit"] == pytest.approx(4 / 5)
+    assert found["all"]["everything"] == pytest.approx(2 / 5)
+    assert found["held_out"]["everything"] == pytest.approx(1 / 2)
 
 
 def test_captions_in_training_are_true_and_new_at_each_step() -> None:
