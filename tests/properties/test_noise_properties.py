@@ -30,18 +30,6 @@ class TestSchedules:
             assert bool((half_log_snr.diff() < 0).all())
             assert not bool(half_log_snr.isnan().any())
 
-    @given(schedule=schedules(terminal=False))
-    def test_zero_terminal_snr_moves_the_last_level_to_zero_and_keeps_the_first(
-        self, schedule: Schedule
-    ) -> None:
-        terminal = zero_terminal_snr(schedule)
-        assert float(terminal.level(schedule.timesteps - 1).alpha) == 0
-        close(terminal.alphas_bar[0], schedule.alphas_bar[0])
-        # Shifted and stretched: the signal stays an affine function of what it was.
-        signal, before = terminal.alphas_bar.sqrt(), schedule.alphas_bar.sqrt()
-        share = (before - before[-1]) / (before[0] - before[-1])
-        close(signal, share * before[0])
-
     @given(schedule=schedules(), seed=seeds, data=st.data())
     def test_x_t_has_the_moments_that_the_betas_give(
         self, schedule: Schedule, seed: int, data: st.DataObject

@@ -61,6 +61,19 @@ def published(build_once, raw_mnist, empty_store):
 
 
 @pytest.fixture
+def here(published, monkeypatch):
+    """It, as the current folder; only to be read."""
+    monkeypatch.chdir(published)
+    return published
+
+
+@pytest.fixture
+def in_tmp_path(tmp_path, monkeypatch):
+    """An empty folder as the current one."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
 def published_copy(published, tmp_path, monkeypatch):
     """A copy of it to tamper with, as the current folder."""
     folder = copy_of(published, tmp_path / "repository")

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageDraw, ImageFont
+from smoke_scale import RUN
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
@@ -34,19 +35,6 @@ CELLS = [
     "cosine-class-v-dpm10-leading",
 ]
 TIMESTEPS = 1000
-RUN = {
-    "schedule": "cosine",
-    "zero_terminal_snr": False,
-    "space": "prepared",
-    "conditioning": "class",
-    "asked": "data/prepared",
-    "network": "unet",
-    "recipe": "fast",
-    "prediction": "v",
-    "weighting": "epsilon",
-    "timestep_sampling": "stratified",
-    "seed": 0,
-}
 SOURCE = {"schedule": "linear", "network": "simple", "recipe": "source", "prediction": "epsilon"}
 RUNS: dict[str, dict[str, Any]] = {
     "linear-uncond": {**RUN, "schedule": "linear", "conditioning": "uncond"},

@@ -1,4 +1,4 @@
-"""params.yaml at the smoke scale, for tests that make it smaller still."""
+"""params.yaml at the smoke scale, for tests that make it smaller still; and a run of their own."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,20 @@ from mnist_diffusion.files.yamlfile import parse_yaml
 from mnist_diffusion.settings.scales import scaled
 
 REPOSITORY = Path(__file__).parents[2]
+RUN = {
+    "schedule": "cosine",
+    "zero_terminal_snr": False,
+    "space": "prepared",
+    "conditioning": "class",
+    "asked": "data/prepared",
+    "network": "unet",
+    "recipe": "fast",
+    "prediction": "v",
+    "weighting": "epsilon",
+    "timestep_sampling": "stratified",
+    "seed": 0,
+}
+"""An entry of `runs`, whatever params.yaml declares."""
 
 
 def smoke_text() -> str:

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from audited import commit
 from tamperings import (
@@ -82,17 +81,14 @@ def test_an_image_is_told_by_its_number(published_copy, name, text):
     assert f"{SAMPLES}/{text}" in [f"{failure.item}: {failure.text}" for failure in found()[1]]
 
 
-@pytest.mark.parametrize("name", ["a number of a table", "a page of the report"])
-def test_other_cells_are_not_blamed_for_the_report(published_copy, name):
+@pytest.mark.parametrize(
+    ("name", "code"), [("a number of a table", 1), ("a page of the report", 1), ("one pixel", 0)]
+)
+def test_other_cells_are_not_blamed(published_copy, name, code):
     TAMPERINGS[name][0](published_copy)
     auditor = Auditor()
     assert auditor.audit("cosine-class").code == 0
-    assert auditor.report().code == 1
-
-
-def test_a_neighbour_is_not_blamed(published_copy):
-    one_pixel(published_copy)
-    assert found(cell="cosine-class")[0] == 0
+    assert auditor.report().code == code
 
 
 def bless(root):
@@ -195,15 +191,6 @@ def test_who_rewrites_everything_is_told_by_drawing_all_again(published_copy):
     assert f"{MANIFEST}: outputs.images_sha256" in [f.item for f in failures]
 
 
-@pytest.mark.faults
-def test_invented_scores_are_told_by_judging_again(published_copy):
-    edit_json(published_copy / METRICS, set_key("confidence", 0.99))
-    assert any(
-        f.item == f"{METRICS}: confidence" and f.check == "deep"
-        for f in found(auditor=Auditor(deep=True))[1]
-    )
-
-
 def test_on_another_machine_the_same_images_are_consistent_not_proven(published_copy, monkeypatch):
     from mnist_diffusion.audit import replay
 
@@ -234,13 +221,6 @@ def sidecar(root):
     return root / f"reports/timings/sample@{CELL}.json"
 
 
-def test_a_dirty_tree_is_a_note(published_copy):
-    edit_json(sidecar(published_copy), set_key("git_dirty", True))
-    code, notes = found(Severity.NOTE)
-    assert code == 0
-    assert "made with changes not in commit" in notes[0].text
-
-
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -255,14 +235,6 @@ def test_an_unknown_commit_is_not_verified(published_copy, change, text):
     code, told = found(Severity.UNVERIFIED)
     assert code == 2
     assert text in told[0].text
-
-
-def test_a_sidecar_of_another_run_is_a_note(published_copy):
-    """DVC brought the set back from its cache, after a parameter was changed and changed back."""
-    edit_json(sidecar(published_copy), set_key("manifest_sha256", "ab" * 32))
-    code, notes = found(Severity.NOTE)
-    assert code == 0
-    assert "DVC took this one from its cache, so that the commit is unknown" in notes[0].text
 
 
 def test_params_of_the_wrong_commit_are_told(published_copy):
@@ -303,32 +275,33 @@ def test_source_of_the_wrong_commit_is_told(published_copy):
     assert "mnist_diffusion/sampling/draw.py" in found()[1][0].text
 
 
-@pytest.mark.parametrize("path", [SAMPLES, f"models/{RUN}", "data/prepared", "models/autoencoder"])
+@pytest.mark.parametrize(
+    "path", [SAMPLES, MODEL, "data/prepared", "models/autoencoder", "dvc.lock", METRICS]
+)
 def test_what_is_not_there_at_all_is_not_verified(published_copy, path):
-    shutil.rmtree(published_copy / path)
+    place = published_copy / path
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
     code, told = found(Severity.UNVERIFIED)
-    assert code == 2, found()
+    assert code == 2 or path in ("dvc.lock", METRICS), found()
     assert any(path in one.item for one in told)
 
 
-@pytest.mark.parametrize("path", ["dvc.lock", METRICS])
-def test_a_file_that_is_not_there_is_not_verified(published_copy, path):
-    (published_copy / path).unlink()
-    code, told = found(Severity.UNVERIFIED)
-    assert code in (1, 2)
-    assert any(path in one.item for one in told)
+NOTES = {
+    "made with changes not in commit": lambda root: edit_json(
+        sidecar(root), set_key("git_dirty", True)
+    ),
+    # after a parameter was changed and changed back
+    "DVC took this one from its cache, so that the commit is unknown": lambda root: edit_json(
+        sidecar(root), set_key("manifest_sha256", "ab" * 32)
+    ),
+    "track --sync": lambda root: (root / "mlflow.db").unlink(),
+    "cannot be asked": lambda root: put(root / "mlflow.db", bytes(range(256)) * 20),
+}
 
 
-def test_mlflow_may_be_missing(published_copy):
-    (published_copy / "mlflow.db").unlink()
+@pytest.mark.parametrize("text", NOTES)
+def test_a_note_leaves_a_proof_standing(published_copy, text):
+    NOTES[text](published_copy)
     code, notes = found(Severity.NOTE)
     assert code == 0
-    assert "track --sync" in notes[0].text
-    assert not (published_copy / "mlflow.db").exists()
-
-
-def test_a_broken_store_is_a_note(published_copy):
-    (published_copy / "mlflow.db").write_bytes(np.random.default_rng(0).bytes(5000))
-    code, notes = found(Severity.NOTE)
-    assert code == 0
-    assert "cannot be asked" in notes[0].text
+    assert text in notes[0].text

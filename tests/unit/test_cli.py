@@ -42,14 +42,6 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def project_with_code(project: Path) -> Path:
-    """One in which the stage `code` has run."""
-    for stage in ("sample", "classifier"):
-        write_json(project / paths.code(stage), stage_code(stage))
-    return project
-
-
 def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
     assert result.returncode == 1
     assert result.stdout == ""
@@ -59,9 +51,10 @@ def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> Non
         assert word in line
 
 
-def test_a_mistake_is_one_line_of_a_process_too(project_with_code: Path) -> None:
+def test_a_stage_without_its_input_is_refused_in_one_line_of_a_process(project: Path) -> None:
+    write_json(project / paths.code("sample"), stage_code("sample"))
     command = [sys.executable, "-m", "mnist_diffusion", "sample", CELL]
-    result = subprocess.run(command, cwd=project_with_code, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert_refused(result, f"models/{RUN}", "dvc repro")
 
 
@@ -79,17 +72,6 @@ def test_no_repository_is_refused(tmp_path: Path, call: Call) -> None:
 def test_unknown_names_are_refused(project: Path, name: str, call: Call) -> None:
     assert_refused(call(project, "train", name), repr(name), "known: ")
     assert [path.name for path in project.iterdir()] == ["params.yaml"]
-
-
-def test_a_stage_without_its_input_is_refused(project_with_code: Path, call: Call) -> None:
-    assert_refused(call(project_with_code, "sample", CELL), f"models/{RUN}", "dvc repro")
-
-
-@pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="has CUDA")
-def test_a_forced_device_that_is_missing_is_refused(project_with_code: Path, call: Call) -> None:
-    params = project_with_code / "params.yaml"
-    params.write_text(params.read_text().replace("device: auto ", "device: cuda "))
-    assert_refused(call(project_with_code, "classifier"), "compute.device", "cuda")
 
 
 def test_the_command_line_is_there_before_torch():

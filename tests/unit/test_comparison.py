@@ -26,6 +26,7 @@ from mnist_diffusion.settings.judging import Margins
 
 LEVEL = 0.95
 REACH = reach_of(LEVEL)
+SLOW = pytest.mark.slow
 MARGINS = Margins(ratio=1.1, accuracy=0.01)
 
 
@@ -253,13 +254,9 @@ def falsely_equivalent(worlds: int, n: int) -> float:
     return wrong / worlds
 
 
-def test_what_differs_by_the_margin_is_rarely_called_equivalent() -> None:
-    assert falsely_equivalent(60, n=1500) <= 0.05
-
-
-@pytest.mark.slow
-def test_what_differs_by_the_margin_is_rarely_called_equivalent_in_many_worlds() -> None:
-    assert falsely_equivalent(500, n=3000) <= 0.05
+@pytest.mark.parametrize(("worlds", "n"), [(60, 1500), pytest.param(500, 3000, marks=SLOW)])
+def test_what_differs_by_the_margin_is_rarely_called_equivalent(worlds: int, n: int) -> None:
+    assert falsely_equivalent(worlds, n) <= 0.05
 
 
 def test_the_ratio_leaves_out_1_where_the_difference_leaves_out_0() -> None:
@@ -319,10 +316,6 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
             assert share >= 0.87, (metric, shift)
 
 
-def test_verdicts_on_equals_are_rare_in_a_table() -> None:
-    assert false_tables(30, n=300, size=3) <= 0.05 + 2 * (0.05 * 0.95 / 30) ** 0.5
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [500, 2000])
 @pytest.mark.parametrize("shift", [0.0, 0.1, 0.5])
@@ -331,9 +324,11 @@ def test_intervals_hold_the_truth_in_many_worlds(n: int, shift: float) -> None:
         assert 0.92 <= share <= 0.98, metric
 
 
-@pytest.mark.slow
-def test_verdicts_on_equals_are_rare_in_many_tables() -> None:
-    assert false_tables(300, n=500, size=8) <= 0.05 + 2 * (0.05 * 0.95 / 300) ** 0.5
+@pytest.mark.parametrize(
+    ("tables", "n", "size"), [(30, 300, 3), pytest.param(300, 500, 8, marks=SLOW)]
+)
+def test_verdicts_on_equals_are_rare(tables: int, n: int, size: int) -> None:
+    assert false_tables(tables, n, size) <= 0.05 + 2 * (0.05 * 0.95 / tables) ** 0.5
 
 
 def test_pairing_is_worth_having() -> None:

@@ -232,16 +232,6 @@ def test_all_intervals_of_effects_hold_at_once_over_simulated_seeds():
     assert alone / 300 < 0.85
 
 
-def test_how_often_the_array_is_right_over_simulated_seeds():
-    """Of 95 % intervals of P2's effect, over 300 made-up laptops: 92 to 98 % hold the truth."""
-    held = 0
-    for seed in range(300):
-        effect = analyse("training", judged(0.08, seed)).fits["fd_infinity"]
-        low, high = effect.effect("loss", "p2", "epsilon").interval(0.95)
-        held += low <= -0.45 <= high
-    assert 0.92 <= held / 300 <= 0.98
-
-
 def test_a_schedule_may_matter_otherwise_within_a_conditioning():
     """The grid tells what the main effect averages over."""
     cells = judged(0.02)

@@ -15,6 +15,7 @@ from mnist_diffusion.dataset.pixels import to_tensor, to_uint8
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation.seams import jumps
 from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.codec_files import load_codec
 from mnist_diffusion.networks.codecs import CODECS, encoded
@@ -34,16 +35,6 @@ CODEC = "4x7x7"
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def here(published: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(published)
-    return published
-
-
-def told(path: Path) -> Any:
-    return json.loads(path.read_text())
-
-
 def test_latents_are_what_the_codec_says_of_the_digits(here: Path) -> None:
     network, _ = checkpoint.load(paths.codec(CODEC), CODECS)
     images, labels = load_split("train")
@@ -56,12 +47,12 @@ def test_latents_are_what_the_codec_says_of_the_digits(here: Path) -> None:
     torch.testing.assert_close(copied.encode(to_tensor(images[:2])).mean, means[:2])
     digest = arrays_digest(checkpoint.weights(network))
     for folder in (paths.codec(CODEC), paths.latents(CODEC)):
-        manifest = told(folder / "manifest.json")
+        manifest = read_json(folder / "manifest.json")
         assert digest in {**manifest.get("inputs", {}), **manifest["outputs"]}.values()
 
 
 def test_the_fidelity_is_of_all_test_digits(here: Path) -> None:
-    report = told(paths.fidelity(CODEC))
+    report = read_json(paths.fidelity(CODEC))
     assert report["n"] == len(load_split("test").labels)
     assert report["values"] == 4 * 7 * 7
     assert report["latent_mflop"] < report["pixel_mflop"]
@@ -70,7 +61,7 @@ def test_the_fidelity_is_of_all_test_digits(here: Path) -> None:
     assert report["digits_sha256"] == array_digest(shown)
     assert report["back"]["relative_fd"] > report["real"]["relative_fd"]
     assert report["looks"]["all"]["n"] == report["n"]
-    baseline = told(paths.REFERENCE_REPORT)
+    baseline = read_json(paths.REFERENCE_REPORT)
     assert report["real"]["mass"] == pytest.approx(baseline["pixels"]["mass"])
     logged = record_of("fidelity", CODEC)
     assert logged.metrics["psnr"] == report["psnr"]
@@ -85,7 +76,7 @@ def test_levels_are_those_of_what_is_measured(here: Path) -> None:
         table = np.load(paths.CAPTIONS / f"attributes-{split}.npy")
         assert np.array_equal(table, attributes.table())
         assert np.array_equal(load_levels(split), meaning.bands.levels(attributes, labels))
-    summary = told(paths.CAPTIONS / "summary.json")
+    summary = read_json(paths.CAPTIONS / "summary.json")
     levels = load_levels("train")
     assert summary["train"]["held_out"] == int(meaning.corners.hold(levels).sum()) > 0
     assert sum(summary["train"]["thickness"]) == len(levels)
@@ -117,11 +108,11 @@ def test_nothing_that_is_held_out_reaches_what_learns_text(
 
 
 def test_clip_says_what_it_is(here: Path) -> None:
-    report = told(paths.CLIP_REPORT)
+    report = read_json(paths.CLIP_REPORT)
     network, _ = checkpoint.load(paths.CLIP, ENCODERS)
     digest = arrays_digest(checkpoint.weights(network))
     assert report["clip_sha256"] == digest
-    assert told(paths.CLIP / "manifest.json")["outputs"]["clip_sha256"] == digest
+    assert read_json(paths.CLIP / "manifest.json")["outputs"]["clip_sha256"] == digest
     assert report["n"] == 100
     assert Meaning.load(paths.CLIP / GRAMMAR) == load_meaning()
     assert record_of("clip").metrics["digit_by_word"] == report["digit_by_word"]
@@ -129,7 +120,7 @@ def test_clip_says_what_it_is(here: Path) -> None:
 
 def test_other_words_are_refused(published_copy: Path) -> None:
     path = paths.CAPTIONS / GRAMMAR
-    content = told(path)
+    content = read_json(path)
     content["vocabulary"]["chunky"] = 99
     put(path, json.dumps(content).encode())
     with pytest.raises(UserError, match="other words"):
@@ -143,9 +134,9 @@ def test_other_words_are_refused(published_copy: Path) -> None:
     ("stage", "folder"), [(codec, paths.codec(CODEC)), (latents, paths.latents(CODEC))]
 )
 def test_made_again_it_is_the_same(published_copy: Path, stage: Any, folder: Path) -> None:
-    before = told(folder / "manifest.json")
+    before = read_json(folder / "manifest.json")
     stage.run(load_settings(), CODEC)
-    assert told(folder / "manifest.json")["files"] == before["files"]
+    assert read_json(folder / "manifest.json")["files"] == before["files"]
 
 
 def test_judged_again_it_is_the_same_bytes(published_copy: Path) -> None:
@@ -155,9 +146,9 @@ def test_judged_again_it_is_the_same_bytes(published_copy: Path) -> None:
 
 
 def test_a_latent_run_is_trained_on_latents_and_has_all_it_needs(here: Path) -> None:
-    trained = told(paths.model("latent-class") / "manifest.json")
+    trained = read_json(paths.model("latent-class") / "manifest.json")
     assert set(trained["made_from"]) == {f"latents@{CODEC}", "prepare"}
-    sizes = told(paths.model("latent-class") / "config.json")["network"]["sizes"]
+    sizes = read_json(paths.model("latent-class") / "config.json")["network"]["sizes"]
     assert (sizes["inputs"], sizes["patch"]) == (4, 1)
     own, scale = load_codec(paths.model("latent-class"))
     original, _ = checkpoint.load(paths.codec(CODEC), CODECS)
@@ -166,7 +157,7 @@ def test_a_latent_run_is_trained_on_latents_and_has_all_it_needs(here: Path) -> 
     assert scale == load_codec(paths.latents(CODEC))[1]
     images = np.load("data/prepared/train-images.npy")
     assert trained["inputs"]["images_sha256"] == array_digest(images)
-    drawn = told(paths.samples("latent-class") / "manifest.json")
+    drawn = read_json(paths.samples("latent-class") / "manifest.json")
     assert drawn["inputs"]["codec_sha256"] == digest
     noising = np.load(paths.model("latent-class") / "noising.npy")
     assert noising.shape[1:] == (28, 28)
@@ -194,8 +185,8 @@ def test_what_is_known_of_a_digit_is_published_as_it_is(here: Path) -> None:
     assert not np.array_equal(images, real)
     test = {image[:, :14].tobytes() for image in load_split("test").images}
     assert all(image[:, :14].tobytes() in test for image in images)
-    made_from = told(paths.samples("inpaint") / "manifest.json")["made_from"]
+    made_from = read_json(paths.samples("inpaint") / "manifest.json")["made_from"]
     assert set(made_from) == {"prepare", "train@cosine-class"}
-    report = told(paths.seams("inpaint"))
+    report = read_json(paths.seams("inpaint"))
     assert report["real"] == pytest.approx(jumps(real, "right").tolist(), rel=1e-5)
     assert report["drawn"] == pytest.approx(jumps(images, "right").tolist(), rel=1e-5)

@@ -1,7 +1,5 @@
 """Text and image encoders: unit vectors that depend on what is there, and on nothing beside it."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -76,10 +74,3 @@ def test_gradients_reach_every_weight() -> None:
     network(TOKENS, images(3)).square().sum().backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None]
     assert silent == []
-
-
-def test_both_towers_come_back_from_disk(tmp_path: Path) -> None:
-    network = clip().eval()
-    checkpoint.save(tmp_path, network, {"network": {"name": "clip", "sizes": SIZES}})
-    loaded, _ = checkpoint.load(tmp_path, ENCODERS)
-    assert torch.equal(loaded(TOKENS, images(2)), network(TOKENS, images(2)))

@@ -1,9 +1,7 @@
 """Judging, against scipy and against cases whose answer is known."""
 
-import numpy as np
 import pytest
 import torch
-from scipy.linalg import sqrtm
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
@@ -17,16 +15,6 @@ def gaussian(count: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> T
     generator = torch.Generator().manual_seed(seed)
     mixing = torch.randn(12, 12, generator=torch.Generator().manual_seed(99))
     return scale * (torch.randn(count, 12, generator=generator) @ mixing) + shift
-
-
-def test_fd_agrees_with_scipy() -> None:
-    real, drawn = gaussian(900, 0).double(), gaussian(700, 1, shift=0.3, scale=1.2).double()
-    ours = distances(drawn, ReferenceStatistics.of(real))["fd"]
-    covariances = [np.cov(x.numpy(), rowvar=False) for x in (real, drawn)]
-    root = sqrtm(covariances[0] @ covariances[1]).real
-    apart = (real.mean(0) - drawn.mean(0)).square().sum()
-    expected = float(apart) + np.trace(covariances[0] + covariances[1] - 2 * root)
-    assert ours == pytest.approx(expected, rel=1e-6)
 
 
 def test_fd_of_shifted_and_scaled_gaussians_is_the_closed_form() -> None:
@@ -67,15 +55,6 @@ class Features(nn.Identity):
 def test_one_image_has_no_distance() -> None:
     with pytest.raises(UserError, match=r"^fd: 1 image has no covariance; draw 2 or more"):
         distances(gaussian(1, 0), ReferenceStatistics.of(gaussian(90, 1)))
-
-
-def test_relative_fd_survives_a_change_of_feature_scale() -> None:
-    real, drawn = gaussian(400, 0), gaussian(400, 1, shift=0.5)
-    values = []
-    for scale in (1.0, 7.0):
-        reference = ReferenceStatistics.of(scale * real)
-        values.append(distances(scale * drawn, reference)["relative_fd"])
-    assert values[0] == pytest.approx(values[1], rel=1e-6)
 
 
 def one_hot(seen: list[int], confidence: float = 0.91) -> Tensor:

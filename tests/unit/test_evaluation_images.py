@@ -14,9 +14,7 @@ from mnist_diffusion.evaluation.copying import (
     nearest_distances,
 )
 from mnist_diffusion.evaluation.estimates import Estimate
-from mnist_diffusion.evaluation.features import encode
 from mnist_diffusion.evaluation.ink import background_of, ink, stroke_gap
-from mnist_diffusion.networks.judges import Autoencoder
 
 
 def noise(n: int, seed: int) -> np.ndarray:
@@ -119,16 +117,6 @@ def test_too_many_full_pixels_are_as_far_off_as_too_few(real: float, gap: float)
     found = stroke_gap(shifted, real)
     assert found.value == pytest.approx(gap)
     assert found.error == pytest.approx(saturated.error) != 0
-
-
-@pytest.mark.parametrize("count", [1, 501])
-def test_the_second_network_keeps_order_and_count(count: int) -> None:
-    torch.manual_seed(0)
-    network = Autoencoder().eval()
-    images = torch.randn(count, 1, 28, 28)
-    found = encode(network, images, torch.device("cpu"))
-    assert found.shape == (count, 64)
-    torch.testing.assert_close(found[-1:], network.encoder(images[-1:]).detach())
 
 
 def test_best_and_worst_by_the_digit_asked_for() -> None:

@@ -11,6 +11,8 @@ import pytest
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.locks import LOCKS, discard_lock, exclusive_lock
 
+pytestmark = pytest.mark.usefixtures("in_tmp_path")
+
 HOLD = """
 import sys, time
 from mnist_diffusion.runtime.locks import exclusive_lock
@@ -18,11 +20,6 @@ with exclusive_lock("train@a"):
     print("held", flush=True)
     time.sleep(60)
 """
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -110,15 +110,6 @@ def test_a_wrong_file_is_refused_and_left_alone(raw, content, cause):
     assert held(raw) == {"train-images-idx3-ubyte": content}
 
 
-def test_a_dangling_link_counts_as_a_file(raw):
-    raw.mkdir(parents=True)
-    link = raw / "train-images-idx3-ubyte"
-    link.symlink_to("nowhere")
-    with pytest.raises(UserError, match="cannot be read"):
-        mirrors.fetch(raw, candidates(good))
-    assert link.is_symlink()
-
-
 def test_when_every_source_fails_one_line_names_them_and_the_way_out(raw):
     with pytest.raises(UserError) as refusal:
         mirrors.fetch(raw, candidates(unreachable, wrong_last))

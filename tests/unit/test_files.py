@@ -1,7 +1,6 @@
 """Files: what is written comes back, and what nobody wrote is refused in one line."""
 
 import math
-import os
 from pathlib import Path
 
 import pytest
@@ -79,13 +78,3 @@ def test_a_file_appears_whole_and_an_error_leaves_the_one_before(tmp_path, monke
         write_atomically(path, b"second")
     assert [file.name for file in path.parent.iterdir()] == ["words.txt"]
     assert path.read_text() == "é"
-
-
-def test_what_must_last_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
-    done = []
-    monkeypatch.setattr(os, "fsync", lambda _: done.append("sync"))
-    replace = Path.replace
-    monkeypatch.setattr(Path, "replace", lambda *names: (done.append("name"), replace(*names)))
-    write_atomically(tmp_path / "a", b"1")
-    write_atomically(tmp_path / "b", b"2", durable=True)
-    assert done == ["name", "sync", "name", "sync"]

@@ -1,8 +1,6 @@
 """What the stages of judging publish: real files of a small repository."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +16,7 @@ from mnist_diffusion.evaluation.real_digits import (
     load_real,
     load_statistics,
 )
+from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.judges import JUDGES
 from mnist_diffusion.provenance.digests import array_digest, arrays_digest
@@ -28,18 +27,8 @@ from mnist_diffusion.tracking.records import record_of
 LIKENESS = {"kid", "energy", "precision", "recall", "density", "coverage"}
 
 
-@pytest.fixture
-def here(published: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(published)
-    return published
-
-
-def told(path: str) -> Any:
-    return json.loads(Path(path).read_text())
-
-
 def test_the_autoencoder_says_what_it_is(here: Path) -> None:
-    report = told("reports/autoencoder.json")
+    report = read_json(Path("reports/autoencoder.json"))
     network, _ = checkpoint.load(Path("models/autoencoder"), JUDGES)
     assert report["autoencoder_sha256"] == arrays_digest(checkpoint.weights(network))
     assert report["n"] == 100
@@ -49,7 +38,7 @@ def test_the_autoencoder_says_what_it_is(here: Path) -> None:
 
 
 def test_the_reference_has_a_floor_for_every_n(here: Path) -> None:
-    report = told("reports/reference.json")
+    report = read_json(Path("reports/reference.json"))
     settings = load_settings()
     assert set(report["floors"]) == {str(COUNT), str(settings.fd_curve.count)}
     for floor in report["floors"].values():
@@ -83,12 +72,12 @@ def test_the_features_of_the_reference_have_its_statistics(here: Path) -> None:
 def test_the_background_is_black_in_real_digits(here: Path) -> None:
     background = np.load("data/reference/background.npy")
     assert background[0, 0] and not background[14, 14]
-    assert told("reports/reference.json")["pixels"]["background"] < 0.01
+    assert read_json(Path("reports/reference.json"))["pixels"]["background"] < 0.01
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_judgement_is_whole(here: Path, cell: str) -> None:
-    report = told(f"reports/metrics/{cell}.json")
+    report = read_json(Path(f"reports/metrics/{cell}.json"))
     asked = bool((np.load(f"data/samples/{cell}/labels.npy") >= 0).all())
     where_asked = {"accuracy", "fd_per_class", "confusion"}
     assert all((report[key] is not None) == asked for key in where_asked)
@@ -100,7 +89,7 @@ def test_a_judgement_is_whole(here: Path, cell: str) -> None:
             assert ends[0] <= scores[key] <= ends[1], key
     distances = {"fd_infinity", "second_fd_infinity", "class_fd"}
     assert set(report["floors"]) == LIKENESS | distances | {"fd_per_class"}
-    floor = told("reports/reference.json")["floors"][str(COUNT)]
+    floor = read_json(Path("reports/reference.json"))["floors"][str(COUNT)]
     ending = "_asked" if asked else ""
     assert report["floors"]["fd_infinity"] == floor[f"fd_infinity{ending}"]
     low, high = report["intervals"]["fd_infinity"]
@@ -112,14 +101,14 @@ def test_a_judgement_is_whole(here: Path, cell: str) -> None:
 
 
 def test_an_interval_is_that_of_the_counted_digits(here: Path) -> None:
-    report = told(f"reports/metrics/{CELLS[-1]}.json")
+    report = read_json(Path(f"reports/metrics/{CELLS[-1]}.json"))
     right = round(report["accuracy"] * COUNT)
     expected = proportion_interval(torch.arange(COUNT) < right, 0.95)
     assert report["intervals"]["accuracy"] == pytest.approx(expected)
 
 
 def test_the_best_and_worst_images_are_told_apart(here: Path) -> None:
-    report = told(f"reports/metrics/{CELLS[-1]}.json")["extremes"]
+    report = read_json(Path(f"reports/metrics/{CELLS[-1]}.json"))["extremes"]
     assert sorted(report["best"]) == sorted(report["worst"]) == list(range(COUNT))
     assert report["best"] == report["worst"][::-1]
 
@@ -134,7 +123,7 @@ def test_mlflow_is_told_plain_numbers(here: Path, cell: str) -> None:
 
 
 def test_a_few_digits_of_each_snapshot_stay(here: Path) -> None:
-    report = told("reports/fd_curve/cosine-class.json")
+    report = read_json(Path("reports/fd_curve/cosine-class.json"))
     digits = np.load("data/snapshots/cosine-class.npy")
     assert digits.shape == (len(report["points"]), 20, 28, 28)
     assert report["digits_sha256"] == array_digest(digits)

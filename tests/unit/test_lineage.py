@@ -79,20 +79,12 @@ def change_input():
     np.save(RAW, np.arange(3) + 1)
 
 
-def remove_input():
-    RAW.unlink()
-
-
-def tear_input():
-    RAW.write_bytes(RAW.read_bytes()[:-1])
-
-
 @pytest.mark.parametrize(
     ("change", "named"),
     [
         (change_input, f"{RAW}: changed while the stage ran; run `dvc repro` again"),
-        (remove_input, f"{RAW}: not found"),
-        (tear_input, f"{RAW}: unreadable"),
+        (RAW.unlink, f"{RAW}: not found"),
+        (lambda: RAW.write_bytes(RAW.read_bytes()[:-1]), f"{RAW}: unreadable"),
         (lambda: edit_params("prepare", "seed", 7), "params.yaml: seed: changed while the stage"),
         (lambda: edit_params("prepare", "sead", 7), "params.yaml: prepare.sead: unknown key"),
     ],

@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from io import BytesIO
@@ -16,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
-from tracked import assert_one_warning, closed_port
+from small_project import wait_until
+from tracked import DIRECT, answers, assert_one_warning, closed_port
 
 from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.files.yamlfile import read_yaml
@@ -216,7 +216,7 @@ def test_a_served_model_answers_a_post_with_a_digit(registered):
     command = [sys.executable, "-m", "mnist_diffusion", "serve", "--run", RUN, "--port", str(port)]
     server = subprocess.Popen(command, cwd=registered, stderr=subprocess.DEVNULL)
     try:
-        wait_for(server, port)
+        wait_until(lambda: answers(port, "ping") or server.poll() is not None, 300)
         rows = post(port, {"digit": 7, "guidance": 2.0, "steps": 2, "seed": 1})["predictions"]
         drawn = expected(RUN, digit=7, guidance=2.0, steps=2, seed=1)
         assert np.array_equal(decoded(rows), drawn)
@@ -235,20 +235,5 @@ def post(port, row):
     content = json.dumps({"dataframe_records": [row]}).encode()
     kind = {"Content-Type": "application/json"}
     asked = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", content, kind)
-    with direct().open(asked, timeout=120) as answer:
+    with DIRECT.open(asked, timeout=120) as answer:
         return json.load(answer)
-
-
-def wait_for(server, port):
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            direct().open(f"http://127.0.0.1:{port}/ping", timeout=5)
-            return
-        except OSError:
-            time.sleep(0.5)
-    raise AssertionError("the server does not answer")
-
-
-def direct():
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -13,9 +13,9 @@ from mnist_diffusion.runtime.errors import UserError
 SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
 
 
-def unet() -> nn.Module:
+def unet(**more: int) -> nn.Module:
     torch.manual_seed(0)
-    network = checkpoint.build(DENOISERS, "unet", SIZES)
+    network = checkpoint.build(DENOISERS, "unet", SIZES | more)
     for parameter in network.parameters():  # zeroed layers would hide every dependence
         nn.init.normal_(parameter, std=0.1)
     return network.eval()

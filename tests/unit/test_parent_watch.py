@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from small_project import is_alive, wait_until
 
 from mnist_diffusion.runtime import parent_watch
 
@@ -54,10 +55,7 @@ class Pipeline:
         )
 
     def stage(self) -> psutil.Process:
-        deadline = time.monotonic() + 30
-        while not self.place.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(self.place.exists, 30)
         return psutil.Process(int(self.place.read_text()))
 
 
@@ -67,14 +65,12 @@ def outside_dvc(monkeypatch):
 
 
 def ended(process: psutil.Process) -> bool:
-    """A zombie that its new parent has not buried counts as dead."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.02)
-    process.kill()
-    return False
+    try:
+        wait_until(lambda: not is_alive(process.pid), 5)
+    except AssertionError:
+        process.kill()
+        return False
+    return True
 
 
 @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
@@ -115,7 +111,7 @@ def test_a_stage_that_a_person_runs_outlives_the_shell(tmp_path):
     subprocess.run(["sh", "-c", command], check=True, timeout=60)
     stage = psutil.Process(int(place.read_text()))
     time.sleep(0.3)
-    assert stage.is_running() and stage.status() != psutil.STATUS_ZOMBIE
+    assert is_alive(stage.pid)
     stage.kill()
 
 

@@ -14,6 +14,7 @@ from mnist_diffusion.dataset.captioned import load_levels, load_meaning
 from mnist_diffusion.dataset.levels import Codes
 from mnist_diffusion.dataset.prompts import understand
 from mnist_diffusion.files import paths
+from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.generation import pictures
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.text_files import load_clip, load_text_encoder
@@ -25,16 +26,6 @@ from mnist_diffusion.stages import train
 from mnist_diffusion.training.asking import AskedByCaption
 
 RUN, CELL = "latent-text", "grid"
-
-
-@pytest.fixture
-def here(published: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(published)
-    return published
-
-
-def told(path: Path) -> Any:
-    return json.loads(path.read_text())
 
 
 def test_a_prompt_is_drawn_and_told(here: Path, tmp_path: Path) -> None:
@@ -52,7 +43,7 @@ def test_a_prompt_is_drawn_and_told(here: Path, tmp_path: Path) -> None:
 def test_a_prompt_is_drawn_at_the_guidance_that_obeys_most(
     published_copy: Path, tmp_path: Path
 ) -> None:
-    report = told(paths.adherence(CELL))
+    report = read_json(paths.adherence(CELL))
     put(paths.adherence(CELL), json.dumps(report | {"guidance": 2.5}).encode())
     for asked, guidance in (({}, 2.5), ({"guidance": 3.0}, 3.0)):
         draw(tmp_path / "a.png", prompt="a seven", count=1, **asked)
@@ -99,14 +90,14 @@ def test_a_digit_of_a_text_run_is_asked_for_by_its_name(here: Path, tmp_path: Pa
 
 
 def test_a_text_run_has_all_it_needs(here: Path) -> None:
-    manifest = told(paths.model(RUN) / "manifest.json")
+    manifest = read_json(paths.model(RUN) / "manifest.json")
     assert set(manifest["made_from"]) == {"latents@4x7x7", "clip"}
     encoder = load_text_encoder(paths.model(RUN))
     digest = arrays_digest(checkpoint.weights(encoder))
     assert digest == arrays_digest(checkpoint.weights(load_clip().text))
-    clip = told(paths.CLIP / "manifest.json")["outputs"]["clip_sha256"]
+    clip = read_json(paths.CLIP / "manifest.json")["outputs"]["clip_sha256"]
     assert manifest["inputs"]["clip_sha256"] == clip
-    assert told(paths.samples(CELL) / "manifest.json")["inputs"]["text_sha256"] == digest
+    assert read_json(paths.samples(CELL) / "manifest.json")["inputs"]["text_sha256"] == digest
     prompts = (paths.samples(CELL) / "prompts.txt").read_text().splitlines()
     assert prompts == [prompt_for(index, "grid") for index in range(len(prompts))]
     labels = np.load(paths.samples(CELL) / "labels.npy")
@@ -138,7 +129,7 @@ def test_nothing_that_is_held_out_is_trained_on(
 
 
 def test_adherence_is_of_the_cells_images(here: Path) -> None:
-    report = told(paths.adherence(CELL))
+    report = read_json(paths.adherence(CELL))
     assert report["n"] == report["all"]["n"] == load_settings().cell(CELL).count
     assert (report["run"], report["prompts"], report["guidance"]) == (RUN, "grid", 2.0)
     assert set(report["made_from"]) == {f"sample@{CELL}", "captions", "classifier"}

@@ -1,5 +1,4 @@
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,6 @@ from smoke_scale import smoke_text
 from mnist_diffusion.cli.prune import prune
 from mnist_diffusion.runtime.errors import UserError
 
-REPOSITORY = Path(__file__).parents[2]
 DECLARED = [
     "data/prepared/train.npz",
     "data/raw/train-images-idx3-ubyte",
@@ -103,13 +101,6 @@ def test_with_yes_it_goes_and_all_else_stays(capsys):
     assert not any(Path(shown).exists() for shown in SHOWN)
     prune(yes=True)
     assert capsys.readouterr().out == "nothing to prune: all that is there is declared\n"
-
-
-def test_an_empty_repository_has_nothing_to_prune(tmp_path, monkeypatch, capsys):
-    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    prune(yes=True)
-    assert "nothing to prune" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import t as student
 
 from mnist_diffusion.evaluation.quantities import (
     Quantity,
@@ -100,10 +99,3 @@ def test_intervals_leave_out_their_bounds_exactly_where_holm_rejects():
 def test_of_a_margin_the_nearer_side_decides(relation):
     assert nearest_bound(Quantity(-0.3, 0.1), relation, 0.2) == -0.2
     assert nearest_bound(Quantity(0.3, 0.1), relation, 0.2) == 0.2
-
-
-def test_p_and_interval_meet_at_the_bound():
-    quantity = Quantity(0.37, 0.11, df=7)
-    p = quantity.p(0.1)
-    assert quantity.interval(1 - p)[0] == pytest.approx(0.1)
-    assert math.isclose(p, 2 * student.sf(0.27 / 0.11, 7))

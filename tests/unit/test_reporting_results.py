@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import fake_results
 import numpy as np
@@ -68,9 +69,21 @@ def test_a_missing_file_is_named(path: Path) -> None:
     assert refusal().startswith(f"{path}: not found")
 
 
-def test_a_wrong_value_is_named_with_its_key() -> None:
-    fake_results.change(paths.metrics(CELL), relative_fd="small")
-    assert refusal().startswith(f"{paths.metrics(CELL)}: relative_fd: ")
+@pytest.mark.parametrize(
+    ("path", "changes", "words"),
+    [
+        (paths.metrics(CELL), {"relative_fd": "small"}, f"{paths.metrics(CELL)}: relative_fd: "),
+        (paths.metrics(CELL), {"n": 61}, "holds 60, not 61"),
+        (paths.metrics(CELL), {"classifier_sha256": OTHER}, f"classifier {OTHER}"),
+        (paths.metrics(CELL), {"samples_sha256": OTHER}, f"judges images {OTHER}"),
+        (paths.REFERENCE_REPORT, {"floors": {}}, "no floor for n = 60"),
+    ],
+)
+def test_numbers_that_do_not_belong_together_are_refused(
+    path: Path, changes: dict[str, Any], words: str
+) -> None:
+    fake_results.change(path, **changes)
+    assert words in refusal()
 
 
 def test_a_metric_that_a_judgement_lacks_is_named() -> None:
@@ -91,26 +104,6 @@ def test_an_array_of_another_type_is_refused() -> None:
     path = paths.samples(CELL) / "images.npy"
     np.save(path, np.zeros((60, 28, 28), dtype=np.float32))
     assert "not uint8" in refusal()
-
-
-def test_a_sample_set_of_another_size_is_refused() -> None:
-    fake_results.change(paths.metrics(CELL), n=61)
-    assert "holds 60, not 61" in refusal()
-
-
-def test_numbers_of_two_judges_never_stand_side_by_side() -> None:
-    fake_results.change(paths.metrics(CELL), classifier_sha256=OTHER)
-    assert f"classifier {OTHER}" in refusal()
-
-
-def test_a_judgement_of_former_images_is_refused() -> None:
-    fake_results.change(paths.metrics(CELL), samples_sha256=OTHER)
-    assert f"judges images {OTHER}" in refusal()
-
-
-def test_a_headline_without_a_floor_is_refused() -> None:
-    fake_results.change(paths.REFERENCE_REPORT, floors={})
-    assert "no floor for n = 60" in refusal()
 
 
 def test_strays_are_warned_of_and_left_out(capsys: pytest.CaptureFixture[str]) -> None:

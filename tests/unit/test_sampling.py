@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from test_networks import SIZES
 
 from mnist_diffusion.dataset.pixels import to_uint8
 from mnist_diffusion.diffusion.samplers import SAMPLERS
@@ -26,7 +27,6 @@ from mnist_diffusion.sampling.wishes import labels_for
 from mnist_diffusion.settings import ResolvedCell, SharedChoices
 
 CPU = torch.device("cpu")
-SIZES = {"channels": [8, 16], "blocks": 1, "patch": 2, "embedding": 16, "heads": 2}
 CHOICES: dict[str, Any] = {
     "count": 12,
     "spacing": "trailing",
@@ -286,8 +286,6 @@ def test_noise_belongs_to_its_image() -> None:
         PerImageNoise(0, "q", [4], (2, 2))(), PerImageNoise(0, "p", [4], (2, 2))()
     )
 
-
-def test_no_two_images_and_no_two_draws_share_their_noise() -> None:
     noise = PerImageNoise(0, "p", range(6), (2, 2))
     drawn = torch.cat([noise() for _ in range(3)])
     assert len({tuple(image.flatten().tolist()) for image in drawn}) == 18

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import smoke_scale
 from pydantic import BaseModel
 
 from mnist_diffusion.diffusion.bounds import X0_BOUNDS
@@ -30,19 +31,7 @@ from mnist_diffusion.settings import (
 
 REPOSITORY = Path(__file__).parents[2]
 PARAMS = REPOSITORY / "params.yaml"
-RUN = {
-    "schedule": "cosine",
-    "zero_terminal_snr": False,
-    "space": "prepared",
-    "conditioning": "class",
-    "asked": "data/prepared",
-    "network": "unet",
-    "recipe": "plain",
-    "prediction": "v",
-    "weighting": "epsilon",
-    "timestep_sampling": "stratified",
-    "seed": 0,
-}
+RUN = {**smoke_scale.RUN, "recipe": "plain"}
 ZERO_SNR_EPSILON = {**RUN, "zero_terminal_snr": True, "prediction": "epsilon"}
 CELL = {"run": "cosine-class", "sampler": "ddim", "steps": 10, "eta": 0.0, "guidance": 2.0}
 EFFECTS = {
@@ -280,20 +269,21 @@ def test_an_unknown_word_is_told_with_what_was_meant(
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-@pytest.mark.parametrize("key", ["runs/cosine-class", "cells/cosine-class-g2"])
-def test_a_bad_name_is_refused_as_a_key(content: dict[str, Any], key: str, name: str) -> None:
-    _rename(content, key, name)
+@pytest.mark.parametrize(
+    ("change", "key", "start"),
+    [
+        (_rename, "runs/cosine-class", "runs."),
+        (_rename, "cells/cosine-class-g2", "cells."),
+        (_put, "cells/cosine-class-g2/run", "cells.cosine-class-g2.run: "),
+    ],
+)
+def test_a_bad_name_is_refused_as_a_key_and_as_a_value(
+    content: dict[str, Any], change: Any, key: str, start: str, name: str
+) -> None:
+    change(content, key, name)
     line = _refusal(content)
-    assert line.startswith(f"params.yaml: {key.split('/')[0]}.")
+    assert line.startswith(f"params.yaml: {start}")
     assert "is not a name; use lower-case letters, digits and single hyphens, 60 at most" in line
-
-
-@pytest.mark.parametrize("name", BAD_NAMES)
-def test_a_bad_name_is_refused_as_a_value(content: dict[str, Any], name: str) -> None:
-    _put(content, "cells/cosine-class-g2/run", name)
-    line = _refusal(content)
-    assert line.startswith("params.yaml: cells.cosine-class-g2.run: ")
-    assert "is not a name; use lower-case letters" in line
 
 
 def test_a_missing_key_is_named(content: dict[str, Any]) -> None:

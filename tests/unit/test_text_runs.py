@@ -2,14 +2,13 @@
 
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from test_encoders import TEXT
-from test_networks import SIZES
+from test_networks import unet
 from test_sampling import SAMPLE, cell
 from torch import Tensor, nn
 
@@ -19,10 +18,7 @@ from mnist_diffusion.dataset.levels import LEVELS, NOTHING, Bands, Corners
 from mnist_diffusion.dataset.prompts import understand
 from mnist_diffusion.diffusion.schedules import SCHEDULES
 from mnist_diffusion.evaluation.adherence import kept_looks, means_of_real, obedience, scores
-from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.networks.encoders import TextEncoder
-from mnist_diffusion.networks.text_files import load_text_encoder, save_text_encoder
 from mnist_diffusion.runtime.seeds import seeded
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw, redraw
@@ -51,17 +47,11 @@ def encoder() -> TextEncoder:
     return network
 
 
-def unet() -> nn.Module:
-    torch.manual_seed(0)
-    network = checkpoint.build(DENOISERS, "unet", {**SIZES, "vector": VECTOR})
-    for parameter in network.parameters():
-        nn.init.normal_(parameter, std=0.05)
-    return network.eval()
-
-
 def denoiser(**wishes: Any) -> TrainedDenoiser:
     asked = PromptsAsked(encoder(), **wishes)
-    return TrainedDenoiser(unet(), SCHEDULES["cosine"](1000), "v", CPU, "text", wishes=asked)
+    return TrainedDenoiser(
+        unet(vector=VECTOR), SCHEDULES["cosine"](1000), "v", CPU, "text", wishes=asked
+    )
 
 
 def images(of: Any, trained: TrainedDenoiser | None = None) -> Tensor:
@@ -70,7 +60,7 @@ def images(of: Any, trained: TrainedDenoiser | None = None) -> Tensor:
 
 @torch.no_grad()
 def test_the_unet_hears_a_vector_and_zeros_as_nothing() -> None:
-    network = unet()
+    network = unet(vector=VECTOR)
     x = torch.randn(2, 1, 28, 28, generator=torch.Generator().manual_seed(1))
     t, asked = torch.tensor([10, 900]), torch.eye(VECTOR)[:2]
     output = network(x, t, asked)
@@ -195,12 +185,6 @@ def test_one_prompt_is_for_all_images_and_its_words_matter() -> None:
     assert not torch.equal(same, images(of, denoiser(prompt="a thin seven")))
     asked = seven.asked(range(3), of)
     assert torch.equal(asked[0], asked[1])
-
-
-def test_a_text_encoder_comes_back_from_disk(tmp_path: Path) -> None:
-    save_text_encoder(tmp_path, encoder())
-    tokens = grammar.encode(["a thick seven", "9"])
-    assert torch.equal(load_text_encoder(tmp_path)(tokens), encoder()(tokens))
 
 
 def measured() -> tuple[np.ndarray, Attributes, np.ndarray]:

@@ -63,37 +63,11 @@ def test_an_empty_store_is_made_complete_and_then_left_alone(level, fresh_reposi
     assert capfd.readouterr().err == ""
 
 
-def test_histories_are_there_to_the_last_bit(repository):
-    log_all(ALL)
-    client, [run] = logged(store.TRAINING)
-    history = client.get_metric_history(run.info.run_id, "loss")
-    assert repr(sorted((m.step, m.value) for m in history)) == "[(0, 3.0), (1, 0.1), (2, nan)]"
-
-
-def test_a_run_tells_of_the_time_it_was_made_and_not_of_the_time_it_was_logged(repository):
-    log_all([CELL])
-    [run] = runs_of(store.CELLS)
-    assert run.info.end_time == FINISHED.timestamp() * 1000
-    assert run.info.end_time - run.info.start_time == 10_000
-    assert run.data.metrics["images_per_second"] == 50
-    wanted = {"git_commit": "ab" * 20, "scale": "smoke", "cell": "a", "stage": "evaluate"}
-    assert wanted.items() <= run.data.tags.items()
-
-
 def test_what_nobody_knows_is_not_said(repository):
     log_all([BARE])
     [run] = runs_of(store.CELLS)
     assert not {"seconds", "images_per_second"} & set(run.data.metrics)
-    assert not {"git_commit", "git_dirty"} & set(run.data.tags)
-
-
-def test_files_are_kept_and_a_missing_one_is_no_matter(repository, tmp_path, capfd):
-    (tmp_path / "grid.png").write_bytes(b"picture")
-    files = [tmp_path / "grid.png", tmp_path / "gone.png"]
-    assert log_all([replace(CELL, files=files)]) == Counts(logged=1)
-    client, [run] = logged(store.CELLS)
-    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["grid.png"]
-    assert capfd.readouterr().err == ""
+    assert not {"git_commit", "git_dirty", "dvc_experiment"} & set(run.data.tags)
 
 
 def test_a_result_that_comes_back_is_the_latest_again(repository):
@@ -121,11 +95,6 @@ def test_another_content_is_another_run(repository, change):
     log_all([CELL])
     assert log_all([replace(CELL, **change)]) == Counts(logged=1)
     assert len(runs_of(store.CELLS)) == 2 and len(shown()) == 1
-
-
-def test_the_same_content_of_another_name_is_another_run(repository):
-    assert log_all([CELL, replace(CELL, name="b")]) == Counts(logged=2)
-    assert len(shown()) == 2
 
 
 def test_a_run_that_was_deleted_by_hand_is_made_anew(repository):
@@ -179,13 +148,6 @@ def test_a_deleted_experiment_comes_back_whole(repository):
         client.delete_experiment(experiment)
     log_all(ALL)
     assert log_all(ALL) == Counts(already=4)
-    assert len(everything()) == 4
-
-
-def test_a_deleted_database_comes_back_whole(repository, empty_store):
-    log_all(ALL)
-    (repository / "mlflow.db").write_bytes(empty_store.read_bytes())
-    assert log_all(ALL) == Counts(logged=4)
     assert len(everything()) == 4
 
 
@@ -251,10 +213,15 @@ def test_a_refused_result_is_told_and_the_others_go_on(repository, monkeypatch, 
     assert len(shown()) == 1
 
 
-def test_a_dead_server_fails_all_in_one_line(repository, monkeypatch, capfd):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port()}")
+def test_a_dead_server_fails_all_in_one_line_without_its_password(repository, monkeypatch, capfd):
+    server = f"http://me:secret@127.0.0.1:{closed_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    start = time.monotonic()
     assert log_all(ALL, {"prepare"}) == Counts(failed=4)
+    assert time.monotonic() - start < 30
     assert_one_warning(capfd, "MLflow is not complete, the files are fine; run `mnist-diffusion")
+    store.warn("MLflow", OSError(f"{server}: refused"))
+    assert "secret" not in capfd.readouterr().err
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert log_all(ALL) == Counts(logged=4)
     assert len(everything()) == 4

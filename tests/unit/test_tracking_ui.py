@@ -2,13 +2,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from dataclasses import replace
 
 import pytest
 from PIL import Image
-from tracked import RECORD, closed_port, log, logged
+from small_project import wait_until
+from tracked import RECORD, answers, closed_port, log, logged
 
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.tracking import store, ui
@@ -33,7 +32,7 @@ def pages(repository):
 
 def test_a_server_takes_runs_and_shows_a_view_of_them(pages, tmp_path, monkeypatch, capfd):
     port, lines = pages
-    wait_for(port)
+    wait_until(lambda: answers(port, "health"), 120)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mnist-diffusion")
     (tmp_path / "scores.json").write_bytes(b"{}")
@@ -49,18 +48,6 @@ def test_a_server_takes_runs_and_shows_a_view_of_them(pages, tmp_path, monkeypat
     assert "fd_infinity" in experiment.tags["mlflow.sharedViewState.latest"]
     assert f"http://127.0.0.1:{port}/#/experiments/{experiment.experiment_id}/runs?" in lines[0]
     assert f"http://127.0.0.1:{port}/#/models/mnist-diffusion?" in lines[-2]
-
-
-def wait_for(port):
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            direct.open(f"http://127.0.0.1:{port}/health", timeout=2).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError("the server does not answer")
 
 
 def test_a_taken_port_is_refused(repository):

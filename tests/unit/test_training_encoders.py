@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,8 @@ from mnist_diffusion.training.learner import Learner, with_checkpoints
 from mnist_diffusion.training.loop import Objective, build_optimizers, fit
 from mnist_diffusion.training.optim import ExponentialAverage
 from mnist_diffusion.training.resumable import LossRecord, train_resumably
+
+pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
 CPU = torch.device("cpu")
 STEPS, STOP = 6, 4
@@ -83,11 +84,6 @@ KINDS = [
     pytest.param(clip, CLIP, contrast.DETAILS, id="clip"),
 ]
 Make = Callable[[], tuple[nn.Module, Objective]]
-
-
-@pytest.fixture(autouse=True)
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def test_an_epoch_shows_each_digit_once_at_the_most() -> None:

@@ -24,6 +24,8 @@ from mnist_diffusion.training.loop import Step, build_optimizers, fit
 from mnist_diffusion.training.optim import ExponentialAverage
 from mnist_diffusion.training.run_state import History, RunState, Snapshots
 
+pytestmark = pytest.mark.usefixtures("in_tmp_path")
+
 STEPS, STOP = 11, 7
 """The stop is within a window of the history and within an epoch of four."""
 EVERY = 3
@@ -31,11 +33,6 @@ SNAPSHOTS = 3
 IMPORTANCE = RUN.model_copy(update={"timestep_sampling": "importance"})
 MUON = RECIPE.model_copy(update={"steps": STEPS})
 ADAM = MUON.model_copy(update={"optimizer": "adam", "muon_learning_rate": None})
-
-
-@pytest.fixture(autouse=True)
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @dataclass

@@ -1,12 +1,15 @@
 """What the tests of tracking share."""
 
 import socket
+import urllib.request
+from contextlib import suppress
 
 from mnist_diffusion.provenance.schemas.manifest import Timing
 from mnist_diffusion.tracking import store, sync
 from mnist_diffusion.tracking.records import Record
 
 COMMIT = "ab" * 20
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def timing(seconds=10.0, **more):
@@ -47,6 +50,14 @@ def assert_one_warning(capfd, beginning):
     assert said.err.startswith(f"warning: {beginning}"), said.err
     assert said.err.count("\n") == 1
     assert len(said.err) < 400
+
+
+def answers(port, path):
+    """Whether a server of this machine does, past any proxy."""
+    with suppress(OSError):
+        DIRECT.open(f"http://127.0.0.1:{port}/{path}", timeout=5).close()
+        return True
+    return False
 
 
 def closed_port():

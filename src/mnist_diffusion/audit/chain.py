@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -80,16 +81,12 @@ class Evidence:
     @property
     def answer(self) -> dvc.Answer:
         """What DVC says of all that is here; it is asked once, and its error is raised again."""
-        if isinstance(self._asked, Exception):
-            raise self._asked
-        return self._asked
+        return self._asked.result()
 
     @cached_property
-    def _asked(self) -> dvc.Answer | Exception:
-        try:
-            return dvc.ask()
-        except Exception as error:
-            return error
+    def _asked(self) -> Future[dvc.Answer]:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(dvc.ask)
 
     def plain(self, path: Path) -> Path:
         """The path, if it is a plain file, or DVC's own link into its cache; else ValueError."""

@@ -17,6 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from mnist_diffusion.audit.output import Finding, Findings, failed, unverified
 from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError
@@ -89,9 +91,7 @@ def ask() -> Answer:
     if done.returncode:
         message = done.stderr.strip().splitlines()[-1:] or [f"it died of signal {-done.returncode}"]
         raise UserError(f"DVC cannot read the pipeline: {message[0][:300]}")
-    content = json.loads(done.stdout)
-    states = {address: State(**state) for address, state in content["stages"].items()}
-    return Answer(states, Path(content["cache"]))
+    return TypeAdapter(Answer).validate_json(done.stdout)
 
 
 def check(answer: Answer, address: str) -> Findings:

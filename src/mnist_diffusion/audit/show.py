@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -25,27 +26,29 @@ SHOWN = 12
 UNKNOWN = "unknown"
 
 
-def show(cell: str) -> int:
-    """Print what a cell was made from, when, by which code, and how it scored; UserError if not."""
-    [cell] = chosen_cells([cell], all_=False)
+OneCell = Annotated[str, typer.Argument(help="An entry of `cells` in params.yaml.")]
+
+
+def show(cell: OneCell) -> None:
+    """Tell on one screen what made a cell and how it scored."""
+    [cell] = chosen_cells([cell])
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in _facts(cell, _manifest(cell)).items():
         table.add_row(f"[bold]{key}[/]", escape(value))
     Console(highlight=False).print(table)
-    return 0
 
 
-def diff(one: str, other: str) -> int:
-    """Print the parameters and scores in which two cells differ; UserError if one is not there."""
-    for cell in (one, other):
-        chosen_cells([cell], all_=False)
+def diff(
+    one: OneCell, other: Annotated[str, typer.Argument(help="The cell to compare it with.")]
+) -> None:
+    """Tell which parameters and scores differ between two cells."""
+    chosen_cells([one, other])
     table = Table("", one, other, box=None, pad_edge=False)
     for key, *both in differences(_made_and_scored(one), _made_and_scored(other)):
         table.add_row(key, *(escape(_text(value)) for value in both))
     if not table.row_count:
         table.add_row("nothing differs", "", "")
     Console(highlight=False).print(table)
-    return 0
 
 
 def _facts(cell: str, content: Mapping[str, Any]) -> dict[str, str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from pydantic import ValidationError
 
 from mnist_diffusion.audit import chain, dvc
@@ -43,31 +45,30 @@ Check = Callable[[Evidence, Member], Findings]
 
 
 def audit(
-    cells: Sequence[str] = (),
-    all_: bool = False,
-    json_: bool = False,
-    regenerate: int = 0,
-    deep: bool = False,
-    seed: int | None = None,
-) -> int:
-    """Audit some cells, or all; 0 proven, 1 failed, 2 cannot verify. UserError for no such cell."""
-    _limit_instructions()
-    auditor = Auditor(regenerate, seed, deep, all_)
-    checked = [auditor.audit(cell) for cell in chosen_cells(cells, all_)]
-    report = auditor.report()
-    return (print_json if json_ else print_audit)(checked, report)
-
-
-def chosen_cells(cells: Sequence[str], all_: bool) -> list[str]:
-    """The cells asked for, each once; UserError if that is none, or one that is nowhere."""
-    if all_ == bool(cells):
+    cells: Annotated[list[str] | None, typer.Argument(help="Cells; none: all.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All cells of params.yaml.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON on stdout.")] = False,
+    regenerate: Annotated[int, typer.Option(min=0, help="Draw so many images again.")] = 0,
+    deep: Annotated[bool, typer.Option(help="Draw and judge whole sets again.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Which images --regenerate draws.")] = None,
+) -> None:
+    """Prove what made the sample sets: exit 0 proven, 1 failed, 2 cannot verify."""
+    if every and cells:
         raise UserError("audit: give the names of cells, or --all")
+    _limit_instructions()
+    auditor = Auditor(regenerate, seed, deep, whole=not cells)
+    checked = [auditor.audit(cell) for cell in chosen_cells(cells or ())]
+    raise typer.Exit((print_json if as_json else print_audit)(checked, auditor.report()))
+
+
+def chosen_cells(cells: Iterable[str]) -> list[str]:
+    """The cells asked for, each once; if that is none, all. UserError for one that is nowhere."""
     for cell in cells:
         if not NAME.fullmatch(cell) or not paths.samples(cell).exists():
             known = _declared()
             if cell not in known:
                 raise UserError(f"{cell!r}: is not in {paths.PARAMS}; {suggest(cell, known)}")
-    return _declared() if all_ else list(dict.fromkeys(cells))
+    return list(dict.fromkeys(cells)) or _declared()
 
 
 def _declared() -> list[str]:
@@ -132,7 +133,7 @@ class Auditor:
 
     def _steps(self, member: Member) -> Iterator[tuple[str, Check]]:
         """The checks of a member; without the file that says what it made, DVC's alone."""
-        yield "dvc", check_dvc
+        yield "dvc", lambda evidence, member: dvc.check(evidence.answer, member.address)
         if member.is_there:
             yield "chain", chain.check_links
             yield "params", chain.check_parameters
@@ -160,11 +161,6 @@ class Auditor:
                 yield "rendered", check_again
         elif self.deep and (of_a_cell or (self.whole and not member.folder)):
             yield "deep", check_again
-
-
-def check_dvc(evidence: Evidence, member: Member) -> Findings:
-    """DVC finds it as it recorded it."""
-    yield from dvc.check(evidence.answer, member.address)
 
 
 def check_manifest(evidence: Evidence, member: Member) -> Findings:

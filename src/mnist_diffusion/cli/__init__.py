@@ -3,12 +3,11 @@
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import typer
 from safetensors import SafetensorError
 
-from mnist_diffusion.cli import cluster, stages, tools
+from mnist_diffusion.cli import stages, tools
 from mnist_diffusion.files import paths
 from mnist_diffusion.provenance.source import require_own_source
 from mnist_diffusion.runtime.errors import UserError, describe_os_error
@@ -21,34 +20,30 @@ app = typer.Typer(
 )
 app.add_typer(stages.app)
 app.add_typer(tools.app)
-app.add_typer(cluster.app)
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run a command at the repository's root; the user's mistakes end in one line."""
     try:
         here = Path.cwd()
-        if not {*sys.argv[1:2]} & {*cluster.COMMANDS}:
+        if not {*sys.argv[1:2]} & {*tools.ANYWHERE}:
             os.chdir(_root())
             require_own_source()
         # Without it cuBLAS is not deterministic; it is read when CUDA starts.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         app(obj=here)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
-    except (OSError, SafetensorError) as error:  # a full disk, a folder nobody may write to
-        print(f"error: {describe_os_error(error)}", file=sys.stderr)
+    except (UserError, OSError, SafetensorError) as error:  # such as a full disk
+        told = error if isinstance(error, UserError) else describe_os_error(error)
+        print(f"error: {told}", file=sys.stderr)
         raise SystemExit(1) from None
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             sys.stderr.flush()
             os._exit(INTERRUPTED)  # or Python would wait for the threads that share the work
         raise
-    raise SystemExit(0)
 
 
 def _root() -> Path:

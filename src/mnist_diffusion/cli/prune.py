@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.filesize import decimal
 
 from mnist_diffusion.files import paths
@@ -44,16 +46,13 @@ class Place:
     """Whose these are; the names are addresses if of all."""
     suffix: str = ""
 
-    @property
-    def is_elsewhere(self) -> bool:
-        """Behind a link out of the repository, where nothing is ours to remove."""
-        return not self.folder.resolve().is_relative_to(Path.cwd().resolve())
-
     def strays(self) -> Iterator[Stray]:
         """What is there besides; hidden files are nobody's leftovers."""
+        if not self.folder.resolve().is_relative_to(Path.cwd().resolve()):
+            print(f"{self.folder}: is behind a link out of the repository; left alone")
+            return
         known = {name.casefold() for name in self.names}  # on some disks A and a are one
-        there = self.folder.iterdir() if self.folder.is_dir() and not self.is_elsewhere else ()
-        for path in sorted(there):
+        for path in sorted(self.folder.glob("*")):
             name = path.name.removesuffix(self.suffix)
             hidden = path.name.startswith(".") or not path.name.endswith(self.suffix)
             only_folders = self.stage and not self.suffix
@@ -62,13 +61,11 @@ class Place:
                 yield Stray(path, f"{self.stage}@{name}" if self.stage else name)
 
 
-def prune(yes: bool = False) -> None:
-    """Show what nothing declares and, if `yes`, remove it; UserError if anything could not be."""
-    places = list(_places(load_settings()))
-    for place in places:
-        if place.is_elsewhere:
-            print(f"{place.folder}: is behind a link out of the repository; left alone")
-    found = [stray for place in places for stray in place.strays()]
+def prune(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what is shown.")] = False,
+) -> None:
+    """Show what no run or cell of params.yaml declares any more, and remove it."""
+    found = [stray for place in _places(load_settings()) for stray in place.strays()]
     width = max((len(str(stray.path)) for stray in found), default=0)
     for stray in found:
         print(f"{stray.path!s:<{width}}  {decimal(stray.size):>9}")

@@ -1,4 +1,4 @@
-"""`mnist-diffusion TOOL`: what people use beside the pipeline."""
+"""`mnist-diffusion TOOL`: what people use beside the pipeline, and what a cluster is made of."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mnist_diffusion.audit.show import diff, show
+from mnist_diffusion.audit.verify import audit
+from mnist_diffusion.cli.prune import prune
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.instructions import without_avx2
 from mnist_diffusion.settings import load_settings
@@ -16,9 +19,9 @@ if TYPE_CHECKING:
     from mnist_diffusion.diffusion.schedules import Schedule
 
 app = typer.Typer()
-PANEL = "Tools"
-
-OneCell = Annotated[str, typer.Argument(help="An entry of `cells` in params.yaml.")]
+PANEL, CLUSTER = "Tools", "Cluster"
+ANYWHERE = ("scheduler", "worker", "tls")
+"""They need no repository: workers are sent one."""
 
 
 @app.command(rich_help_panel=PANEL)
@@ -70,13 +73,8 @@ def _card(schedule: Schedule, steps: int) -> dict[str, str]:
     for name, spacing in SPACINGS.items():
         first = schedule.level(spacing(schedule, steps)[0])
         card[f"signal at the first of {steps} steps, {name}"] = float(first.alpha)
-    return {key: _number(value) for key, value in card.items()}
-
-
-def _number(value: float | int | str | None) -> str:
-    if value is None:
-        return "-inf"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    shown = {key: "-inf" if value is None else value for key, value in card.items()}
+    return {key: f"{one:.4g}" if isinstance(one, float) else str(one) for key, one in shown.items()}
 
 
 @app.command(rich_help_panel=PANEL)
@@ -98,37 +96,8 @@ def repro(
     bring_up_to_date(jobs, cluster, mixed)
 
 
-@app.command(rich_help_panel=PANEL)
-def audit(
-    cells: Annotated[list[str] | None, typer.Argument(help="Cells; none: all.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="All cells of params.yaml.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON on stdout.")] = False,
-    regenerate: Annotated[int, typer.Option(min=0, help="Draw so many images again.")] = 0,
-    deep: Annotated[bool, typer.Option(help="Draw and judge whole sets again.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Which images --regenerate draws.")] = None,
-) -> None:
-    """Prove what made the sample sets: exit 0 proven, 1 failed, 2 cannot verify."""
-    from mnist_diffusion.audit.verify import audit as prove
-
-    raise typer.Exit(prove(cells or (), every or not cells, as_json, regenerate, deep, seed))
-
-
-@app.command(rich_help_panel=PANEL)
-def show(cell: OneCell) -> None:
-    """Tell on one screen what made a cell and how it scored."""
-    from mnist_diffusion.audit.show import show as tell
-
-    raise typer.Exit(tell(cell))
-
-
-@app.command(rich_help_panel=PANEL)
-def diff(
-    one: OneCell, other: Annotated[str, typer.Argument(help="The cell to compare it with.")]
-) -> None:
-    """Tell which parameters and scores differ between two cells."""
-    from mnist_diffusion.audit.show import diff as compare
-
-    raise typer.Exit(compare(one, other))
+for _command in (audit, show, diff):
+    app.command(rich_help_panel=PANEL)(_command)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -186,14 +155,7 @@ def track(
     raise typer.Exit(1 if counts.failed else 0)
 
 
-@app.command(rich_help_panel=PANEL)
-def prune(
-    yes: Annotated[bool, typer.Option("--yes", help="Remove what is shown.")] = False,
-) -> None:
-    """Show what no run or cell of params.yaml declares any more, and remove it."""
-    from mnist_diffusion.cli.prune import prune as remove
-
-    remove(yes)
+app.command(rich_help_panel=PANEL)(prune)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -213,3 +175,41 @@ def serve(
     from mnist_diffusion.tracking.ui import serve_model
 
     serve_model(run, port)
+
+
+@app.command(rich_help_panel=CLUSTER)
+def scheduler(
+    file: Annotated[
+        Path | None, typer.Option("--scheduler-file", help="Write the address to this file.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Listen on this address alone.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8786,
+) -> None:
+    """Share stages out among workers, for `make repro CLUSTER=…`."""
+    from mnist_diffusion.distribution.worker import schedule
+
+    schedule(file, host, port)
+
+
+@app.command(rich_help_panel=CLUSTER)
+def worker(
+    address: Annotated[str, typer.Argument(help="The scheduler's tls:// address, or its file.")],
+    gpus: Annotated[
+        int, typer.Option("--gpus-per-worker", min=0, help="0: none, where there are some.")
+    ] = 1,
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Of each worker; else 1, or a GPU's share.")
+    ] = None,
+) -> None:
+    """Run stages of projects on this host: one a GPU at a time, or one a core."""
+    from mnist_diffusion.distribution.worker import work
+
+    work(address, gpus, cores)
+
+
+@app.command(rich_help_panel=CLUSTER)
+def tls() -> None:
+    """Make the certificate that all machines of a cluster need, once."""
+    from mnist_diffusion.distribution.security import write_certificate
+
+    typer.echo(f"{write_certificate()}: copy this folder to all machines of the cluster")

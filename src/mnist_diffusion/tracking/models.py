@@ -139,6 +139,8 @@ def _make(
     client: MlflowClient, run: str, trained: list[Run], defaults: dict[str, Any], served: str
 ) -> str:
     """Put the model among the files of its training, and register it; the version's number."""
+    import mlflow.pyfunc
+
     weights = _weights(run)
     if not trained or trained[0].data.tags.get(WEIGHTS_TAG) != weights:
         raise LookupError("its training is not in MLflow")
@@ -147,8 +149,15 @@ def _make(
     if content_digest(file) != weights:
         raise UserError(f"{file}: not those that were trained; audit them")
     folder = f"model-{served[:12]}"
+    needed = parts_of(run) + ([checkpoint.SNAPSHOTS] if _guides(run, defaults) else [])
     with TemporaryDirectory() as scratch:
-        _save(Path(scratch) / folder, run, defaults)
+        mlflow.pyfunc.save_model(
+            f"{scratch}/{folder}",
+            python_model=str(SCRIPT),
+            artifacts={part: (paths.model(run) / part).resolve().as_uri() for part in needed},
+            model_config=defaults,
+            pip_requirements=[f"{package}=={version(package)}" for package in REQUIRED],
+        )
         client.log_artifacts(training.run_id, f"{scratch}/{folder}", folder)
     made = client.create_model_version(
         name(),
@@ -159,16 +168,3 @@ def _make(
         await_creation_for=30,
     )
     return str(made.version)
-
-
-def _save(target: Path, run: str, defaults: dict[str, Any]) -> None:
-    import mlflow.pyfunc
-
-    needed = parts_of(run) + ([checkpoint.SNAPSHOTS] if _guides(run, defaults) else [])
-    mlflow.pyfunc.save_model(
-        str(target),
-        python_model=str(SCRIPT),
-        artifacts={file: (paths.model(run) / file).resolve().as_uri() for file in needed},
-        model_config=defaults,
-        pip_requirements=[f"{package}=={version(package)}" for package in REQUIRED],
-    )

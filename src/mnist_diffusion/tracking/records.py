@@ -230,10 +230,10 @@ def _snapshots(run: str, steps: Sequence[int]) -> Iterable[Picture]:
         yield step, images.enlarged(images.tiled(images.in_rows(kept, images.DIGITS)), 2)
 
 
-def _compare(stage: str, _: str) -> Record:
-    path, report = _published(stage, "")
-    verdicts = Counter(row["verdict"].replace(" ", "_") for row in report["comparisons"])
-    return replace(_report_of(path), metrics=verdicts)
+def _compare(stage: str, name: str) -> Record:
+    compared = _published(stage, name)[1]["comparisons"]
+    verdicts = Counter(row["verdict"].replace(" ", "_") for row in compared)
+    return replace(_report(stage, name), metrics=verdicts)
 
 
 def _pages(*_: str) -> Record:

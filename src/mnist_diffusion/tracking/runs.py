@@ -24,7 +24,8 @@ from mnist_diffusion.tracking.store import CELLS, PIPELINE, SNAPSHOTS, TRAINING,
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
 
-EXPERIMENT_OF = {"evaluate": CELLS, "train": TRAINING, "fd_curve": SNAPSHOTS}
+EXPERIMENT_OF = dict.fromkeys(STAGES, PIPELINE)
+EXPERIMENT_OF |= {"evaluate": CELLS, "train": TRAINING, "fd_curve": SNAPSHOTS}
 CONTENT, LATEST = "content", "latest"
 COMMIT = ("git_commit", "git_dirty", "dvc_experiment")
 RATES = ("seconds", "images_per_second")
@@ -47,8 +48,9 @@ def log(opened: Store, record: Record, shown: Iterable[Run]) -> bool:
     """
     client, known = opened.client, {run.info.run_id: run for run in shown}
     if not any(is_of(record, run) for run in known.values()):
-        experiment, same = opened.experiments[_kind(record)], f"tags.{CONTENT} = '{record.content}'"
-        known |= {run.info.run_id: run for run in client.search_runs([experiment], same)}
+        same, place = f"tags.{CONTENT} = '{record.content}'", EXPERIMENT_OF[record.stage]
+        found = client.search_runs([opened.experiments[place]], same)
+        known |= {run.info.run_id: run for run in found}
     good = next((run for run in known.values() if is_of(record, run)), None)
     kept = good.info.run_id if good else _write(opened, record)
     for other in known.keys() - {kept}:
@@ -96,11 +98,11 @@ def _write(opened: Store, record: Record) -> str:
     finished = datetime.fromisoformat(timing.finished).timestamp() if timing else time.time()
     end = round(finished * 1000)
     start = end - round(timing.seconds * 1000 if timing else 0)
-    named = record.name if record.stage in EXPERIMENT_OF else None
+    kind = EXPERIMENT_OF[record.stage]
+    named = record.address if kind == PIPELINE else record.name
     made = {key: as_text(value) for key, value in _of_the_time(record, COMMIT).items()}
     tags = made | record.data["tag"] | {**record.marks, CONTENT: record.content}
-    experiment = opened.experiments[_kind(record)]
-    run: str = client.create_run(experiment, start, tags, named or record.address).info.run_id
+    run: str = client.create_run(opened.experiments[kind], start, tags, named).info.run_id
     _write_numbers(opened, run, record, end)
     for file in record.files:
         if file.is_file():
@@ -129,8 +131,8 @@ def _write_numbers(opened: Store, run: str, record: Record, end: int) -> None:
 
 def _of_the_time(record: Record, keys: Iterable[str]) -> dict[str, Any]:
     """What is known of the time that a result was made; another time, it differs."""
-    known = record.timing.model_dump() if record.timing else {}
-    return {key: known[key] for key in keys if known.get(key) is not None}
+    timing = record.timing
+    return timing.model_dump(include={*keys}, exclude_none=True) if timing else {}
 
 
 def _datasets(record: Record) -> list[DatasetInput]:
@@ -147,7 +149,3 @@ def _datasets(record: Record) -> list[DatasetInput]:
     source = json.dumps({"sha256": digest})
     dataset = Dataset(place.as_posix(), digest[:LONGEST_DIGEST], "local", source)
     return [DatasetInput(dataset, [InputTag("mlflow.data.context", use)])]
-
-
-def _kind(record: Record) -> str:
-    return EXPERIMENT_OF.get(record.stage, PIPELINE)

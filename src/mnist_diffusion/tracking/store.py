@@ -14,12 +14,9 @@ import shutil
 import sqlite3
 import sys
 import uuid
-from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -149,22 +146,6 @@ def configure() -> None:
     # Where MLflow was imported before us, it did not read the level above.
     for logger in ("alembic", "mlflow", "urllib3"):
         logging.getLogger(logger).setLevel(logging.CRITICAL)
-
-
-def within(limit: float, work: Callable[[], None]) -> None:
-    """Do work, or give up on it: some dead stores (a database, a network disk) never answer."""
-    outcome: Future[None] = Future()
-
-    def attempt() -> None:
-        try:
-            work()
-        except Exception as error:
-            outcome.set_exception(error)
-        else:
-            outcome.set_result(None)
-
-    Thread(target=attempt, daemon=True).start()
-    outcome.result(limit)
 
 
 def warn(what: str, cause: Exception) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING
 
 from filelock import Timeout
@@ -109,8 +110,9 @@ def log_all(
         counts.failed += finish(counts.store)
 
     try:
-        with store.exclusive(patience):
-            store.within(store.LIMIT_SECONDS + SECONDS_EACH * len(records), work)
+        # Its thread is not waited for: some dead stores (a database, a network disk) never answer.
+        with store.exclusive(patience), ThreadPool(1) as pool:
+            pool.apply_async(work).get(store.LIMIT_SECONDS + SECONDS_EACH * len(records))
     except Exception as error:
         if patience or not isinstance(error, Timeout):
             counts.failed = len(records) - counts.logged - counts.already
