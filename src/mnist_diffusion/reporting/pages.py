@@ -22,9 +22,15 @@ from mnist_diffusion.reporting import (
     training_charts,
 )
 from mnist_diffusion.reporting.charts import Chart
-from mnist_diffusion.reporting.claims import OUTCOMES, by_section, shown_claims, tally
+from mnist_diffusion.reporting.claims import (
+    OUTCOMES,
+    aliased,
+    effect_rows,
+    resolution,
+    shown_claims,
+    tally,
+)
 from mnist_diffusion.reporting.digit_pictures import all_pictures
-from mnist_diffusion.reporting.effect_rows import aliased, effect_rows, resolution
 from mnist_diffusion.reporting.labels import TABLE_TITLES, one_of
 from mnist_diffusion.reporting.latent_pictures import codec_strip, prompt_grid
 from mnist_diffusion.reporting.results import CellResult, Results
@@ -37,7 +43,8 @@ SCORES = paths.REPORTS / "scores"
 
 def render(results: Results) -> dict[Path, bytes]:
     """Every file of the report by its path; the same bytes for the same results."""
-    tables, claims = all_tables(results), shown_claims(results)
+    tables, sections = all_tables(results), shown_claims(results)
+    claims = [claim for own in sections.values() for claim in own]
     found = (*all_pictures(results).values(), codec_strip(results), prompt_grid(results))
     pictures = {picture.name: picture for picture in found if picture}
     by_place = all_charts(results)
@@ -57,7 +64,7 @@ def render(results: Results) -> dict[Path, bytes]:
         "effect_rows": effect_rows,
         "aliased": aliased,
         "resolution": resolution,
-        "sections": by_section(claims),
+        "sections": sections,
         "tally": tally(claims),
         "detected": metric_charts.detection_grid(results),
         "packed": charts.packed_script(chart for own in by_place.values() for chart in own),
