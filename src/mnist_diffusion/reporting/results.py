@@ -113,6 +113,11 @@ class CellResult:
         return self.metrics.intervals.get(metric) or (NAN, NAN)
 
     @property
+    def milliseconds(self) -> float:
+        """Of drawing one image; NaN where no timing is known."""
+        return NAN if self.seconds is None else 1000 * self.seconds / self.metrics.n
+
+    @property
     def asked(self) -> bool:
         """Whether digits were asked for, so that there is an accuracy to speak of."""
         return not np.isnan(self.score("accuracy"))

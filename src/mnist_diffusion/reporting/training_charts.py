@@ -8,9 +8,9 @@ import pandas as pd
 from mnist_diffusion.provenance.schemas.artifact import Spread
 from mnist_diffusion.reporting import charts
 from mnist_diffusion.reporting.charts import Chart, chart
-from mnist_diffusion.reporting.frames import fd_curves_frame
 from mnist_diffusion.reporting.labels import LOSSES, SAMPLERS, TABLE_TITLES
 from mnist_diffusion.reporting.results import NAN, Results, RunResult, grouped, one_run_per_schedule
+from mnist_diffusion.reporting.small_frames import fd_curves_frame
 
 POINTS = 200
 """Of a loss curve."""
