@@ -86,7 +86,8 @@ def render(results: Results) -> dict[Path, bytes]:
 
 def all_charts(results: Results) -> dict[str, list[Chart]]:
     """Charts by the place they stand in."""
-    return forest.forests(results) | {
+    return {
+        "forest": forest.forest(results),
         "levels": training_charts.schedule_levels(results),
         "late-errors": training_charts.late_errors(results),
         "cost": [choice_charts.cost(results)],
