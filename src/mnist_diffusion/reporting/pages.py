@@ -54,7 +54,6 @@ def render(results: Results) -> dict[Path, bytes]:
         "pictures": pictures,
         "charts": by_place,
         "facts": summary.facts(results),
-        "findings": summary.findings(results),
         "counts": one_of(cell.metrics.n for cell in results.cells.values()),
         "repeats": summary.repeats(results),
         "titles": TABLE_TITLES,

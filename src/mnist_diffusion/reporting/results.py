@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -42,7 +40,6 @@ from mnist_diffusion.settings import ResolvedCell, Run, Settings
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 NAN = float("nan")
-One = TypeVar("One")
 
 
 @dataclass(frozen=True)
@@ -186,36 +183,10 @@ class Results:
         return [self.cells[name] for name in getattr(self.settings.tables, table).cells]
 
 
-Cells = list[CellResult]
-
-
-def comparable(cells: Cells, metric: str) -> Cells:
-    """Those that a metric may rank: where it moves with n, only those of the n that most have."""
-    return of_usual_n(cells) if METRICS[metric].depends_on_n else cells
-
-
-def of_usual_n(cells: Cells) -> Cells:
+def of_usual_n(cells: list[CellResult]) -> list[CellResult]:
     """Those of as many images as most of them have."""
     usual = Counter(cell.metrics.n for cell in cells).most_common(1)[0][0]
     return [cell for cell in cells if cell.metrics.n == usual]
-
-
-def lowest(cells: Cells, metric: str = "fd_infinity") -> CellResult:
-    """The first cell of the lowest score."""
-    return min(comparable(cells, metric), key=lambda cell: cell.score(metric))
-
-
-def highest(cells: Cells, metric: str = "fd_infinity") -> CellResult:
-    """The first cell of the highest score."""
-    return max(comparable(cells, metric), key=lambda cell: cell.score(metric))
-
-
-def grouped(results: Iterable[One], name: Callable[[One], str]) -> dict[str, list[One]]:
-    """Cells or runs that may be set against one another, in the order of their first."""
-    groups: dict[str, list[One]] = {}
-    for one in results:
-        groups.setdefault(name(one), []).append(one)
-    return groups
 
 
 def one_run_per_schedule(results: Results) -> dict[str, RunResult]:

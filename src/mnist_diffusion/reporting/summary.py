@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,16 +11,8 @@ from mnist_diffusion.evaluation.designs import arms
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.provenance.schemas.artifact import Spread
 from mnist_diffusion.reporting import labels
-from mnist_diffusion.reporting.labels import SAMPLERS, TABLE_TITLES
-from mnist_diffusion.reporting.results import (
-    CellResult,
-    Cells,
-    Results,
-    RunResult,
-    grouped,
-    highest,
-    lowest,
-)
+from mnist_diffusion.reporting.labels import SAMPLERS
+from mnist_diffusion.reporting.results import Results, RunResult
 
 FACTS = ("fd_infinity", "second_fd_infinity", "class_fd", "accuracy")
 """What is told of the headline."""
@@ -36,14 +28,6 @@ class Fact:
     value: str
     note: str
     cell: str | None = None
-
-
-@dataclass(frozen=True)
-class Extent:
-    """One comparison in a sentence; `section` is the anchor of its evidence."""
-
-    text: str
-    section: str
 
 
 def facts(results: Results) -> list[Fact]:
@@ -80,34 +64,6 @@ def _range(real: Spread) -> str:
     """Over random sets; nothing where there is but one set, or none is seen."""
     low, high = labels.percent(real.low), labels.percent(real.high)
     return "" if low == high else f" ({low} to {high} over random sets)"
-
-
-def _fd(cell: CellResult) -> str:
-    return labels.percent(cell.score("fd_infinity"))
-
-
-def findings(results: Results) -> list[Extent]:
-    """The extent of each comparison that has something to compare."""
-    groups: dict[str, Callable[[CellResult], str]] = {
-        "schedules": labels.condition,
-        "ablations": labels.drawing,
-        "samplers": lambda cell: cell.run.name,
-        "guidance": lambda cell: cell.run.name,
-        "choices": labels.run_and_drawing,
-    }
-    return [
-        Extent(f"{TABLE_TITLES[table]}, {name}: {_extent(own)}.", table)
-        for table, group in groups.items()
-        for name, own in grouped(results.chosen(table), group).items()
-        if len(own) > 1
-    ]
-
-
-def _extent(cells: Cells) -> str:
-    """The lowest and the highest, and what else is lowest under the other feature extractor."""
-    low, high, other = lowest(cells), highest(cells), lowest(cells, "second_fd_infinity")
-    text = f"relative FD∞ from {_fd(low)} ({low.name}) to {_fd(high)} ({high.name})"
-    return text if other is low else f"{text}; by the autoencoder's features {other.name} is lowest"
 
 
 def ablations_note(results: Results) -> str:
