@@ -73,7 +73,6 @@ def all_pictures(results: Results) -> dict[str, Picture]:
         hero(results),
         beside(results),
         noising(results),
-        denoising(results),
         animation(results),
         film(results),
         guidance_strip(results),
@@ -159,18 +158,6 @@ def noising(results: Results) -> Picture:
     alt = f"Rows of a digit fading into noise under the schedules {'; '.join(runs)}."
     picture = titled(sheet(tiles, zoom=3), words, list(runs))
     return still("noising", "Into noise", caption, alt, picture)
-
-
-def denoising(results: Results) -> Picture:
-    """From noise to digit, a row per image."""
-    cell = results.headline
-    frames = _evenly(len(cell.trajectory), DIGITS)
-    # The last frame is the finished image, whatever timestep it is booked under.
-    steps = [f"t = {cell.manifest.trajectory_timesteps[i]}" for i in frames[:-1]] + ["digit"]
-    tiles = _moments(cell, rows=min(4, cell.trajectory.shape[1]))
-    caption = f"Cell {cell.name}: what the sampler holds, from pure noise to the digit."
-    alt = "Rows of pictures that turn from noise on the left into digits on the right."
-    return still("denoising", "Out of noise", caption, alt, titled(sheet(tiles, 3), steps, []))
 
 
 def animation(results: Results) -> Picture:
