@@ -11,12 +11,11 @@ from mnist_diffusion.evaluation.designs import arms
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.provenance.schemas.artifact import Spread
 from mnist_diffusion.reporting import labels
-from mnist_diffusion.reporting.labels import SAMPLERS
-from mnist_diffusion.reporting.results import Results, RunResult
+from mnist_diffusion.reporting.results import Results
 
 FACTS = ("fd_infinity", "second_fd_infinity", "class_fd", "accuracy")
 """What is told of the headline."""
-SOURCE_EPOCHS, SOURCE_STEPS = 10, 1000
+SOURCE_EPOCHS = 10
 CLOCK = "Seconds are the wall clock of the whole stage; n/a where no timing of exactly these "
 
 
@@ -96,28 +95,11 @@ def runs_note(results: Results) -> str:
     return " ".join([compared, f"{CLOCK}weights is at hand.", *_source_runs(results)])
 
 
-def schedules_note(results: Results) -> str:
-    """How training and drawing of the source's own network differ from the source's."""
-    chosen = results.chosen("schedules")
-    steps = next((cell for cell in chosen if is_source(cell.run)), None)
-    drawn = (
-        f"It is drawn in {steps.settings.steps} steps of {SAMPLERS[steps.settings.sampler]}, the "
-        f"source takes {SOURCE_STEPS:,} of DDPM."
-        if steps
-        else ""
-    )
-    return " ".join([*_source_runs(results), drawn]).strip()
-
-
-def is_source(run: RunResult) -> bool:
-    """Whether a run has the source's network and is trained by its recipe."""
-    return run.settings.network == "simple" and run.settings.recipe == "source"
-
-
 def _source_runs(results: Results) -> Iterator[str]:
-    """How the training of the source's own network differs from the source's."""
-    for run in filter(is_source, results.runs.values()):
-        yield (
-            f"The run {run.name} has the source's architecture, optimiser and loss, trained for "
-            f"{run.epochs:.2f} epochs; the source trains for {SOURCE_EPOCHS}."
-        )
+    """How the training of the source's own network by its recipe differs from the source's."""
+    for run in results.runs.values():
+        if (run.settings.network, run.settings.recipe) == ("simple", "source"):
+            yield (
+                f"The run {run.name} has the source's architecture, optimiser and loss, trained "
+                f"for {run.epochs:.2f} epochs; the source trains for {SOURCE_EPOCHS}."
+            )

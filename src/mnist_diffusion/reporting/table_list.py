@@ -140,7 +140,6 @@ SPECS = [
         group="condition",
         crowns=False,
         sort=["guidance"],
-        note=summary.schedules_note,
     ),
     Spec(
         "ablations",
