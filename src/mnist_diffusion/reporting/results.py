@@ -10,29 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mnist_diffusion.evaluation.metrics import METRICS
+from mnist_diffusion.provenance.schemas import (
+    cell_reports,
+    claim_reports,
+    encoder_reports,
+    judge_reports,
+)
 from mnist_diffusion.provenance.schemas.artifact import Spread
-from mnist_diffusion.provenance.schemas.cell_reports import (
-    CellMetrics,
-    ComparisonsReport,
-    FdCurveReport,
-    TstrReport,
-)
-from mnist_diffusion.provenance.schemas.claim_reports import (
-    ClaimsReport,
-    EffectsReport,
-    TrajectoriesReport,
-)
-from mnist_diffusion.provenance.schemas.encoder_reports import (
-    AdherenceReport,
-    ClipReport,
-    FidelityReport,
-    SeamsReport,
-)
-from mnist_diffusion.provenance.schemas.judge_reports import (
-    CalibrationReport,
-    ClassifierReport,
-    ReferenceReport,
-)
 from mnist_diffusion.provenance.schemas.manifest import SampleManifest
 from mnist_diffusion.provenance.schemas.rank_report import RanksReport
 from mnist_diffusion.settings import ResolvedCell, Run, Settings
@@ -87,7 +71,7 @@ class CellResult:
     departures: str
     """What it does otherwise than all cells do; empty if nothing."""
     run: RunResult
-    metrics: CellMetrics
+    metrics: cell_reports.CellMetrics
     manifest: SampleManifest
     images: Images
     """(n, 28, 28)"""
@@ -130,24 +114,24 @@ class Results:
     """What all pages are made of."""
 
     settings: Settings
-    classifier: ClassifierReport
-    reference: ReferenceReport
+    classifier: judge_reports.ClassifierReport
+    reference: judge_reports.ReferenceReport
     runs: dict[str, RunResult]
     cells: dict[str, CellResult]
-    compared: ComparisonsReport
-    judged: ClaimsReport
-    trajectories: TrajectoriesReport
-    tstr: dict[str, TstrReport]
+    compared: cell_reports.ComparisonsReport
+    judged: claim_reports.ClaimsReport
+    trajectories: claim_reports.TrajectoriesReport
+    tstr: dict[str, cell_reports.TstrReport]
     """By cell."""
-    fd_curves: dict[str, FdCurveReport]
+    fd_curves: dict[str, cell_reports.FdCurveReport]
     """By run, of those that params.yaml names."""
-    calibration: CalibrationReport
+    calibration: judge_reports.CalibrationReport
     ranks: RanksReport
-    codecs: dict[str, FidelityReport]
-    clip: ClipReport
-    adherence: dict[str, AdherenceReport]
+    codecs: dict[str, encoder_reports.FidelityReport]
+    clip: encoder_reports.ClipReport
+    adherence: dict[str, encoder_reports.AdherenceReport]
     """By cell, of those that params.yaml names,"""
-    seams: dict[str, SeamsReport]
+    seams: dict[str, encoder_reports.SeamsReport]
     """and so these."""
     reconstructions: dict[str, Images]
     """By codec, a few digits as they are and as they come back, (2, k, 28, 28)."""
@@ -165,7 +149,7 @@ class Results:
         return Spread.model_validate(getattr(floors, metric))
 
     @property
-    def effects(self) -> dict[str, EffectsReport]:
+    def effects(self) -> dict[str, claim_reports.EffectsReport]:
         """What was read from trainings, where something was, in the order of params.yaml."""
         declared = {name: place for place, name in enumerate(self.settings.effects)}
         told = [(name, one) for name, one in self.judged.effects.items() if one.effects]
