@@ -50,11 +50,6 @@ class ShownClaim:
     reason: str
     data: list[Datum]
 
-    @property
-    def sign(self) -> str:
-        """The outcome without words or colour."""
-        return OUTCOMES[self.outcome][1]
-
 
 def shown_claims(results: Results) -> dict[str, list[ShownClaim]]:
     """Every claim by the source's headings; UserError for one that has no text."""

@@ -66,16 +66,15 @@ class Picture:
         return f"data:image/{self.suffix};base64,{encoded}"
 
 
-def all_pictures(results: Results) -> dict[str, Picture]:
-    """Pictures by name; the same bytes for the same results."""
+def all_pictures(results: Results) -> list[Picture | None]:
+    """The same bytes for the same results."""
     first = "The first of each class in MNIST's test set."
     makers = (hero, beside, noising, animation, film, guidance_strip, sampler_strip, best_and_worst)
-    drawn = [
+    return [
         *(make(results) for make in makers),
         digit_samples("real", "Real digits", first, results.real_images, results.real_labels),
         *(cell_samples(cell) for cell in results.cells.values()),
     ]
-    return {picture.name: picture for picture in drawn if picture}
 
 
 def still(

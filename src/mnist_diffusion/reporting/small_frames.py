@@ -98,11 +98,8 @@ def codecs_frame(results: Results) -> pd.DataFrame:
     rows = [
         {
             "codec": name,
-            "values": one.values,
-            "psnr": one.psnr,
+            **one.model_dump(include={"values", "psnr", "thickness_bias", "slant_error"}),
             **_judged(one.back),
-            "thickness_bias": one.thickness_bias,
-            "slant_error": one.slant_error,
             "high_frequencies": 100 * one.high_frequencies,
             "mflop": one.latent_mflop,
             "cheaper": one.pixel_mflop / one.latent_mflop,

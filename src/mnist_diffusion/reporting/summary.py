@@ -26,7 +26,7 @@ class Fact:
     label: str
     value: str
     note: str
-    cell: str | None = None
+    cell: str
 
 
 def facts(results: Results) -> list[Fact]:
@@ -37,7 +37,7 @@ def facts(results: Results) -> list[Fact]:
 def _fact(results: Results, name: str) -> Fact:
     cell = results.headline
     notes = [f"{labels.ends_text(cell.interval(name))} %", *_of_real(results, name)]
-    notes.append(labels.count(cell.metrics.n))
+    notes.append(f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{cell.metrics.n:,}")
     value = labels.percent(cell.score(name))
     return Fact(f"Headline, {METRICS[name].title}", value, "; ".join(notes), cell.name)
 

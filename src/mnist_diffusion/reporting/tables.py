@@ -97,21 +97,14 @@ class Table:
             return [False] * len(self.frame)
         frame = self.frame.reset_index(drop=True)
         groups = frame[self.group] if self.group else pd.Series("", index=frame.index)
-        rivals = frame[column.key].iloc[self.real_rows :]
+        rivals = frame[column.key].iloc[self.real_rows :].dropna()
         if column.same_n and "n" in frame:
             rivals = rivals[frame["n"] == frame["n"].mode()[0]]
-        best = {name: _best_text(own, column) for name, own in rivals.groupby(groups)}
-        return [
-            row in rivals.index and column.show(value) == best.get(group)
-            for row, (value, group) in enumerate(zip(frame[column.key], groups, strict=True))
-        ]
-
-
-def _best_text(series: pd.Series, column: Column) -> str | None:
-    """What reads the same is equally good: nobody wins by a digit that is not shown."""
-    texts = {column.show(value) for value in series.dropna()}
-    best = series.min() if column.best == "min" else series.max()
-    return column.show(best) if len(texts) > 1 else None
+        # What reads the same is equally good: nobody wins by a digit that is not shown.
+        shown = rivals.map(column.show)
+        best = rivals.groupby(groups).transform(column.best).map(column.show)
+        several = shown.groupby(groups).transform("nunique") > 1
+        return list((shown.eq(best) & several).reindex(frame.index, fill_value=False))
 
 
 @dataclass(frozen=True)
