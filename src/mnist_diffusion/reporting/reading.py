@@ -147,12 +147,14 @@ def _facts(results: Results) -> Iterator[tuple[Path, str, object, object]]:
     for name, codec in results.codecs.items():
         yield paths.fidelity(name), "is of codec", codec.codec, name
         yield paths.fidelity(name), "classifier", codec.classifier_sha256, judge
-    looks = ((paths.adherence(name), name, one) for name, one in results.adherence.items())
-    halves = ((paths.seams(name), name, one) for name, one in results.seams.items())
-    for path, name, judged in (*looks, *halves):
-        drawn = results.cells[name].metrics.samples_sha256
-        yield path, "is of cell", judged.cell, name
-        yield path, "judges images", judged.samples_sha256, drawn
+    judged: list[tuple[Path, encoder_reports.AdherenceReport | encoder_reports.SeamsReport]] = [
+        *((paths.adherence(name), one) for name, one in results.adherence.items()),
+        *((paths.seams(name), one) for name, one in results.seams.items()),
+    ]
+    for path, told in judged:
+        drawn = results.cells[path.stem].metrics.samples_sha256
+        yield path, "is of cell", told.cell, path.stem
+        yield path, "judges images", told.samples_sha256, drawn
     for name, curve in results.fd_curves.items():
         yield paths.fd_curve(name), "is of run", curve.run, name
 
