@@ -76,7 +76,7 @@ def test_every_sampler_has_a_colour_of_its_own() -> None:
 def test_the_forest_has_every_effect_and_pair_once_under_both_extractors(
     results: Results,
 ) -> None:
-    (drawn,) = forest.forests(results)["forest"]
+    (drawn,) = forest.forest(results)
     (data,) = (rows for rows in drawn.spec["datasets"].values() if len(rows) > 1)
     effects = results.judged.effects["training"].effects
     pairs = {
@@ -93,9 +93,10 @@ def test_the_forest_has_every_effect_and_pair_once_under_both_extractors(
 
 
 def test_a_pair_is_drawn_as_a_multiple_of_its_baseline(results: Results) -> None:
-    (drawn,) = forest.forests(results)["forest-samplers"]
+    (drawn,) = forest.forest(results)
     (data,) = (rows for rows in drawn.spec["datasets"].values() if len(rows) > 1)
-    row = next(row for row in data if row["features"] == "classifier")
+    images = (row for row in data if row["heading"].startswith(forest.ONE_TRAINING))
+    row = next(row for row in images if row["features"] == "classifier")
     mine, theirs = (
         results.cells[name].score(forest.DISTANCE)
         for name in (row["choice"], row["heading"].removeprefix(forest.ONE_TRAINING))
@@ -108,7 +109,7 @@ def test_a_pair_has_the_interval_that_its_verdict_was_read_off(results: Results)
     published = {
         (one.cell, one.baseline): one.ratio
         for one in results.compared.comparisons
-        if one.table == "samplers" and one.metric == forest.DISTANCE
+        if one.metric == forest.DISTANCE
     }
     for known in (published, dict.fromkeys(published)):
         pairs = [
@@ -116,14 +117,14 @@ def test_a_pair_has_the_interval_that_its_verdict_was_read_off(results: Results)
             for one in results.compared.comparisons
         ]
         compared = results.compared.model_copy(update={"comparisons": pairs})
-        rows = list(forest._compared(replace(results, compared=compared), ["samplers"]))
+        rows = list(forest._compared(replace(results, compared=compared)))
         own = {row["choice"]: [row["low"], row["high"]] for row in rows}
         assert own == {cell: list(ends) for (cell, _), ends in known.items() if ends}
     assert published
 
 
 def test_what_trainings_settle_says_so_and_what_they_do_not_is_faint(results: Results) -> None:
-    (drawn,) = forest.forests(results)["forest"]
+    (drawn,) = forest.forest(results)
     assert "18 trainings, simultaneous intervals on 7 degrees of freedom" in drawn.caption
     faint = drawn.spec["layer"][1]["encoding"]["opacity"]
     (told,) = faint["condition"]
@@ -139,8 +140,10 @@ def test_without_effects_nothing_is_said_of_trainings(
     few = fake_results.load(tmp_path, monkeypatch, fake_results.small_content())
     none = few.judged.effects["training"].model_copy(update={"effects": [], "df": 0, "spread": {}})
     few.judged.effects["training"] = none
-    (drawn,) = forest.forests(few)["forest"]
+    (drawn,) = forest.forest(few)
     assert drawn.caption == forest.IMAGES
+    compared = few.compared.model_copy(update={"comparisons": []})
+    assert forest.forest(replace(few, compared=compared)) == []
 
 
 def test_effects_stand_in_the_order_they_are_declared_in(results: Results) -> None:
@@ -150,7 +153,7 @@ def test_effects_stand_in_the_order_they_are_declared_in(results: Results) -> No
     settings = results.settings.model_copy(update={"effects": {"training": None, "grid": None}})
     both = replace(results, judged=judged, settings=settings)
     assert list(both.effects) == ["training", "grid"]
-    (drawn,) = forest.forests(both)["forest"]
+    (drawn,) = forest.forest(both)
     assert drawn.caption.index("training: 18") < drawn.caption.index("grid: 18")
 
 
@@ -170,12 +173,8 @@ def test_another_guide_is_no_point_of_the_line_along_the_scale(
     assert strip is not None and "s = 2; s = 2 by snapshot 2" in strip.alt
 
 
-def test_without_rows_there_is_no_forest() -> None:
-    assert forest._forest("forest", "", [], "") is None
-
-
 def test_a_picture_is_in_the_pages_light_colours_and_the_same_each_time(results: Results) -> None:
-    (chart,) = forest.forests(results)["forest"]
+    (chart,) = forest.forest(results)
     assert chart.png() == chart.png()
     picture = Image.open(io.BytesIO(chart.png())).convert("RGB")
     assert picture.getpixel((0, 0)) == (255, 255, 255)

@@ -6,32 +6,8 @@ import fake_results
 import pandas as pd
 import pytest
 
-from mnist_diffusion.files import paths
-from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.reporting import choice_charts, frames, summary
-from mnist_diffusion.reporting.reading import load_results
-from mnist_diffusion.reporting.results import comparable, lowest
 from mnist_diffusion.reporting.tables import Column, Table
-
-
-def test_a_cell_of_fewer_images_is_not_ranked_by_what_moves_with_n(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    results = fake_results.load(tmp_path, monkeypatch, fake_results.small_content())
-    one, *rest = results.cells.values()
-    second = read_json(paths.metrics(one.name))["second"]
-    fake_results.change(
-        paths.metrics(one.name), fd_infinity=0.0, kid=-1.0, second=second | {"fd_infinity": 0.0}
-    )
-    settings = results.settings
-    cells = list(load_results(settings).cells.values())
-    assert lowest(cells).name == one.name
-    fewer = cells[0].metrics.model_copy(update={"n": 20})
-    cells[0] = cells[0].__class__(**{**vars(cells[0]), "metrics": fewer})
-    assert lowest(cells).name != one.name
-    assert lowest(cells, "kid").name == one.name
-    assert len(comparable(cells, "recall")) == len(rest)
-    assert comparable(cells, "accuracy") == cells
 
 
 def test_real_digits_stand_beside_cells_of_as_many_images(

@@ -1,8 +1,6 @@
-"""Sentences: each ranks only what may be ranked, and claims no more than was measured."""
+"""The front page: the headline that was declared, and no more than was measured."""
 
-import re
 from pathlib import Path
-from typing import Any
 
 import fake_results
 import pytest
@@ -18,39 +16,7 @@ SPACE = "\N{NO-BREAK SPACE}"
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
-    return fake_results.load(tmp_path, monkeypatch, guided_content())
-
-
-def guided_content() -> dict[str, Any]:
-    """Two runs, each at two guidance scales, beside the unconditional ones."""
-    content = fake_results.small_content()
-    linear = content["cells"]["linear-class"]
-    content["cells"]["linear-class-g2"] = {**linear, "guidance": 2.0}
-    content["tables"]["schedules"]["cells"] += ["linear-class-g2", "cosine-class-v-g2"]
-    return content
-
-
-def about_schedules(results: Results) -> list[str]:
-    return [f.text for f in summary.findings(results) if f.section == "schedules"]
-
-
-def test_a_sentence_ranks_one_conditioning_and_guidance(results: Results) -> None:
-    groups = ["unconditional", "class-conditional, s = 1", "class-conditional, s = 2"]
-    starts = [f"Noise schedules and conditioning, {group}: relative FD∞ from " for group in groups]
-    texts = about_schedules(results)
-    assert [text[: len(start)] for text, start in zip(texts, starts, strict=True)] == starts
-    for text in texts:
-        runs = re.findall(r"\((\S+?)\)", text)
-        assert len(runs) == len(set(runs)) == 2
-
-
-def test_a_lowest_that_only_one_feature_extractor_sees_is_told(results: Results) -> None:
-    (text,) = about(results, "samplers")
-    assert "autoencoder" not in text
-    path = paths.metrics("cosine-class-v-ddim10")
-    fake_results.change(path, second=read_json(path)["second"] | {"fd_infinity": 0.0001})
-    (text,) = about(load_results(results.settings), "samplers")
-    assert text.endswith("; by the autoencoder's features cosine-class-v-ddim10 is lowest.")
+    return fake_results.load(tmp_path, monkeypatch, fake_results.small_content())
 
 
 def test_trainings_are_not_taken_for_repeats(
@@ -101,28 +67,3 @@ def test_one_set_of_all_test_digits_has_no_range(results: Results) -> None:
     fake_results.change(path, floors=read_json(path)["floors"] | {"fd_infinity": mean})
     fact = summary.facts(load_results(results.settings))[0]
     assert f"baseline 0.10{SPACE}%;" in fact.note
-
-
-def about(results: Results, section: str) -> list[str]:
-    return [f.text for f in summary.findings(results) if f.section == section]
-
-
-def test_single_choices_are_told_by_their_extent(results: Results) -> None:
-    for cell, fd in (("cosine-class-v", 0.02), ("cosine-class-zero-snr", 0.03)):
-        second = read_json(paths.metrics(cell))["second"] | {"fd_infinity": fd}
-        fake_results.change(paths.metrics(cell), fd_infinity=fd, second=second)
-    assert about(load_results(results.settings), "ablations") == [
-        "Training choices, 20 steps of DPM-Solver++(2M), class-conditional, s = 1: relative FD∞ "
-        f"from 2.00{SPACE}% (cosine-class-v) to 3.00{SPACE}% (cosine-class-zero-snr)."
-    ]
-
-
-def test_lesser_choices_are_compared_only_where_all_else_is_alike(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    content = fake_results.small_content()
-    content["tables"]["choices"]["cells"] += ["cosine-class-v-ddim10", "cosine-class-v-g2"]
-    (text,) = about(fake_results.load(tmp_path, monkeypatch, content), "choices")
-    assert text.startswith("Sampling choices, cosine-class-v, 10 steps of DPM-Solver++(2M), ")
-    assert "ddim" not in text
-    assert "g2" not in text

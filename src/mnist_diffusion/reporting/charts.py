@@ -58,7 +58,7 @@ class Chart:
 
     def png(self) -> bytes:
         """On white, in the page's light colours."""
-        spec = json.loads(_coloured(json.dumps(self.spec)))
+        spec = json.loads(re.sub(r"var\(--(\w+)\)", _page_colour, json.dumps(self.spec)))
         spec |= {"width": PNG_WIDTH, "background": "white", "autosize": {"type": "pad"}}
         spec["title"] = {"text": self.title, "font": PNG_FONT}
         spec["config"]["font"] = PNG_FONT
@@ -98,9 +98,8 @@ def look() -> dict[str, Any]:
     }
 
 
-def _coloured(text: str) -> str:
-    colours = _page_colours()
-    return re.sub(r"var\(--(\w+)\)", lambda found: colours[found.group(1)], text)
+def _page_colour(found: re.Match[str]) -> str:
+    return _page_colours()[found.group(1)]
 
 
 @cache
@@ -217,11 +216,11 @@ def told(frame: pd.DataFrame) -> list[str]:
 
 
 def lines_by(
-    series: str, frame: pd.DataFrame, x: alt.X, y: alt.Y, *, points: bool = True, columns: int = 1
+    series: str, frame: pd.DataFrame, x: alt.X, y: alt.Y, *, points: bool = True
 ) -> alt.Chart:
     """A line for each value of the column `series`, which the legend can single out."""
     names, switch = list(dict.fromkeys(frame[series])), legend_switch(series)
-    legend = alt.Legend(title=None, columns=columns, symbolType="stroke", symbolSize=300)
+    legend = alt.Legend(title=None, columns=1, symbolType="stroke", symbolSize=300)
     colours, dashes = scale_of(in_turn(names, LINES)), scale_of(in_turn(names, DASHES))
     encoded = (
         alt.Chart(frame)

@@ -1,12 +1,13 @@
-"""The source's claims as a reader sees them: what is said, and what came of it by which figures."""
+"""The source's claims and the effects of training as a reader sees them: words and figures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.files.yamlfile import read_yaml
-from mnist_diffusion.provenance.schemas.claim_reports import ClaimVerdict, Statement
+from mnist_diffusion.provenance.schemas.claim_reports import ClaimVerdict, EffectsReport, Statement
 from mnist_diffusion.reporting.charts import TEMPLATES
 from mnist_diffusion.reporting.labels import signed_points
 from mnist_diffusion.reporting.results import Results
@@ -22,7 +23,9 @@ OUTCOMES = {
     "not testable here": ("not testable here", "–"),
 }
 """What came of a claim: how several are counted, and a sign, so that colour is not all."""
-HOLDING = ("holds", "fails", "unresolved")
+FINDINGS = {"holds": "so", "fails": "not so", "unresolved": "unresolved"}
+NOTED = 0.4
+"""An interaction of which less than this share could be taken for an effect is not spoken of."""
 
 
 @dataclass(frozen=True)
@@ -41,38 +44,24 @@ class ShownClaim:
     name: str
     """A stable word: the row's anchor."""
     text: str
-    section: str
-    """The heading it stands under in the source."""
     test: str
     """How it is tested, and why so."""
     outcome: str
     reason: str
     data: list[Datum]
 
-    @property
-    def sign(self) -> str:
-        """The outcome without words or colour."""
-        return OUTCOMES[self.outcome][1]
 
-
-def shown_claims(results: Results) -> list[ShownClaim]:
-    """Every claim in the source's order; UserError for one of which nobody wrote what it says."""
+def shown_claims(results: Results) -> dict[str, list[ShownClaim]]:
+    """Every claim by the source's headings; UserError for one that has no text."""
     prose, judged = read_yaml(PROSE), results.judged.claims
     for name in judged:
-        if name not in prose:
-            raise UserError(f"{PROSE}: says nothing of claims.{name}; add its text and section")
-    shown = []
-    for name, verdict in ((name, judged[name]) for name in prose if name in judged):
-        shown.append(
-            ShownClaim(
-                name,
-                **prose[name],
-                outcome=verdict.outcome,
-                reason=_reason(verdict),
-                data=_data(verdict),
-            )
-        )
-    return shown
+        if not any(name in own for own in prose.values()):
+            raise UserError(f"{PROSE}: says nothing of claims.{name}; add its text under a section")
+    shown = {
+        section: [_shown(name, judged[name], **own[name]) for name in own if name in judged]
+        for section, own in prose.items()
+    }
+    return {section: claims for section, claims in shown.items() if claims}
 
 
 def tally(claims: Sequence[ShownClaim]) -> dict[str, str]:
@@ -81,48 +70,61 @@ def tally(claims: Sequence[ShownClaim]) -> dict[str, str]:
     return {word: f"{n} {word if n == 1 else OUTCOMES[word][0]}" for word, n in counts.items() if n}
 
 
-def by_section(claims: Sequence[ShownClaim]) -> dict[str, list[ShownClaim]]:
-    """The claims by the heading they stand under, both in the order of the first."""
-    found: dict[str, list[ShownClaim]] = {}
-    for claim in claims:
-        found.setdefault(claim.section, []).append(claim)
-    return found
+def _shown(name: str, verdict: ClaimVerdict, text: str, test: str) -> ShownClaim:
+    data = [Datum(one.label, _figure(one), *one.cells[:1]) for one in verdict.statements]
+    return ShownClaim(name, text, test, verdict.outcome, _reason(verdict, data), data)
 
 
-def _reason(verdict: ClaimVerdict) -> str:
+def _reason(verdict: ClaimVerdict, data: Sequence[Datum]) -> str:
     if verdict.why:
         return verdict.why
-    if not verdict.statements:
+    if not data:
         words = [f"{fact.words}{'' if fact.true else ' (not so)'}" for fact in verdict.facts]
         return f"{'; '.join(words)}."
-    first = f"{_statement(verdict.statements[0])}."
+    first = f"{data[0].label}: {data[0].value}."
     others = [one.finding for one in verdict.statements[1:]]
-    counts = [f"{others.count(word)} {word}" for word in HOLDING if word in others]
+    counts = [f"{others.count(word)} {word}" for word in FINDINGS if word in others]
     return f"{first} Of {len(others)} more: {', '.join(counts)}." if others else first
 
 
-def _data(verdict: ClaimVerdict) -> list[Datum]:
-    return [
-        Datum(one.label, _figure(one), one.cells[0] if one.cells else None)
-        for one in verdict.statements
-    ]
-
-
-def _statement(one: Statement) -> str:
-    return f"{one.label}: {_figure(one)}"
-
-
 def _figure(one: Statement) -> str:
-    low, high = (_number(one, end) for end in one.interval)
-    relation = f"{one.relation} ±" if one.relation in ("within", "beyond") else f"{one.relation} "
-    if one.form == "ratio" and "±" in relation:
-        relation = f"{one.relation} ×÷"
-    expected = f"{relation}{_number(one, one.bound)}"
-    finding = {"holds": "so", "fails": "not so"}.get(one.finding, one.finding)
-    return f"{_number(one, one.estimate)} ({low} to {high}), expected {expected}: {finding}"
+    estimate, low, high, bound = (
+        f"{signed_points(value)} %" if one.form == "percent" else f"{value:.3g}"
+        for value in (one.estimate, *one.interval, one.bound)
+    )
+    either_way = "×÷" if one.form == "ratio" else "±"
+    sign = either_way if one.relation in ("within", "beyond") else ""
+    expected = f"expected {one.relation} {sign}{bound}"
+    return f"{estimate} ({low} to {high}), {expected}: {FINDINGS[one.finding]}"
 
 
-def _number(one: Statement, value: float) -> str:
-    if one.form == "percent":
-        return f"{signed_points(value)} %"
-    return f"{value:.3g}"
+def effect_rows(report: EffectsReport) -> list[dict[str, str]]:
+    """A row a contrast, both feature extractors beside each other."""
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for one in report.effects:
+        own = {"factor": one.factor, "level": one.level, "base": one.base}
+        row = rows.setdefault((*own.values(),), own | {"classifier": "", "autoencoder": ""})
+        low, high = one.interval
+        told = f"×{one.ratio:.2f} ({low:.2f} to {high:.2f}): {one.verdict}"
+        row[METRICS[one.metric].network or ""] = told
+    return list(rows.values())
+
+
+def resolution(report: EffectsReport) -> str:
+    """How small an effect could be and still be told from none, under the classifier's features."""
+    ends = [one.interval for one in report.effects if METRICS[one.metric].network == "classifier"]
+    widest = max(100 * ((high / low) ** 0.5 - 1) for low, high in ends)
+    return f"an effect of {widest:.0f} % or more is told from none."
+
+
+def aliased(report: EffectsReport) -> str:
+    """Which interactions of two factors an effect cannot be told from, for a good part."""
+    mixed = {
+        f"{' × '.join(one.interaction)} with {one.factor}"
+        for one in report.aliases
+        if one.share >= NOTED and one.factor not in one.interaction
+    }
+    if not mixed:
+        return "no interaction of two factors is mixed into another's effect by two fifths or more."
+    listed = "; ".join(sorted(mixed))
+    return f"interactions that could be taken for an effect, by two fifths or more: {listed}."

@@ -66,23 +66,15 @@ class Picture:
         return f"data:image/{self.suffix};base64,{encoded}"
 
 
-def all_pictures(results: Results) -> dict[str, Picture]:
-    """Pictures by name; the same bytes for the same results."""
+def all_pictures(results: Results) -> list[Picture | None]:
+    """The same bytes for the same results."""
     first = "The first of each class in MNIST's test set."
-    drawn = [
-        hero(results),
-        beside(results),
-        noising(results),
-        denoising(results),
-        animation(results),
-        film(results),
-        guidance_strip(results),
-        sampler_strip(results),
-        best_and_worst(results),
+    makers = (hero, beside, noising, animation, film, guidance_strip, sampler_strip, best_and_worst)
+    return [
+        *(make(results) for make in makers),
         digit_samples("real", "Real digits", first, results.real_images, results.real_labels),
         *(cell_samples(cell) for cell in results.cells.values()),
     ]
-    return {picture.name: picture for picture in drawn if picture}
 
 
 def still(
@@ -150,27 +142,15 @@ def _stacked(above: Image.Image, below: Image.Image, margin: int) -> Image.Image
 def noising(results: Results) -> Picture:
     """One digit drowning in noise, a row per schedule."""
     runs = one_run_per_schedule(results)
-    frames = {name: _evenly(len(run.noising), NOISING_FRAMES) for name, run in runs.items()}
-    tiles = np.stack([run.noising[frames[name]] for name, run in runs.items()])
     first = next(iter(runs.values()))
-    steps = [first.noising_timesteps[i] for i in _evenly(len(first.noising), NOISING_FRAMES)]
+    kept = _evenly(len(first.noising), NOISING_FRAMES)
+    tiles = np.stack([run.noising[kept] for run in runs.values()])
+    steps = [first.noising_timesteps[i] for i in kept]
     words = ["clean" if t < 0 else f"t = {t}" for t in steps]
     caption = "The same digit under each schedule, from clean to the last timestep."
     alt = f"Rows of a digit fading into noise under the schedules {'; '.join(runs)}."
     picture = titled(sheet(tiles, zoom=3), words, list(runs))
     return still("noising", "Into noise", caption, alt, picture)
-
-
-def denoising(results: Results) -> Picture:
-    """From noise to digit, a row per image."""
-    cell = results.headline
-    frames = _evenly(len(cell.trajectory), DIGITS)
-    # The last frame is the finished image, whatever timestep it is booked under.
-    steps = [f"t = {cell.manifest.trajectory_timesteps[i]}" for i in frames[:-1]] + ["digit"]
-    tiles = _moments(cell, rows=min(4, cell.trajectory.shape[1]))
-    caption = f"Cell {cell.name}: what the sampler holds, from pure noise to the digit."
-    alt = "Rows of pictures that turn from noise on the left into digits on the right."
-    return still("denoising", "Out of noise", caption, alt, titled(sheet(tiles, 3), steps, []))
 
 
 def animation(results: Results) -> Picture:
@@ -208,8 +188,8 @@ def guidance_strip(results: Results) -> Picture | None:
         "Each column starts from the same noise and, but for s = 0, asks for the same digit. "
         "Read down a column to see what guidance does to one image."
     )
-    title = "The same noise under rising guidance"
     rows = [strength(cell) for cell in cells]
+    title = "The same noise under rising guidance"
     return _strip("guidance-strip", title, caption, cells, rows, zoom=3)
 
 
@@ -220,8 +200,8 @@ def sampler_strip(results: Results) -> Picture | None:
         "Each column starts from the same noise and asks for the same digit. Samplers that add "
         "noise along the way end elsewhere."
     )
-    title = "The same noise under other samplers"
     rows = [f"{SAMPLERS[c.settings.sampler]}, {c.settings.steps}" for c in cells]
+    title = "The same noise under other samplers"
     return _strip("sampler-strip", title, caption, cells, rows, zoom=2)
 
 
@@ -243,19 +223,20 @@ def best_and_worst(results: Results) -> Picture:
 
 
 def _strip(
-    name: str,
-    title: str,
-    caption: str,
-    cells: Sequence[CellResult],
-    rows: Sequence[str],
-    zoom: int,
+    name: str, title: str, caption: str, cells: Sequence[CellResult], rows: Sequence[str], zoom: int
 ) -> Picture | None:
     """None where the cells are too few to fill a row, or there is but one."""
     if len(cells) < 2 or not (places := _first_of_each_digit(cells)):
         return None
-    tiles = np.stack([np.asarray(cell.images[places]) for cell in cells])
+    return strip(name, title, caption, [cell.images[places] for cell in cells], rows, zoom)
+
+
+def strip(
+    name: str, title: str, caption: str, tiles: Sequence[Images], rows: Sequence[str], zoom: int = 3
+) -> Picture:
+    """The same digits again and again, a row for each name."""
     alt = f"Rows of the same digits: {'; '.join(rows)}."
-    return still(name, title, caption, alt, titled(sheet(tiles, zoom), [], rows))
+    return still(name, title, caption, alt, titled(sheet(np.stack(tiles), zoom), [], rows))
 
 
 def _first_of_each_digit(cells: Sequence[CellResult]) -> list[int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from mnist_diffusion.evaluation.metrics import COMPARED, METRICS
+from mnist_diffusion.provenance.schemas.cell_reports import PairedComparison
 from mnist_diffusion.provenance.schemas.claim_reports import EffectsReport
 from mnist_diffusion.reporting.charts import INK, ORANGE, Chart, chart, scale_of, tidy
 from mnist_diffusion.reporting.labels import TABLE_TITLES
@@ -29,22 +30,11 @@ ONE_TRAINING = "one training, vs "
 SETTLED = ("better", "worse", "equivalent")
 
 
-def forests(results: Results) -> dict[str, list[Chart]]:
-    """Every choice against what it is an alternative to: all together, and by table."""
+def forest(results: Results) -> list[Chart]:
+    """Every choice against what it is an alternative to; nothing where there is none."""
     trained = [row for one in results.effects.values() for row in _trained(one)]
-    drawn = list(_compared(results, TABLE_TITLES))
-    everything = _forest(
-        "forest",
-        "Which choice matters: the distance from real digits, as a multiple",
-        [*trained, *drawn],
-        _caption(results),
-    )
-    found = {"forest": [everything] if everything else []}
-    for table, title in TABLE_TITLES.items():
-        rows = list(_compared(results, [table]))
-        one = _forest(f"forest-{table}", f"{title}: the distance, as a multiple", rows, IMAGES)
-        found |= {f"forest-{table}": [one] if one else []}
-    return found
+    rows = [*trained, *_compared(results)]
+    return [_forest(rows, _caption(results))] if rows else []
 
 
 IMAGES = (
@@ -78,15 +68,13 @@ def _trained(report: EffectsReport) -> Iterator[dict[str, Any]]:
         }
 
 
-def _compared(results: Results, tables: Iterable[str]) -> Iterator[dict[str, Any]]:
+def _compared(results: Results) -> Iterator[dict[str, Any]]:
     """Distances of paired cells as multiples of their baseline's, a pair once, where it has one."""
-    seen: set[tuple[str, str, str]] = set()
-    chosen = set(tables)
+    pairs: dict[tuple[str, ...], PairedComparison] = {}
     for one in results.compared.comparisons:
-        key = (one.cell, one.baseline, one.metric)
-        if one.table not in chosen or one.metric not in _metrics() or key in seen:
-            continue
-        seen.add(key)
+        if one.table in TABLE_TITLES and one.metric in (DISTANCE, METRICS[DISTANCE].twin):
+            pairs.setdefault((one.cell, one.baseline, one.metric), one)
+    for one in pairs.values():
         if one.ratio:
             ratio = 1 + one.difference / results.cells[one.baseline].score(one.metric)
             yield _row(f"{ONE_TRAINING}{one.baseline}", one.cell, one.metric, ratio, one.ratio) | {
@@ -94,10 +82,6 @@ def _compared(results: Results, tables: Iterable[str]) -> Iterator[dict[str, Any
                 "of": f"{one.n:,} images",
                 "link": f"#cell-{one.cell}",
             }
-
-
-def _metrics() -> tuple[str, str]:
-    return DISTANCE, METRICS[DISTANCE].twin or ""
 
 
 def _row(
@@ -115,18 +99,16 @@ def _row(
     }
 
 
-def _forest(name: str, title: str, rows: Sequence[dict[str, Any]], caption: str) -> Chart | None:
-    """A row a choice, both extractors; None where there is none."""
-    if not rows:
-        return None
+def _forest(rows: Sequence[dict[str, Any]], caption: str) -> Chart:
+    """A row a choice, both extractors."""
     frame = tidy(list(rows))
     order = _under_headings(frame)
     first = frame[frame["features"] == "classifier"]
     listed = "; ".join(f"{r.choice} ×{r.ratio:.2f}" for r in first.itertuples())
     return chart(
         _drawn(frame, order).properties(height=ROW_HEIGHT * len(order)),
-        name,
-        title,
+        "forest",
+        "Which choice matters: the distance from real digits, as a multiple",
         caption,
         f"Distance from real digits as a multiple, under the classifier's features: {listed}.",
     )

@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from mnist_diffusion.evaluation.metrics import LIKENESS, METRICS
-from mnist_diffusion.provenance.schemas.cell_reports import PairedComparison
 from mnist_diffusion.reporting import labels
 from mnist_diffusion.reporting.results import NAN, CellResult, Results, RunResult
 from mnist_diffusion.settings import Run, Sampling
@@ -33,8 +32,6 @@ CELL_COLUMNS = [
 """What the CSV of every table of cells has."""
 KEYS = {name: f"{name}_percent" if metric.percent else name for name, metric in METRICS.items()}
 """The columns of the metrics' values."""
-TINY = 1e-6
-"""A smaller probability is of tails that nobody knows."""
 
 
 def cells_frame(results: Results) -> pd.DataFrame:
@@ -45,9 +42,11 @@ def cells_frame(results: Results) -> pd.DataFrame:
             **run_settings(cell.run),
             **_drawing(cell),
             **_scores(cell),
-            **_costs(cell),
             **_provenance(cell),
             **_digits(cell.metrics.accuracy_per_class),
+            "network_evaluations": cell.evaluations,
+            "seconds": NAN if cell.seconds is None else cell.seconds,
+            "milliseconds_per_image": cell.milliseconds,
             "name": cell.name,
             "tstr": _tstr(results, cell),
             "condition": labels.condition(cell),
@@ -138,15 +137,6 @@ def score_text(name: str, value: float, interval: Sequence[float] | None = None)
     return shown[0] if interval is None else f"{shown[0]} ({shown[1]} to {shown[2]})"
 
 
-def _costs(cell: CellResult) -> dict[str, Any]:
-    seconds = NAN if cell.seconds is None else cell.seconds
-    return {
-        "network_evaluations": cell.evaluations,
-        "seconds": seconds,
-        "milliseconds_per_image": 1000 * seconds / cell.metrics.n,
-    }
-
-
 def _provenance(cell: CellResult) -> dict[str, Any]:
     """What every number comes from, as it was when the cell was drawn."""
     card, drawn = cell.manifest.schedule, cell.manifest.parameters.cell
@@ -167,43 +157,11 @@ def _provenance(cell: CellResult) -> dict[str, Any]:
     }
 
 
-def fd_curves_frame(results: Results) -> pd.DataFrame:
-    """Every run along its training."""
-    rows = [
-        {
-            "run": run,
-            "step": point.step,
-            "images": point.images,
-            "relative_fd_percent": 100 * point.relative_fd,
-        }
-        for run, curve in results.fd_curves.items()
-        for point in curve.points
-    ]
-    return pd.DataFrame(rows)
-
-
-def comparisons_frame(results: Results) -> pd.DataFrame:
-    """Every paired comparison, in points of a per cent."""
-    compared = results.compared.comparisons
-    frame = pd.DataFrame([dict(one) for one in compared], columns=[*PairedComparison.model_fields])
-    return frame.assign(
-        difference=100 * frame["difference"],
-        error=100 * frame["error"],
-        ratio_low=[one.ratio[0] if one.ratio else NAN for one in compared],
-        ratio_high=[one.ratio[1] if one.ratio else NAN for one in compared],
-        p_shown=[_probability(one.p_adjusted) for one in compared],
-        low=[100 * one.interval[0] for one in compared],
-        high=[100 * one.interval[1] for one in compared],
-    )
-
-
-def _probability(p: float) -> str:
-    return f"{p:.2g}" if p >= TINY else f"< {TINY:.0e}"
-
-
-def real_accuracies(results: Results) -> dict[str, Any]:
-    """The classifier's own accuracy per real test digit."""
-    return {"name": "real test set", "cell": None, **_digits(results.classifier.accuracy_per_class)}
+def accuracies_frame(results: Results, cells: pd.DataFrame) -> pd.DataFrame:
+    """First the classifier's own accuracy per real test digit; the cells that ask for digits."""
+    real = {"name": "real test set", "cell": None, **_digits(results.classifier.accuracy_per_class)}
+    asking = cells[cells["accuracy_percent"].notna()]
+    return pd.concat([pd.DataFrame([real]), asking], ignore_index=True)
 
 
 def _digits(accuracies: Mapping[Any, float | None] | None) -> dict[str, float]:
@@ -214,19 +172,16 @@ def _digits(accuracies: Mapping[Any, float | None] | None) -> dict[str, float]:
 def real_scores(results: Results) -> dict[str, Any]:
     """What real test digits score at the usual n, in the columns of the table of metrics."""
     typical = results.typical
-    judged = typical.metrics
-    row: dict[str, Any] = {"name": "real test digits", "cell": None, "n": judged.n, "tstr": NONE}
+    row: dict[str, Any] = {"name": "real test digits", "cell": None, "n": typical.metrics.n}
     for name, metric in METRICS.items():
-        value = metric.of_real(judged)
+        value = metric.of_real(typical.metrics)
         if value is not None:
             spread = results.baseline(name, typical) if name in LIKENESS else None
             ends = (spread.low, spread.high) if spread else None
             row[f"{name}_text"] = score_text(name, value, ends)
             row[KEYS[name]] = 100 * value if metric.percent else value
     trained = [one.real_accuracy for one in results.tstr.values()]
-    if trained:
-        row["tstr"] = labels.points(max(trained))
-    return row
+    return row | {"tstr": labels.points(max(trained)) if trained else NONE}
 
 
 def changes(cells: Sequence[CellResult]) -> dict[str, str | None]:

@@ -135,16 +135,6 @@ def ends_text(interval: Sequence[float]) -> str:
     return f"{points(low)} to {points(high)}"
 
 
-def one_of(numbers: Iterable[int]) -> str:
-    """All different numbers, as in "500 or 2,000"."""
-    return " or ".join(f"{number:,}" for number in sorted(set(numbers)))
-
-
-def count(n: int) -> str:
-    """How many images a number is about."""
-    return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{n:,}"
-
-
 def machines(cells: Iterable[CellResult]) -> str:
     """Where the cells with a timing were drawn; empty if there are none."""
     names = dict.fromkeys(_machine(cell) for cell in cells if cell.seconds is not None)

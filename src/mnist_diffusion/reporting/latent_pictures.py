@@ -5,31 +5,31 @@ from __future__ import annotations
 import numpy as np
 
 from mnist_diffusion.files.images import DIGITS, sheet, titled
-from mnist_diffusion.reporting.digit_pictures import Picture, still
+from mnist_diffusion.reporting.digit_pictures import Picture, still, strip
 from mnist_diffusion.reporting.results import Results
 
 THICKNESSES, SLANTS = ("thin", "medium", "thick"), ("left", "upright", "right")
 
 
-def codec_strip(results: Results) -> Picture | None:
+def codec_strip(results: Results) -> Picture:
     """Real digits, and below them as each codec gives them back."""
-    if not results.reconstructions:
-        return None
     pairs = list(results.reconstructions.values())
-    tiles = np.stack([pairs[0][0][::2], *(pair[1][::2] for pair in pairs)])
-    rows = ["real", *results.reconstructions]
+    tiles = [pairs[0][0][::2], *(pair[1][::2] for pair in pairs)]
     caption = "Real test digits, and what comes back of them by way of each codec."
-    alt = f"Rows of the same digits: {'; '.join(rows)}."
-    return still("codec-strip", "There and back", caption, alt, titled(sheet(tiles, 3), [], rows))
+    rows = ["real", *results.reconstructions]
+    return strip("codec-strip", "There and back", caption, tiles, rows)
 
 
 def prompt_grid(results: Results) -> Picture | None:
     """Of the cell that obeys most: each digit with each of its looks, the first of each."""
-    grids = [name for name, one in results.adherence.items() if one.prompts == "grid"]
-    whole = [n for n in grids if len(results.cells[n].images) >= DIGITS * len(THICKNESSES) * 3]
-    if not whole:
+    obeyed = {
+        name: one.all.everything or 0.0
+        for name, one in results.adherence.items()
+        if one.prompts == "grid" and len(results.cells[name].images) >= 9 * DIGITS
+    }
+    if not obeyed:
         return None
-    best = max(whole, key=lambda name: results.adherence[name].all.everything or 0.0)
+    best = max(obeyed, key=lambda name: obeyed[name])
     cell = results.cells[best]
     tiles = np.asarray(cell.images[: 9 * DIGITS]).reshape(9, DIGITS, 28, 28)
     rows = [f"{thickness}, {slant}" for slant in SLANTS for thickness in THICKNESSES]

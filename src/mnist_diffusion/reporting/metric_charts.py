@@ -58,7 +58,7 @@ def _corrupted(corruption: str, own: pd.DataFrame) -> Chart:
     worst = own[own["severity"] == own["severity"].max()]
     listed = "; ".join(f"{row.metric} {row.relative_to_floor:.3g}" for row in worst.itertuples())
     return chart(
-        charts.lines_by("metric", own, x, y, columns=1).properties(height=200),
+        charts.lines_by("metric", own, x, y).properties(height=200),
         f"corruption-{charts.slug(corruption)}",
         corruption.capitalize(),
         "",

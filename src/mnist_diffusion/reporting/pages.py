@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mnist_diffusion.evaluation.metrics import METRICS, SUMMARY
+from mnist_diffusion.evaluation.metrics import SUMMARY
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.files.jsonfile import to_text
 from mnist_diffusion.reporting import (
     charts,
     choice_charts,
+    claims,
     forest,
     metric_charts,
     summary,
     training_charts,
 )
 from mnist_diffusion.reporting.charts import Chart
-from mnist_diffusion.reporting.claims import OUTCOMES, by_section, shown_claims, tally
 from mnist_diffusion.reporting.digit_pictures import all_pictures
-from mnist_diffusion.reporting.effect_rows import aliased, effect_rows, resolution
-from mnist_diffusion.reporting.labels import TABLE_TITLES, one_of
+from mnist_diffusion.reporting.labels import TABLE_TITLES
 from mnist_diffusion.reporting.latent_pictures import codec_strip, prompt_grid
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.table_list import all_tables
@@ -37,28 +37,28 @@ SCORES = paths.REPORTS / "scores"
 
 def render(results: Results) -> dict[Path, bytes]:
     """Every file of the report by its path; the same bytes for the same results."""
-    tables, claims = all_tables(results), shown_claims(results)
-    found = (*all_pictures(results).values(), codec_strip(results), prompt_grid(results))
+    tables, sections = all_tables(results), claims.shown_claims(results)
+    every = [claim for own in sections.values() for claim in own]
+    found = (*all_pictures(results), codec_strip(results), prompt_grid(results))
     pictures = {picture.name: picture for picture in found if picture}
-    by_place = all_charts(results)
+    by_place, ns = all_charts(results), {cell.metrics.n for cell in results.cells.values()}
     content = {
         "results": results,
         "tables": tables,
         "pictures": pictures,
         "charts": by_place,
         "facts": summary.facts(results),
-        "findings": summary.findings(results),
-        "counts": one_of(cell.metrics.n for cell in results.cells.values()),
+        "counts": " or ".join(f"{n:,}" for n in sorted(ns)),
         "repeats": summary.repeats(results),
         "titles": TABLE_TITLES,
         "gallery": gallery(results),
-        "claims": claims,
-        "signs": OUTCOMES,
-        "effect_rows": effect_rows,
-        "aliased": aliased,
-        "resolution": resolution,
-        "sections": by_section(claims),
-        "tally": tally(claims),
+        "claims": every,
+        "signs": claims.OUTCOMES,
+        "effect_rows": claims.effect_rows,
+        "aliased": claims.aliased,
+        "resolution": claims.resolution,
+        "sections": sections,
+        "tally": claims.tally(every),
         "detected": metric_charts.detection_grid(results),
         "packed": charts.packed_script(chart for own in by_place.values() for chart in own),
     }
@@ -79,7 +79,8 @@ def render(results: Results) -> dict[Path, bytes]:
 
 def all_charts(results: Results) -> dict[str, list[Chart]]:
     """Charts by the place they stand in."""
-    return forest.forests(results) | {
+    return {
+        "forest": forest.forest(results),
         "levels": training_charts.schedule_levels(results),
         "late-errors": training_charts.late_errors(results),
         "cost": [choice_charts.cost(results)],
@@ -105,18 +106,16 @@ def gallery(results: Results) -> dict[str, list[str]]:
 
 def score_files(results: Results) -> dict[str, str]:
     """The few numbers of a cell that `dvc metrics` puts into a row, by cell."""
-    return {
-        name: to_text({key: round(value, 2) for key, value in _row(cell).items()})
-        for name, cell in results.cells.items()
-    }
+    return {name: to_text(dict(_scores(cell))) for name, cell in results.cells.items()}
 
 
-def _row(cell: CellResult) -> dict[str, float]:
-    shares = {name: METRICS[name].of(cell.metrics) for name in SUMMARY}
-    ends = cell.metrics.intervals["fd_infinity"] or (None, None)
-    shares |= dict(zip(("fd_infinity_low", "fd_infinity_high"), ends, strict=True))
-    known = {f"{key}_percent": 100 * share for key, share in shares.items() if share is not None}
-    return known | {"network_evaluations": cell.evaluations, "n": cell.metrics.n}
+def _scores(cell: CellResult) -> Iterator[tuple[str, float]]:
+    low, high = cell.interval("fd_infinity")
+    ends = (("fd_infinity_low", low), ("fd_infinity_high", high))
+    for name, share in (*((name, cell.score(name)) for name in SUMMARY), *ends):
+        if not np.isnan(share):
+            yield f"{name}_percent", round(100 * share, 2)
+    yield from (("network_evaluations", cell.evaluations), ("n", cell.metrics.n))
 
 
 def publish(files: Mapping[Path, bytes]) -> None:

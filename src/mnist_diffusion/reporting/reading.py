@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,25 +14,13 @@ from mnist_diffusion.evaluation import metrics
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.pipeline import MANIFEST
-from mnist_diffusion.provenance.schemas.artifact import load
-from mnist_diffusion.provenance.schemas.cell_reports import (
-    CellMetrics,
-    ComparisonsReport,
-    FdCurveReport,
-    TstrReport,
+from mnist_diffusion.provenance.schemas import (
+    cell_reports,
+    claim_reports,
+    encoder_reports,
+    judge_reports,
 )
-from mnist_diffusion.provenance.schemas.claim_reports import ClaimsReport, TrajectoriesReport
-from mnist_diffusion.provenance.schemas.encoder_reports import (
-    AdherenceReport,
-    ClipReport,
-    FidelityReport,
-    SeamsReport,
-)
-from mnist_diffusion.provenance.schemas.judge_reports import (
-    CalibrationReport,
-    ClassifierReport,
-    ReferenceReport,
-)
+from mnist_diffusion.provenance.schemas.artifact import Shape, load
 from mnist_diffusion.provenance.schemas.manifest import SampleManifest, TrainManifest, timing_of
 from mnist_diffusion.provenance.schemas.rank_report import RanksReport
 from mnist_diffusion.reporting.labels import departures
@@ -43,8 +31,8 @@ from mnist_diffusion.settings import Settings
 
 def load_results(settings: Settings) -> Results:
     """Read the declared runs and cells; UserError names the first file that is missing or wrong."""
-    classifier = load(paths.CLASSIFIER_REPORT, ClassifierReport)
-    reference = load(paths.REFERENCE_REPORT, ReferenceReport)
+    classifier = load(paths.CLASSIFIER_REPORT, judge_reports.ClassifierReport)
+    reference = load(paths.REFERENCE_REPORT, judge_reports.ReferenceReport)
     runs = {name: _read_run(name, settings) for name in settings.runs}
     results = Results(
         settings=settings,
@@ -52,19 +40,17 @@ def load_results(settings: Settings) -> Results:
         reference=reference,
         runs=runs,
         cells={name: _read_cell(name, settings, runs) for name in settings.cells},
-        compared=load(paths.COMPARISONS, ComparisonsReport),
-        judged=load(paths.CLAIMS, ClaimsReport),
-        trajectories=load(paths.TRAJECTORIES, TrajectoriesReport),
-        tstr={name: load(paths.tstr(name), TstrReport) for name in settings.tstr.cells},
-        fd_curves={
-            name: load(paths.fd_curve(name), FdCurveReport) for name in settings.fd_curve.runs
-        },
-        calibration=load(paths.CALIBRATION, CalibrationReport),
+        compared=load(paths.COMPARISONS, cell_reports.ComparisonsReport),
+        judged=load(paths.CLAIMS, claim_reports.ClaimsReport),
+        trajectories=load(paths.TRAJECTORIES, claim_reports.TrajectoriesReport),
+        tstr=_each(paths.tstr, cell_reports.TstrReport, settings.tstr.cells),
+        fd_curves=_each(paths.fd_curve, cell_reports.FdCurveReport, settings.fd_curve.runs),
+        calibration=load(paths.CALIBRATION, judge_reports.CalibrationReport),
         ranks=load(paths.RANKS, RanksReport),
-        codecs={name: load(paths.fidelity(name), FidelityReport) for name in settings.codecs},
-        clip=load(paths.CLIP_REPORT, ClipReport),
-        adherence={c: load(paths.adherence(c), AdherenceReport) for c in settings.adherence.cells},
-        seams={name: load(paths.seams(name), SeamsReport) for name in settings.seams.cells},
+        codecs=_each(paths.fidelity, encoder_reports.FidelityReport, settings.codecs),
+        clip=load(paths.CLIP_REPORT, encoder_reports.ClipReport),
+        adherence=_each(paths.adherence, encoder_reports.AdherenceReport, settings.adherence.cells),
+        seams=_each(paths.seams, encoder_reports.SeamsReport, settings.seams.cells),
         reconstructions={
             name: _images(paths.reconstructions(name), dimensions=4) for name in settings.codecs
         },
@@ -73,10 +59,19 @@ def load_results(settings: Settings) -> Results:
     )
     for path, what, found, expected in _facts(results):
         if found != expected:
-            cause = f"{what} {found}, not {expected}"
-            raise UserError(f"{path}: {cause}; delete it and run `dvc repro`")
+            raise _wrong(path, f"{what} {found}, not {expected}")
     _check_compared(results)
     return results
+
+
+def _each(
+    path: Callable[[str], Path], shape: type[Shape], names: Iterable[str]
+) -> dict[str, Shape]:
+    return {name: load(path(name), shape) for name in names}
+
+
+def _wrong(path: Path, cause: object) -> UserError:
+    return UserError(f"{path}: {cause}; delete it and run `dvc repro`")
 
 
 def stray_metrics(settings: Settings) -> list[Path]:
@@ -95,7 +90,7 @@ def _read_run(name: str, settings: Settings) -> RunResult:
         name=name,
         settings=settings.runs[name],
         parameters=manifest.network_parameters,
-        betas=cast("NDArray[np.float64]", read_array(folder / "betas.npy", "float64", 1)),
+        betas=read_array(folder / "betas.npy", "float64", 1),
         schedule=read_table(folder / "schedule.csv", ["t", "alpha_bar", "log_snr"]),
         history=history,
         epochs=float(history["images"].iloc[-1]) / settings.prepare.train,
@@ -125,12 +120,12 @@ def _read_cell(name: str, settings: Settings, runs: dict[str, RunResult]) -> Cel
     )
 
 
-def _read_metrics(path: Path) -> CellMetrics:
-    judgement = load(path, CellMetrics)
+def _read_metrics(path: Path) -> cell_reports.CellMetrics:
+    judgement = load(path, cell_reports.CellMetrics)
     try:
         metrics.check(judgement)
     except ValueError as error:
-        raise UserError(f"{path}: {error}; delete it and run `dvc repro`") from None
+        raise _wrong(path, error) from None
     return judgement
 
 
@@ -152,14 +147,14 @@ def _facts(results: Results) -> Iterator[tuple[Path, str, object, object]]:
     for name, codec in results.codecs.items():
         yield paths.fidelity(name), "is of codec", codec.codec, name
         yield paths.fidelity(name), "classifier", codec.classifier_sha256, judge
-    for name, asked in results.adherence.items():
-        drawn = results.cells[name].metrics.samples_sha256
-        yield paths.adherence(name), "is of cell", asked.cell, name
-        yield paths.adherence(name), "judges images", asked.samples_sha256, drawn
-    for name, seam in results.seams.items():
-        drawn = results.cells[name].metrics.samples_sha256
-        yield paths.seams(name), "is of cell", seam.cell, name
-        yield paths.seams(name), "judges images", seam.samples_sha256, drawn
+    judged: list[tuple[Path, encoder_reports.AdherenceReport | encoder_reports.SeamsReport]] = [
+        *((paths.adherence(name), one) for name, one in results.adherence.items()),
+        *((paths.seams(name), one) for name, one in results.seams.items()),
+    ]
+    for path, told in judged:
+        drawn = results.cells[path.stem].metrics.samples_sha256
+        yield path, "is of cell", told.cell, path.stem
+        yield path, "judges images", told.samples_sha256, drawn
     for name, curve in results.fd_curves.items():
         yield paths.fd_curve(name), "is of run", curve.run, name
 
@@ -182,12 +177,10 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run `dvc repro` first") from None
     except ValueError as error:
-        cause = str(error).splitlines()[0]
-        raise UserError(f"{path}: not CSV ({cause}); delete it and run `dvc repro`") from None
+        raise _wrong(path, f"not CSV ({str(error).splitlines()[0]})") from None
     missing = [column for column in columns if column not in frame]
     if missing or frame.empty:
-        cause = f"no column {missing[0]!r}" if missing else "no rows"
-        raise UserError(f"{path}: {cause}; delete it and run `dvc repro`")
+        raise _wrong(path, f"no column {missing[0]!r}" if missing else "no rows")
     return frame
 
 
@@ -198,17 +191,16 @@ def read_array(path: Path, dtype: str, dimensions: int) -> NDArray[Any]:
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run `dvc repro` first") from None
     except ValueError as error:
-        raise UserError(f"{path}: not an array ({error}); delete it and run `dvc repro`") from None
+        raise _wrong(path, f"not an array ({error})") from None
     if array.dtype != dtype or array.ndim != dimensions or array.size == 0:
         form = f"{array.dtype} {array.shape}"
-        cause = f"is {form}, not {dtype} in {dimensions} dimensions"
-        raise UserError(f"{path}: {cause}; delete it and run `dvc repro`")
+        raise _wrong(path, f"is {form}, not {dtype} in {dimensions} dimensions")
     return array
 
 
 def _images(path: Path, dimensions: int = 3) -> Images:
-    return cast(Images, read_array(path, "uint8", dimensions))
+    return read_array(path, "uint8", dimensions)
 
 
 def _labels(path: Path) -> Labels:
-    return cast(Labels, read_array(path, "int64", 1))
+    return read_array(path, "int64", 1)

@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mnist_diffusion.evaluation.metrics import METRICS
+from mnist_diffusion.provenance.schemas import (
+    cell_reports,
+    claim_reports,
+    encoder_reports,
+    judge_reports,
+)
 from mnist_diffusion.provenance.schemas.artifact import Spread
-from mnist_diffusion.provenance.schemas.cell_reports import (
-    CellMetrics,
-    ComparisonsReport,
-    FdCurveReport,
-    TstrReport,
-)
-from mnist_diffusion.provenance.schemas.claim_reports import (
-    ClaimsReport,
-    EffectsReport,
-    TrajectoriesReport,
-)
-from mnist_diffusion.provenance.schemas.encoder_reports import (
-    AdherenceReport,
-    ClipReport,
-    FidelityReport,
-    SeamsReport,
-)
-from mnist_diffusion.provenance.schemas.judge_reports import (
-    CalibrationReport,
-    ClassifierReport,
-    ReferenceReport,
-)
 from mnist_diffusion.provenance.schemas.manifest import SampleManifest
 from mnist_diffusion.provenance.schemas.rank_report import RanksReport
 from mnist_diffusion.settings import ResolvedCell, Run, Settings
@@ -42,7 +24,6 @@ from mnist_diffusion.settings import ResolvedCell, Run, Settings
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 NAN = float("nan")
-One = TypeVar("One")
 
 
 @dataclass(frozen=True)
@@ -90,7 +71,7 @@ class CellResult:
     departures: str
     """What it does otherwise than all cells do; empty if nothing."""
     run: RunResult
-    metrics: CellMetrics
+    metrics: cell_reports.CellMetrics
     manifest: SampleManifest
     images: Images
     """(n, 28, 28)"""
@@ -113,6 +94,11 @@ class CellResult:
         return self.metrics.intervals.get(metric) or (NAN, NAN)
 
     @property
+    def milliseconds(self) -> float:
+        """Of drawing one image; NaN where no timing is known."""
+        return NAN if self.seconds is None else 1000 * self.seconds / self.metrics.n
+
+    @property
     def asked(self) -> bool:
         """Whether digits were asked for, so that there is an accuracy to speak of."""
         return not np.isnan(self.score("accuracy"))
@@ -128,24 +114,24 @@ class Results:
     """What all pages are made of."""
 
     settings: Settings
-    classifier: ClassifierReport
-    reference: ReferenceReport
+    classifier: judge_reports.ClassifierReport
+    reference: judge_reports.ReferenceReport
     runs: dict[str, RunResult]
     cells: dict[str, CellResult]
-    compared: ComparisonsReport
-    judged: ClaimsReport
-    trajectories: TrajectoriesReport
-    tstr: dict[str, TstrReport]
+    compared: cell_reports.ComparisonsReport
+    judged: claim_reports.ClaimsReport
+    trajectories: claim_reports.TrajectoriesReport
+    tstr: dict[str, cell_reports.TstrReport]
     """By cell."""
-    fd_curves: dict[str, FdCurveReport]
+    fd_curves: dict[str, cell_reports.FdCurveReport]
     """By run, of those that params.yaml names."""
-    calibration: CalibrationReport
+    calibration: judge_reports.CalibrationReport
     ranks: RanksReport
-    codecs: dict[str, FidelityReport]
-    clip: ClipReport
-    adherence: dict[str, AdherenceReport]
+    codecs: dict[str, encoder_reports.FidelityReport]
+    clip: encoder_reports.ClipReport
+    adherence: dict[str, encoder_reports.AdherenceReport]
     """By cell, of those that params.yaml names,"""
-    seams: dict[str, SeamsReport]
+    seams: dict[str, encoder_reports.SeamsReport]
     """and so these."""
     reconstructions: dict[str, Images]
     """By codec, a few digits as they are and as they come back, (2, k, 28, 28)."""
@@ -163,7 +149,7 @@ class Results:
         return Spread.model_validate(getattr(floors, metric))
 
     @property
-    def effects(self) -> dict[str, EffectsReport]:
+    def effects(self) -> dict[str, claim_reports.EffectsReport]:
         """What was read from trainings, where something was, in the order of params.yaml."""
         declared = {name: place for place, name in enumerate(self.settings.effects)}
         told = [(name, one) for name, one in self.judged.effects.items() if one.effects]
@@ -181,36 +167,10 @@ class Results:
         return [self.cells[name] for name in getattr(self.settings.tables, table).cells]
 
 
-Cells = list[CellResult]
-
-
-def comparable(cells: Cells, metric: str) -> Cells:
-    """Those that a metric may rank: where it moves with n, only those of the n that most have."""
-    return of_usual_n(cells) if METRICS[metric].depends_on_n else cells
-
-
-def of_usual_n(cells: Cells) -> Cells:
+def of_usual_n(cells: list[CellResult]) -> list[CellResult]:
     """Those of as many images as most of them have."""
     usual = Counter(cell.metrics.n for cell in cells).most_common(1)[0][0]
     return [cell for cell in cells if cell.metrics.n == usual]
-
-
-def lowest(cells: Cells, metric: str = "fd_infinity") -> CellResult:
-    """The first cell of the lowest score."""
-    return min(comparable(cells, metric), key=lambda cell: cell.score(metric))
-
-
-def highest(cells: Cells, metric: str = "fd_infinity") -> CellResult:
-    """The first cell of the highest score."""
-    return max(comparable(cells, metric), key=lambda cell: cell.score(metric))
-
-
-def grouped(results: Iterable[One], name: Callable[[One], str]) -> dict[str, list[One]]:
-    """Cells or runs that may be set against one another, in the order of their first."""
-    groups: dict[str, list[One]] = {}
-    for one in results:
-        groups.setdefault(name(one), []).append(one)
-    return groups
 
 
 def one_run_per_schedule(results: Results) -> dict[str, RunResult]:

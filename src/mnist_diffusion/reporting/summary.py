@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,20 +11,11 @@ from mnist_diffusion.evaluation.designs import arms
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.provenance.schemas.artifact import Spread
 from mnist_diffusion.reporting import labels
-from mnist_diffusion.reporting.labels import SAMPLERS, TABLE_TITLES
-from mnist_diffusion.reporting.results import (
-    CellResult,
-    Cells,
-    Results,
-    RunResult,
-    grouped,
-    highest,
-    lowest,
-)
+from mnist_diffusion.reporting.results import Results
 
 FACTS = ("fd_infinity", "second_fd_infinity", "class_fd", "accuracy")
 """What is told of the headline."""
-SOURCE_EPOCHS, SOURCE_STEPS = 10, 1000
+SOURCE_EPOCHS = 10
 CLOCK = "Seconds are the wall clock of the whole stage; n/a where no timing of exactly these "
 
 
@@ -35,15 +26,7 @@ class Fact:
     label: str
     value: str
     note: str
-    cell: str | None = None
-
-
-@dataclass(frozen=True)
-class Extent:
-    """One comparison in a sentence; `section` is the anchor of its evidence."""
-
-    text: str
-    section: str
+    cell: str
 
 
 def facts(results: Results) -> list[Fact]:
@@ -54,7 +37,7 @@ def facts(results: Results) -> list[Fact]:
 def _fact(results: Results, name: str) -> Fact:
     cell = results.headline
     notes = [f"{labels.ends_text(cell.interval(name))} %", *_of_real(results, name)]
-    notes.append(labels.count(cell.metrics.n))
+    notes.append(f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{cell.metrics.n:,}")
     value = labels.percent(cell.score(name))
     return Fact(f"Headline, {METRICS[name].title}", value, "; ".join(notes), cell.name)
 
@@ -80,34 +63,6 @@ def _range(real: Spread) -> str:
     """Over random sets; nothing where there is but one set, or none is seen."""
     low, high = labels.percent(real.low), labels.percent(real.high)
     return "" if low == high else f" ({low} to {high} over random sets)"
-
-
-def _fd(cell: CellResult) -> str:
-    return labels.percent(cell.score("fd_infinity"))
-
-
-def findings(results: Results) -> list[Extent]:
-    """The extent of each comparison that has something to compare."""
-    groups: dict[str, Callable[[CellResult], str]] = {
-        "schedules": labels.condition,
-        "ablations": labels.drawing,
-        "samplers": lambda cell: cell.run.name,
-        "guidance": lambda cell: cell.run.name,
-        "choices": labels.run_and_drawing,
-    }
-    return [
-        Extent(f"{TABLE_TITLES[table]}, {name}: {_extent(own)}.", table)
-        for table, group in groups.items()
-        for name, own in grouped(results.chosen(table), group).items()
-        if len(own) > 1
-    ]
-
-
-def _extent(cells: Cells) -> str:
-    """The lowest and the highest, and what else is lowest under the other feature extractor."""
-    low, high, other = lowest(cells), highest(cells), lowest(cells, "second_fd_infinity")
-    text = f"relative FD∞ from {_fd(low)} ({low.name}) to {_fd(high)} ({high.name})"
-    return text if other is low else f"{text}; by the autoencoder's features {other.name} is lowest"
 
 
 def ablations_note(results: Results) -> str:
@@ -140,28 +95,11 @@ def runs_note(results: Results) -> str:
     return " ".join([compared, f"{CLOCK}weights is at hand.", *_source_runs(results)])
 
 
-def schedules_note(results: Results) -> str:
-    """How training and drawing of the source's own network differ from the source's."""
-    chosen = results.chosen("schedules")
-    steps = next((cell for cell in chosen if is_source(cell.run)), None)
-    drawn = (
-        f"It is drawn in {steps.settings.steps} steps of {SAMPLERS[steps.settings.sampler]}, the "
-        f"source takes {SOURCE_STEPS:,} of DDPM."
-        if steps
-        else ""
-    )
-    return " ".join([*_source_runs(results), drawn]).strip()
-
-
-def is_source(run: RunResult) -> bool:
-    """Whether a run has the source's network and is trained by its recipe."""
-    return run.settings.network == "simple" and run.settings.recipe == "source"
-
-
 def _source_runs(results: Results) -> Iterator[str]:
-    """How the training of the source's own network differs from the source's."""
-    for run in filter(is_source, results.runs.values()):
-        yield (
-            f"The run {run.name} has the source's architecture, optimiser and loss, trained for "
-            f"{run.epochs:.2f} epochs; the source trains for {SOURCE_EPOCHS}."
-        )
+    """How the training of the source's own network by its recipe differs from the source's."""
+    for run in results.runs.values():
+        if (run.settings.network, run.settings.recipe) == ("simple", "source"):
+            yield (
+                f"The run {run.name} has the source's architecture, optimiser and loss, trained "
+                f"for {run.epochs:.2f} epochs; the source trains for {SOURCE_EPOCHS}."
+            )

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from mnist_diffusion.evaluation.metrics import METRICS
-from mnist_diffusion.reporting import frames, summary
+from mnist_diffusion.reporting import frames, small_frames, summary
 from mnist_diffusion.reporting.frames import DIGITS, KEYS, NONE
 from mnist_diffusion.reporting.labels import LOSSES, OUTPUTS, SAMPLERS, TABLE_TITLES
-from mnist_diffusion.reporting.latent_frames import (
-    clip_frame,
-    codecs_frame,
-    prompts_frame,
-    real_digits,
-    seams_frame,
-)
-from mnist_diffusion.reporting.rank_frames import disagreements_frame, ranks_frame
 from mnist_diffusion.reporting.results import Results
 from mnist_diffusion.reporting.tables import Column, Spec, Table
 
@@ -29,7 +23,6 @@ COLUMNS = {
     for column in (
         Column("cell", "cell", links=True),
         Column("name", "cell", links=True),
-        *(Column(word, word) for word in ("run", "schedule", "conditioning", "network", "step")),
         Column("own_recipe", "recipe"),
         Column("own_steps", "training steps", "{:,}"),
         Column("prediction", "network output", names=OUTPUTS),
@@ -43,14 +36,11 @@ COLUMNS = {
         Column("changed", "changed", lacking=NONE),
         Column("terminal_snr", "terminal SNR", "{:.2g}"),
         Column("sampler", "sampler", names=SAMPLERS),
-        Column("steps", "steps"),
         Column("eta", "η", "{:g}"),
         Column("guidance", "guidance s", "{:g}", lacking=NONE),
         Column("guide", "guided by", names={"": NONE}),
         Column("departures", "otherwise", names={"": NONE}),
-        Column("spacing", "spacing"),
         Column("first_step_signal", "signal at first step", "{:.2g}"),
-        Column("bound", "bound"),
         Column("guidance_interval", "guided at", lacking=NONE),
         Column("guidance_rescale", "rescale φ", "{:g}", lacking=NONE),
         Column("network_evaluations", "network evaluations", "{:,}"),
@@ -74,7 +64,6 @@ COLUMNS = {
         *(Column(f"{name}_text", UNITS[name]) for name in WITH_INTERVALS),
         *(Column(KEYS[name], UNITS[name], METRICS[name].form, lacking=NONE) for name in PLAIN),
         Column("tstr", "TSTR, %"),
-        Column("baseline", "baseline"),
         Column("table", "table", names=TABLE_TITLES),
         Column("metric", "metric", names=TITLES),
         Column("difference", "difference", "{:+.2f}"),
@@ -83,14 +72,9 @@ COLUMNS = {
         Column("p_shown", "p, over the table"),
         Column("ratio_low", "times the baseline's, from", "{:.2f}", lacking=NONE),
         Column("ratio_high", "to", "{:.2f}", lacking=NONE),
-        Column("verdict", "verdict"),
-        Column("training_seeds", "training seeds"),
-        Column("rank", "rank"),
         Column("by_others", "by other judges"),
         Column("rank_range", "ranks apart"),
-        Column("other", "other"),
         Column("nearer_by", "nearer to real digits by"),
-        Column("farther_by", "farther by"),
         *(Column(key, key, "{:.12}") for key in ("weights", "betas", "samples", "classifier")),
         Column("alpha_bar_last", "ᾱ at T", "{:.2e}"),
         Column("log_snr", "log-SNR"),
@@ -98,9 +82,7 @@ COLUMNS = {
         Column("drawn_bound", "bound on x₀"),
         Column("drawn_guidance_interval", "guided at"),
         Column("drawn_guidance_rescale", "rescale φ", "{:g}"),
-        Column("sample_seed", "sample seed"),
         Column("space", "space", names={"prepared": "pixels"}),
-        Column("codec", "codec"),
         Column("values", "values", "{:,}"),
         Column("psnr", "PSNR, dB", "{:.1f}", lacking=NONE),
         Column("fd_infinity_error", "± standard error", "{:.3f}"),
@@ -148,20 +130,6 @@ COMPARED = (
     "table cell baseline metric difference error low high ratio_low ratio_high p p_adjusted "
     "verdict n training_seeds"
 )
-OF_CODECS = (
-    "codec values psnr fd_infinity_percent fd_infinity_error second_fd_infinity_percent "
-    "accuracy_percent saturated_percent thickness_bias slant_error high_frequencies mflop cheaper "
-    "decoding_mflop"
-)
-OF_PROMPTS = (
-    "cell guidance n digit_right thickness_right slant_right everything_right held_out "
-    "seen_corners thickness_rank slant_rank thin thick left right"
-)
-OF_SEAMS = "cell guidance n seam seam_real seam_excess seam_error"
-OF_CLIP = (
-    "digit_by_word digit_by_numeral thickness_of_three slant_of_three thickness_of_two "
-    "slant_of_two auc held_out_of_four"
-)
 SPECS = [
     Spec(
         "schedules",
@@ -169,11 +137,9 @@ SPECS = [
         "cell schedule conditioning guidance guide? network weighting? timestep_sampling? seed? "
         f"sampler? steps? eta? departures? {SCORES}",
         f"group {TRAINED} {CELL}",
-        chosen=True,
         group="condition",
         crowns=False,
         sort=["guidance"],
-        note=summary.schedules_note,
     ),
     Spec(
         "ablations",
@@ -181,7 +147,6 @@ SPECS = [
         "cell changed prediction weighting timestep_sampling terminal_snr seed? sampler? steps? "
         f"guidance? {SCORES}",
         f"group {TRAINED} {CELL} changed terminal_snr",
-        chosen=True,
         group="drawing",
         note=summary.ablations_note,
     ),
@@ -191,7 +156,6 @@ SPECS = [
         f"cell sampler steps departures? network_evaluations {SCORES} seconds "
         "milliseconds_per_image",
         CELL,
-        chosen=True,
         sort=["sampler", "network_evaluations"],
         note=summary.samplers_note,
     ),
@@ -201,7 +165,6 @@ SPECS = [
         f"{BOLD}",
         f"cell guidance guide? departures? network_evaluations {SCORES} fd confidence_percent",
         CELL,
-        chosen=True,
         sort=["guidance"],
     ),
     Spec(
@@ -210,7 +173,6 @@ SPECS = [
         "cell run? sampler? steps spacing first_step_signal bound guidance guide? "
         f"guidance_interval guidance_rescale network_evaluations {SCORES}",
         f"group {CELL}",
-        chosen=True,
         group="run_and_drawing",
         sort=["run_and_drawing"],
     ),
@@ -219,40 +181,34 @@ SPECS = [
         f"Pixels and latents, asked by label and in words; {BOLD} of the same guidance",
         f"cell space conditioning network? own_steps seed guidance departures? {SCORES} seconds",
         f"group {TRAINED} {CELL} own_steps",
-        chosen=True,
         group="condition",
     ),
     Spec(
         "fidelity",
         "Real test digits by way of each codec, which is the best that its latents can give; first "
         "the digits as they are",
-        OF_CODECS,
-        OF_CODECS,
-        of="codecs",
-        real=real_digits,
-        real_first=True,
+        "codec values psnr fd_infinity_percent fd_infinity_error second_fd_infinity_percent "
+        "accuracy_percent saturated_percent thickness_bias slant_error high_frequencies mflop "
+        "cheaper decoding_mflop",
+        real_rows=1,
     ),
     Spec(
         "prompts",
         "Digits asked for in words, measured on the images: how many are as asked, and what they "
         "measure beside real digits of that look",
-        OF_PROMPTS,
-        OF_PROMPTS,
-        of="prompts",
+        "cell guidance n digit_right thickness_right slant_right everything_right held_out "
+        "seen_corners thickness_rank slant_rank thin thick left right",
     ),
     Spec(
         "clip",
         "The text and image encoder on test digits, asked what it was never trained to tell",
-        OF_CLIP,
-        OF_CLIP,
-        of="clip",
+        "digit_by_word digit_by_numeral thickness_of_three slant_of_three thickness_of_two "
+        "slant_of_two auc held_out_of_four",
     ),
     Spec(
         "seams",
         "Half of real digits drawn anew: the step of brightness across the edge",
-        OF_SEAMS,
-        OF_SEAMS,
-        of="seams",
+        "cell guidance n seam seam_real seam_excess seam_error",
     ),
     Spec(
         "per-class",
@@ -260,9 +216,7 @@ SPECS = [
         "of all cells",
         f"name {' '.join(DIGITS)}",
         f"name cell {' '.join(DIGITS)}",
-        asked=True,
-        real=frames.real_accuracies,
-        real_first=True,
+        real_rows=1,
     ),
     Spec(
         "runs",
@@ -270,15 +224,12 @@ SPECS = [
         "run schedule conditioning network own_recipe? prediction weighting timestep_sampling? "
         "seed? parameters epochs last_loss seconds",
         f"run {TRAINED} parameters steps images epochs last_loss seconds",
-        of="runs",
         note=summary.runs_note,
     ),
     Spec(
         "fd_curve",
         "Relative FD along training, of the averaged weights and few images",
         "run step images relative_fd_percent",
-        "run step images relative_fd_percent",
-        of="fd_curve",
         group="step",
     ),
     Spec(
@@ -296,7 +247,6 @@ SPECS = [
         "score at the n that most cells have",
         f"name n {' '.join(f'{name}_text' for name in WITH_INTERVALS)} {WITHOUT}",
         f"name cell n {' '.join(f'{name}_text={name}' for name in WITH_INTERVALS)} {WITHOUT}",
-        real=frames.real_scores,
     ),
     Spec(
         "comparisons",
@@ -304,23 +254,18 @@ SPECS = [
         "cell baseline table metric difference low high ratio_low ratio_high p_shown verdict n "
         "training_seeds",
         COMPARED,
-        of="comparisons",
     ),
     Spec(
         "ranks",
         "Cells of one n by relative FD∞, and their ranks by other judges: classifiers of another "
         "seed or recipe",
         "cell rank fd_infinity_percent by_others rank_range",
-        "cell rank fd_infinity_percent by_others rank_range",
-        of="ranks",
     ),
     Spec(
         "disagreements",
         "Pairs of cells that judges put in another order, each beyond its own 95 % of luck: the "
         "cell's relative FD∞ less the other's, in points, ± a standard error",
         "cell other nearer_by farther_by",
-        "cell other nearer_by farther_by",
-        of="disagreements",
     ),
     Spec(
         "provenance",
@@ -337,18 +282,21 @@ SPECS = [
 
 def all_tables(results: Results) -> dict[str, Table]:
     """Every table of the report that has rows, in reading order."""
+    cells = frames.cells_frame(results)
+    real = pd.DataFrame([frames.real_scores(results)])
     sources = {
-        "cells": frames.cells_frame(results),
+        "per-class": frames.accuracies_frame(results, cells),
+        "metrics": pd.concat([cells, real], ignore_index=True),
         "runs": frames.runs_frame(results),
-        "fd_curve": frames.fd_curves_frame(results),
-        "comparisons": frames.comparisons_frame(results),
-        "ranks": ranks_frame(results.ranks),
-        "disagreements": disagreements_frame(results.ranks),
-        "codecs": codecs_frame(results),
-        "clip": clip_frame(results),
-        "prompts": prompts_frame(results),
-        "seams": seams_frame(results),
+        "fd_curve": small_frames.fd_curves_frame(results),
+        "comparisons": small_frames.comparisons_frame(results),
+        "ranks": small_frames.ranks_frame(results.ranks),
+        "disagreements": small_frames.disagreements_frame(results.ranks),
+        "fidelity": small_frames.codecs_frame(results),
+        "clip": small_frames.clip_frame(results),
+        "prompts": small_frames.prompts_frame(results),
+        "seams": small_frames.seams_frame(results),
     }
-    rows = [spec for spec in SPECS if len(sources[spec.of])]
-    built = [spec.build(results, sources[spec.of], COLUMNS) for spec in rows]
+    known = ((spec, sources.get(spec.name, cells)) for spec in SPECS)
+    built = [spec.build(results, frame, COLUMNS) for spec, frame in known if len(frame)]
     return {table.name: table for table in built if len(table.frame)}

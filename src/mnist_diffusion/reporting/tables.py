@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from mnist_diffusion.reporting.labels import TABLE_TITLES
 from mnist_diffusion.reporting.results import Results
 
 LACKING = "n/a"
@@ -96,21 +97,14 @@ class Table:
             return [False] * len(self.frame)
         frame = self.frame.reset_index(drop=True)
         groups = frame[self.group] if self.group else pd.Series("", index=frame.index)
-        rivals = frame[column.key].iloc[self.real_rows :]
+        rivals = frame[column.key].iloc[self.real_rows :].dropna()
         if column.same_n and "n" in frame:
             rivals = rivals[frame["n"] == frame["n"].mode()[0]]
-        best = {name: _best_text(own, column) for name, own in rivals.groupby(groups)}
-        return [
-            row in rivals.index and column.show(value) == best.get(group)
-            for row, (value, group) in enumerate(zip(frame[column.key], groups, strict=True))
-        ]
-
-
-def _best_text(series: pd.Series, column: Column) -> str | None:
-    """What reads the same is equally good: nobody wins by a digit that is not shown."""
-    texts = {column.show(value) for value in series.dropna()}
-    best = series.min() if column.best == "min" else series.max()
-    return column.show(best) if len(texts) > 1 else None
+        # What reads the same is equally good: nobody wins by a digit that is not shown.
+        shown = rivals.map(column.show)
+        best = rivals.groupby(groups).transform(column.best).map(column.show)
+        several = shown.groupby(groups).transform("nunique") > 1
+        return list((shown.eq(best) & several).reindex(frame.index, fill_value=False))
 
 
 @dataclass(frozen=True)
@@ -118,64 +112,40 @@ class Spec:
     """A table as a filter of a frame."""
 
     name: str
+    """Where params.yaml has a table of this name: of its cells, in its order."""
     caption: str
     columns: str
     """Keys of columns in order; those with "?" are shown only where rows differ in them."""
-    csv: str
-    """Keys of what is published; "key=name" gives it another name there."""
-    of: Literal[
-        "cells",
-        "runs",
-        "fd_curve",
-        "comparisons",
-        "ranks",
-        "disagreements",
-        "codecs",
-        "clip",
-        "prompts",
-        "seams",
-    ] = "cells"
-    """The frame."""
-    chosen: bool = False
-    """The cells of params.yaml's table of this name, in its order; else all."""
+    csv: str = ""
+    """Keys of what is published, or all columns; "key=name" gives it another name there."""
     group: str | None = None
     """The column that says which rows compete with one another."""
     crowns: bool = True
     """Whether the best stand out: not where rows are single trainings, told apart by luck too."""
     sort: Sequence[str] = ()
     """Columns by which rows are ordered: numbers by size, words by their first appearance."""
-    real: Callable[[Results], dict[str, Any]] | None = None
-    """A row of real digits,"""
-    real_first: bool = False
-    """at the top, or else at the end."""
-    asked: bool = False
-    """Only cells that were asked for digits."""
+    real_rows: int = 0
     note: Callable[[Results], str] = lambda results: ""
     row_ids: str | None = None
 
     def build(self, results: Results, frame: pd.DataFrame, columns: Mapping[str, Column]) -> Table:
-        """The table of these results, `frame` being the one it is of."""
-        if self.chosen:
+        """The table of these results; a column that `columns` lacks has its key as its title."""
+        if self.name in TABLE_TITLES:
             names = [cell.name for cell in results.chosen(self.name)]
             frame = frame.set_index("cell", drop=False).loc[names].reset_index(drop=True)
-        if self.asked:
-            frame = frame[frame["accuracy_percent"].notna()]
         frame = frame.sort_values(list(self.sort), key=_ranks, kind="stable", na_position="first")
         if self.group:
             frame = frame.assign(group=frame[self.group])
-        if self.real:
-            extra = pd.DataFrame([self.real(results)])
-            both = [extra, frame] if self.real_first else [frame, extra]
-            frame = pd.concat(both, ignore_index=True)
-        published = (key.partition("=") for key in self.csv.split())
-        shown = [columns[key.rstrip("?")] for key in self.columns.split() if _is_shown(frame, key)]
+        published = (key.partition("=") for key in (self.csv or self.columns).split())
+        keys = [key.rstrip("?") for key in self.columns.split() if _is_shown(frame, key)]
+        shown = [columns.get(key) or Column(key, key.replace("_", " ")) for key in keys]
         return Table(
             self.name,
             self.caption,
             frame,
             shown if self.crowns else [replace(column, best=None) for column in shown],
             {key: name or key for key, _, name in published},
-            real_rows=int(self.real_first),
+            real_rows=self.real_rows,
             group="group" if self.group else None,
             note=self.note(results),
             row_ids=self.row_ids,

@@ -8,9 +8,9 @@ import pandas as pd
 from mnist_diffusion.provenance.schemas.artifact import Spread
 from mnist_diffusion.reporting import charts
 from mnist_diffusion.reporting.charts import Chart, chart
-from mnist_diffusion.reporting.frames import fd_curves_frame
 from mnist_diffusion.reporting.labels import LOSSES, SAMPLERS, TABLE_TITLES
-from mnist_diffusion.reporting.results import NAN, Results, RunResult, grouped, one_run_per_schedule
+from mnist_diffusion.reporting.results import NAN, Results, RunResult, one_run_per_schedule
+from mnist_diffusion.reporting.small_frames import fd_curves_frame
 
 POINTS = 200
 """Of a loss curve."""
@@ -65,7 +65,9 @@ def _level(frame: pd.DataFrame, key: str, axis: str, title: str, caption: str) -
 
 def losses(results: Results) -> list[Chart]:
     """Training loss, a chart per loss that is minimised."""
-    alike = grouped(results.runs.values(), lambda run: run.settings.weighting)
+    alike: dict[str, list[RunResult]] = {}
+    for run in results.runs.values():
+        alike.setdefault(run.settings.weighting, []).append(run)
     return [_loss(weighting, runs) for weighting, runs in alike.items()]
 
 
