@@ -122,6 +122,8 @@ def fidelity(codec: str, loss: float = 0.001, judge: str | None = None) -> dict[
         scores |= {"mass": 100.0, "background": 0.001}
         return scores | {"errors": dict.fromkeys(scores, 0.0001)}
 
+    share = {"n": 40, **dict.fromkeys(("digit", "thickness", "slant", "width", "everything"), 0.9)}
+    kept = dict.fromkeys(("all", "held_out", "seen_corners"), share)
     cost = {"encoding_mflop": 5.5, "decoding_mflop": 8.6, "pixel_mflop": 44.9, "latent_mflop": 13.2}
     looks = {"thickness_bias": 0.05, "thickness_error": 0.06, "slant_error": 0.3}
     told = {"codec": codec, "n": 100, "values": 196, "error": 0.0047, "psnr": 29.3, "level": 0.95}
@@ -132,6 +134,7 @@ def fidelity(codec: str, loss: float = 0.001, judge: str | None = None) -> dict[
         | looks
         | {
             "high_frequencies": 0.48,
+            "looks": kept,
             "real": judged(0.0),
             "back": judged(loss),
             "back_drawn": judged(1.1 * loss),

@@ -130,7 +130,9 @@ def codec(distance: float, pixel_mflop: float = 40.0, error: float = 0.0002) -> 
         return SimpleNamespace(**scores, errors=dict.fromkeys(scores, error))
 
     costs = {"pixel_mflop": pixel_mflop, "latent_mflop": 10.0}
-    return SimpleNamespace(real=judged(0.001), back=judged(distance), **costs)
+    return SimpleNamespace(
+        real=judged(0.001), back=judged(distance), back_drawn=judged(distance), **costs
+    )
 
 
 def halves(excess: float, luck: float = 0.01) -> Any:

@@ -54,6 +54,7 @@ def cells_frame(results: Results) -> pd.DataFrame:
             "run_and_drawing": labels.run_and_drawing(cell),
             "changed": changed.get(cell.name),
             "own_steps": int(cell.run.history["step"].iloc[-1]),
+            "training_seconds": NAN if cell.run.seconds is None else cell.run.seconds,
         }
         for cell in results.cells.values()
     ]

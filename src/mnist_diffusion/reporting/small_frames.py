@@ -11,10 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnist_diffusion.evaluation.quantities import share_of
 from mnist_diffusion.provenance.schemas.cell_reports import PairedComparison
-from mnist_diffusion.provenance.schemas.encoder_reports import AdherenceReport, DigitsJudged
+from mnist_diffusion.provenance.schemas.encoder_reports import (
+    AdherenceReport,
+    DigitsJudged,
+    Obedience,
+)
 from mnist_diffusion.provenance.schemas.rank_report import RankDisagreement, RankedCell, RanksReport
 from mnist_diffusion.reporting.results import NAN, Results
+from mnist_diffusion.reporting.tables import LACKING
 
 TINY = 1e-6
 """A smaller probability is of tails that nobody knows."""
@@ -129,6 +135,9 @@ def prompts_frame(results: Results) -> pd.DataFrame:
             **{"cell": name, "guidance": one.guidance, "n": one.n},
             **{f"{key}_right": _percent(getattr(one.all, key)) for key in RIGHT},
             **{key: _percent(getattr(one, key).everything) for key in ("held_out", "seen_corners")},
+            "everything": _share_text(one.all),
+            "held_out_text": _share_text(one.held_out),
+            "seen_text": _share_text(one.seen_corners),
             **dict(_followed(one)),
         }
         for name, one in results.adherence.items()
@@ -144,6 +153,27 @@ def _followed(one: AdherenceReport) -> Iterator[tuple[str, Any]]:
         for code, word in looks.items():
             mean = following.means.get(code)
             yield word, "n/a" if mean is None else f"{mean:.1f} ({one.real[key][code]:.1f})"
+
+
+def looks_kept(results: Results) -> str:
+    """How many real digits still are all that is asked of them after each codec."""
+    kept = [
+        f"{name} {_share_text(one.looks.all)}, of the combinations never trained together "
+        f"{_share_text(one.looks.held_out)}"
+        for name, one in results.codecs.items()
+    ]
+    return (
+        "In brackets 95 % intervals, over images of one training each. Real test digits that went "
+        f"through a codec still are all that a prompt for them asks, in %: {'; '.join(kept)}."
+    )
+
+
+def _share_text(group: Obedience) -> str:
+    """A share in per cent with its interval, over images (Agresti & Coull 1998)."""
+    if group.everything is None:
+        return LACKING
+    low, high = share_of(group.everything, group.n).interval(0.95)
+    return f"{100 * group.everything:.1f} ({100 * max(low, 0):.1f} to {100 * min(high, 1):.1f})"
 
 
 def _percent(share: float | None) -> float:
