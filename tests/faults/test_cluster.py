@@ -169,9 +169,16 @@ def test_a_stage_of_two_gpus_is_trained_by_two_processes(
     cluster.worker("one", "--gpus-per-worker", "2", CUDA_VISIBLE_DEVICES="0,1")
     head = project.start(cluster=str(cluster.file))
     wait_until(lambda: ranks_within(cluster.folder / "one") == {"0", "1"})
+    assert listened_at(cluster.folder / "one") == {"127.0.0.1"}
     told = head.communicate(timeout=PATIENCE)[0]
     assert head.returncode == 0, told
     assert clone.tree("models") == control.tree("models")
+
+
+def listened_at(folder: Path) -> set[str]:
+    """The addresses at which processes that work in a folder can be spoken to."""
+    sockets = [socket for one in those_within(folder) for socket in one.net_connections()]
+    return {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
 
 
 def ranks_within(folder: Path) -> set[str | None]:
