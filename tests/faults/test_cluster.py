@@ -131,7 +131,9 @@ def test_a_training_that_is_killed_gives_the_same_bits(
     log, stage = tmp_path / "attempts", "train@fast"
     workers = {name: cluster.worker(name, ATTEMPTS=str(log)) for name in ("one", "two")}
     head = project.start(cluster=str(cluster.file))
-    wait_until(lambda: any((tmp_path / f"remote/resume/{stage}").glob("*.safetensors")))
+    mirror = tmp_path / f"remote/resume/{stage}"
+    wait_until(lambda: any(mirror.glob("*.safetensors")) or head.poll() is not None)
+    assert head.poll() is None, head.communicate()[0]
     (first, goes_on) = attempts(log, stage)[0]
     host = host_of(cluster, first)
     match killed:
