@@ -103,7 +103,7 @@ def host_of(cluster: Cluster, pid: int) -> str:
 def errand_of(pid: int) -> psutil.Process:
     """The process that has DVC run a stage."""
     above = psutil.Process(pid).parents()
-    return next(one for one in above if "mnist_diffusion.distribution.errand" in one.cmdline())
+    return next(one for one in above if "mnist_diffusion.distribution.forks" in one.cmdline())
 
 
 def refusal(process: subprocess.Popen[str]) -> str:
@@ -131,7 +131,9 @@ def test_a_training_that_is_killed_gives_the_same_bits(
     log, stage = tmp_path / "attempts", "train@fast"
     workers = {name: cluster.worker(name, ATTEMPTS=str(log)) for name in ("one", "two")}
     head = project.start(cluster=str(cluster.file))
-    wait_until(lambda: any((tmp_path / f"remote/resume/{stage}").glob("*.safetensors")))
+    mirror = tmp_path / f"remote/resume/{stage}"
+    wait_until(lambda: any(mirror.glob("*.safetensors")) or head.poll() is not None)
+    assert head.poll() is None, head.communicate()[0]
     (first, goes_on) = attempts(log, stage)[0]
     host = host_of(cluster, first)
     match killed:
@@ -169,9 +171,16 @@ def test_a_stage_of_two_gpus_is_trained_by_two_processes(
     cluster.worker("one", "--gpus-per-worker", "2", CUDA_VISIBLE_DEVICES="0,1")
     head = project.start(cluster=str(cluster.file))
     wait_until(lambda: ranks_within(cluster.folder / "one") == {"0", "1"})
+    assert listened_at(cluster.folder / "one") == {"127.0.0.1"}
     told = head.communicate(timeout=PATIENCE)[0]
     assert head.returncode == 0, told
     assert clone.tree("models") == control.tree("models")
+
+
+def listened_at(folder: Path) -> set[str]:
+    """The addresses at which processes that work in a folder can be spoken to."""
+    sockets = [socket for one in those_within(folder) for socket in one.net_connections()]
+    return {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
 
 
 def ranks_within(folder: Path) -> set[str | None]:

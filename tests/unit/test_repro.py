@@ -2,14 +2,17 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
-from small_project import PATIENCE, Project, all_end
+from small_project import PATIENCE, STAGE, Project, all_end, is_alive, wait_until
 
+import mnist_diffusion
 from mnist_diffusion.distribution.repro import reproduce, require_cores
 from mnist_diffusion.runtime.errors import UserError
 
@@ -18,8 +21,7 @@ def test_independent_stages_overlap_and_the_lock_is_that_of_dvc_repro(tmp_path):
     project = Project(tmp_path / "side-by-side", a=6.0, b=6.0)
     ran = project.reproduce()
     assert ran[0] == "prepare"
-    assert sorted(ran[1:3]) == ["train@a", "train@b"]
-    assert sorted(ran[3:]) == ["sample@a", "sample@b"]
+    assert sorted(ran[1:]) == ["sample@a", "sample@b", "train@a", "train@b"]
     (a, a_end), (b, b_end) = project.spans("a.model", "b.model")
     assert max(a, b) < min(a_end, b_end)
     assert project.spans("sample")[0][0] > a_end
@@ -120,12 +122,45 @@ def test_a_killed_errand_is_sent_again(tmp_path):
     process = project.start()
     project.wait_for("a.model")
     stage = psutil.Process(project.attempts("a.model")[0][0])
-    errands = [p for p in stage.parents() if "mnist_diffusion.distribution.errand" in p.cmdline()]
+    errands = [p for p in stage.parents() if "mnist_diffusion.distribution.forks" in p.cmdline()]
     errands[0].kill()
     told = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 0, told
     assert len(project.attempts("a.model")) == 2
     assert not psutil.pid_exists(stage.pid)
+
+
+def with_a_stage_of_ours(folder: Path) -> Project:
+    """A project of one stage, `mnist-diffusion slow`, which takes seconds and goes on."""
+    project = Project(folder)
+    shutil.copytree(Path(mnist_diffusion.__file__).parents[1], folder / "src")
+    begin = "import sys\nassert 'dvc.repo' in sys.modules\nsys.argv[1:] = 'raw', sys.argv[1], '4'\n"
+    main = begin + STAGE.format(home=str(folder))
+    (folder / "src/mnist_diffusion/__main__.py").write_text(main)
+    (folder / "dvc.yaml").write_text(
+        "stages:\n  slow:\n    cmd: mnist-diffusion slow\n    deps: [raw]\n    outs: [slow]\n"
+    )
+    return project
+
+
+@pytest.mark.parametrize("killed", ["stage", "errand", "server", "head"])
+def test_a_stage_of_ours_is_forked_and_goes_on_whatever_is_killed(tmp_path, killed):
+    """From a process that has imported DVC, which no stage does."""
+    project = with_a_stage_of_ours(tmp_path)
+    process = project.start()
+    kept = tmp_path / ".work/resume/slow/steps"
+    wait_until(lambda: kept.exists() and float(kept.read_text() or 0) > 0.5)
+    stage = psutil.Process(project.attempts("slow")[0][0])
+    errand, server = stage.parents()[:2]
+    head = psutil.Process(process.pid)
+    {"stage": stage, "errand": errand, "server": server, "head": head}[killed].kill()
+    if killed == "head":
+        assert all_end(tmp_path)
+        process = project.start()
+    told = process.communicate(timeout=PATIENCE)[0]
+    assert process.returncode == 0, told
+    (first, _), (_, done) = project.attempts("slow")
+    assert done > 0 and not is_alive(first)
 
 
 def test_progress_is_a_line_a_stage(tmp_path):

@@ -42,6 +42,8 @@ class Task:
     """One stage to run."""
 
     address: str
+    command: str
+    """What dvc.yaml has it run."""
     gpus: int
     """How many it asks for; several: each runs a process of it."""
     parents: Mapping[str, Mapping[str, Any]]

@@ -1,48 +1,40 @@
-"""One stage in a copy of the project, in a process of its own: inputs, `dvc repro`, outputs.
-
-It ends, and all that it has started with it, as soon as the worker that sent it ends.
-"""
+"""One stage in a copy of the project, in a process of its own: inputs, `dvc repro`, outputs."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from mnist_diffusion.distribution import transfer
 from mnist_diffusion.distribution.bundle import Exchange, Task
 from mnist_diffusion.distribution.mirror import mirrored
 from mnist_diffusion.distribution.plan import read_lock
+from mnist_diffusion.distribution.quick_dvc import open_repo
 from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError, describe_os_error
 
-ORDER, RESULT = Path(".order.json"), Path(".result.json")
+RESULT = Path(".result.json")
 """Within a copy."""
 RESUME = "resume"
 """Within .work, and where data is exchanged: unfinished work by address."""
 
 
-def write_order(folder: Path, task: Task, exchange: Exchange) -> None:
-    """Tell the process that is to be started in a copy what it is to do."""
-    told = {"task": asdict(task), "exchange": asdict(exchange)}
-    (folder / ORDER).write_text(json.dumps(told), encoding="utf-8")
+def do(task: Task, exchange: Exchange, run: Callable[..., None] | None) -> int:
+    """Run a stage; 1, with a line on stderr, if that cannot be done.
 
-
-def main() -> int:
-    """Do what was ordered; 1, with a line on stderr, if it cannot be done."""
+    `run` is what runs its command, given to DVC in place of the shell.
+    """
     from dvc.exceptions import DvcException
+    from dvc.stage import run as commands
     from dvc.stage.exceptions import StageCmdFailedError
 
-    _end_with_worker()
-    told = json.loads(ORDER.read_text(encoding="utf-8"))
+    commands._run = run or commands._run
     try:
-        _run(Task(**told["task"]), Exchange(**told["exchange"]))
+        _reproduce(task, exchange)
     except (UserError, OSError, DvcException) as error:
         cause = error.__cause__ or error  # of DVC's errors, which only say what has failed
         if not isinstance(cause, StageCmdFailedError):  # or else the stage has told why
@@ -52,13 +44,11 @@ def main() -> int:
     return 0
 
 
-def _run(task: Task, exchange: Exchange) -> None:
-    from dvc.repo import Repo
-
+def _reproduce(task: Task, exchange: Exchange) -> None:
     paths.LOCK.unlink(missing_ok=True)
     timing = paths.timing_of(task.address)
     timing.unlink(missing_ok=True)
-    with Repo(config=_config(exchange)) as repo, _mirrored(repo, task.address, exchange):
+    with open_repo(_config(exchange)) as repo, _mirrored(repo, task.address, exchange):
         with repo.lock:
             _bring(repo, task, exchange)
         repo.reproduce(task.address, single_item=True)
@@ -118,19 +108,3 @@ def _mirrored(repo: Any, address: str, exchange: Exchange) -> AbstractContextMan
     store = transfer.remote_store(repo) if exchange.remote else repo.cache.legacy
     place = store.fs.join(store.path, RESUME, address)
     return mirrored(store.fs, place, paths.WORK / RESUME / address)
-
-
-def _end_with_worker() -> None:
-    """Kill this process and its group when the worker's end of stdin closes."""
-    source = os.dup(0)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what is started here has no part in it
-
-    def watch() -> None:
-        os.read(source, 1)
-        os.killpg(0, signal.SIGKILL)
-
-    Thread(target=watch, name="worker-watch", daemon=True).start()
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,24 +1,55 @@
-"""A stage as several processes of one host, which share its work: by torchrun."""
+"""A stage as several processes of one host, which share its work: by torchrun, on the loopback."""
 
 from __future__ import annotations
 
 import os
+import socket
 import sys
+from typing import Any
 
 from mnist_diffusion.distribution.bundle import RANKS
 from mnist_diffusion.runtime.threads import VARIABLE, worker_count
+
+LOOPBACK = "127.0.0.1"
 
 
 def share_out() -> None:
     """Become a torchrun of the same command, if this process is to be several; or do nothing.
 
-    They share its threads, and speak to one another on the loopback.
+    They share its threads.
     """
     ranks = int(os.environ.pop(RANKS, "1"))
     if ranks == 1:
         return
     os.environ[VARIABLE] = str(max(1, worker_count() // ranks))
     os.environ |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
-    torchrun = ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
-    command = ["--nproc-per-node", str(ranks), "-m", "mnist_diffusion", *sys.argv[1:]]
-    os.execv(sys.executable, [sys.executable, "-m", *torchrun, *command])
+    options = ["--standalone", "--local-addr", LOOPBACK, "--nproc-per-node", str(ranks)]
+    command = [*options, "-m", "mnist_diffusion", *sys.argv[1:]]
+    os.execv(sys.executable, [sys.executable, "-m", __name__, *command])
+
+
+def _torchrun() -> None:
+    """Torchrun, whose stores would listen on all addresses, and ask nobody who he is."""
+    from torch import distributed
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous import c10d_rendezvous_backend
+    from torch.distributed.run import main
+
+    store = distributed.TCPStore
+
+    def on_loopback(host_name: str, port: int, is_master: bool = False, **options: Any) -> Any:
+        if is_master:
+            server = socket.create_server((LOOPBACK, port))
+            port = server.getsockname()[1]
+            options["master_listen_fd"] = server.detach()
+        return store(host_name, port, is_master=is_master, **options)
+
+    distributed.TCPStore = c10d_rendezvous_backend.TCPStore = on_loopback
+    try:
+        main()
+    except ChildFailedError:  # which has told why
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    _torchrun()

@@ -63,7 +63,8 @@ class Plan:
     def task(self, address: str) -> Task:
         """What a worker must know to run it."""
         parents = {parent: self.lock[parent] for parent in self.parents[address]}
-        return Task(address, self.gpus(address), parents)
+        command = str(self.stages[address].cmd)
+        return Task(address, command, self.gpus(address), parents)
 
     def gpus(self, address: str) -> int:
         """How many it asks for in dvc.yaml, by `meta: {gpus: N}`; 0: it does not say."""
@@ -86,9 +87,11 @@ class Plan:
 
 def plan(repo: Any) -> Plan:
     """What is to be done as things stand in an open repository of DVC's."""
+    from dvc.repo import lock_repo
     from dvc.repo.reproduce import plan_repro
 
-    changed, graph = set(repo.status()), repo.index.graph
+    with lock_repo(repo):  # in which the pipeline is read but once
+        changed, graph = set(repo.status()), repo.index.graph
     parents = {
         stage.addressing: [parent.addressing for parent in graph.successors(stage)]
         for stage in graph

@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 import typer
 from distributed import Client
 from dvc.exceptions import DvcException
-from dvc.repo import Repo
 from dvc.scm import SCMError
 
 from mnist_diffusion.distribution.bundle import NO_GIT, Exchange, archive
@@ -26,6 +25,7 @@ from mnist_diffusion.distribution.dispatch import Dispatch
 from mnist_diffusion.distribution.engine import all_see, embedded, joined, most_gpus
 from mnist_diffusion.distribution.home import Home
 from mnist_diffusion.distribution.plan import Plan, plan
+from mnist_diffusion.distribution.quick_dvc import open_repo
 from mnist_diffusion.distribution.security import address_of
 from mnist_diffusion.distribution.worker import Delivery, slots, visible_gpus
 from mnist_diffusion.distribution.workplace import Slot
@@ -72,7 +72,7 @@ def reproduce(
     if jobs == 1:
         _become_dvc()
     try:
-        with Repo() as repo:
+        with open_repo() as repo:
             todo = plan(repo)
             if here := todo.first_here():
                 _tell(repo.reproduce(here, single_item=True))

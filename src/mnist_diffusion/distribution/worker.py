@@ -17,11 +17,10 @@ from distributed import Scheduler, Security, Status, Worker, get_worker
 from distributed.comm.core import connect
 from distributed.diagnostics.plugin import WorkerPlugin
 
-from mnist_diffusion.distribution import workplace
 from mnist_diffusion.distribution.bundle import Exchange, Result, Task
 from mnist_diffusion.distribution.compatibility import facts, require_same
 from mnist_diffusion.distribution.security import address_of, security
-from mnist_diffusion.distribution.workplace import Slot
+from mnist_diffusion.distribution.workplace import Slot, Workplace, scratch
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.threads import cores
 
@@ -47,6 +46,7 @@ class StageWorker(Worker):
 
     def __init__(self, *arguments: Any, slot: Slot, **options: Any):
         self.slot = slot
+        self.place: Workplace | None = None
         super().__init__(
             *arguments,
             nthreads=1,
@@ -78,6 +78,12 @@ class Delivery(WorkerPlugin):
             typer.echo(f"error: {error}", err=True)
             worker.loop.add_callback(worker.close)
 
+    def teardown(self, worker: Worker) -> None:
+        """The run has ended, or the worker."""
+        assert isinstance(worker, StageWorker)
+        if worker.place:
+            worker.place.close()
+
 
 def run_stage(task: Task, run: str) -> Result:
     """What Dask runs on a worker, in the copy that the worker has of that run's project."""
@@ -92,7 +98,11 @@ def run_stage(task: Task, run: str) -> Result:
     made = worker.plugins[run]
     assert isinstance(made, Delivery)
     folder = Path(worker.local_directory, "copies", run)
-    return workplace.perform(made.content, made.exchange, task, worker.slot, folder, is_wanted)
+    if not (worker.place and worker.place.folder == folder):
+        if worker.place:
+            worker.place.close()
+        worker.place = Workplace(made.content, made.exchange, worker.slot, folder)
+    return worker.place.perform(task, is_wanted)
 
 
 def slots(gpus: Sequence[str], gpus_each: int, cores_each: int | None) -> list[Slot]:
@@ -120,7 +130,7 @@ def work(scheduler: str, gpus_each: int, cores_each: int | None) -> None:
     if not held:
         raise UserError(f"--gpus-per-worker, --cores: more than this host has ({cores()} cores)")
     configure(logging.WARNING)
-    asyncio.run(_work(address_of(scheduler), held, workplace.scratch()))
+    asyncio.run(_work(address_of(scheduler), held, scratch()))
 
 
 async def _work(address: str, held: Sequence[Slot], scratch: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import re
+import select
 import shutil
 import signal
 import subprocess
@@ -13,11 +16,11 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mnist_diffusion.distribution import errand
-from mnist_diffusion.distribution.bundle import COPY, RANKS, Exchange, Result, Task
+from mnist_diffusion.distribution.bundle import COPY, Exchange, Result, Task
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.runtime.errors import UserError, describe_os_error
@@ -53,43 +56,83 @@ def scratch() -> Path:
     return folder.resolve()
 
 
-def perform(
-    content: bytes,
-    exchange: Exchange,
-    task: Task,
-    slot: Slot,
-    folder: Path,
-    wanted: Callable[[], bool],
-) -> Result:
-    """Run a stage in a folder that is this worker's; what fails is told in the result.
+class Workplace:
+    """The copy of one run, and the process in it that forks one for each stage."""
 
-    The folder is made from the archive if it is not there. All is ended, and the result is of no
-    use, as soon as it is not `wanted` any more. ChildProcessError if its process was killed: it may
-    be tried again, and goes on where it was.
-    """
-    begun = time.monotonic()
-    try:
-        if not folder.exists():
-            _unpack(content, exchange, folder)
-        (folder / errand.RESULT).unlink(missing_ok=True)
-        cache = exchange.cache or str(scratch() / "cache")
-        errand.write_order(folder, task, replace(exchange, cache=cache))
-        log = folder / log_of(task.address)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as said:
-            code = _attend(_start(folder, slot, task.gpus, said.fileno()), wanted)
-        told = {} if code else read_json(folder / errand.RESULT)
-        text = log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
-    except UserError as error:
-        return Result(task.address, failure=str(error))
-    except OSError as error:
-        return Result(task.address, failure=describe_os_error(error))
-    if code == -signal.SIGKILL:
-        raise ChildProcessError("was killed; give it more memory, or look for who did")
-    failure = f"{task.address}: {_last_error(text)}" if code else ""
-    seconds = time.monotonic() - begun
-    log_text = "" if exchange.work else text
-    return Result(task.address, told.get("entry"), told.get("timing"), seconds, failure, log_text)
+    def __init__(self, content: bytes, exchange: Exchange, slot: Slot, folder: Path):
+        self.folder = folder
+        self._content, self._exchange, self._slot = content, exchange, slot
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def perform(self, task: Task, wanted: Callable[[], bool]) -> Result:
+        """Run a stage; what fails is told in the result.
+
+        The copy is made if it is not there. All is ended, and the result is of no use, as soon as
+        it is not `wanted` any more. ChildProcessError if its process was killed: it may be tried
+        again, and goes on where it was.
+        """
+        begun = time.monotonic()
+        log = self.folder / log_of(task.address)
+        try:
+            if not self.folder.exists():
+                self.close()
+                _unpack(self._content, self._exchange, self.folder)
+            (self.folder / errand.RESULT).unlink(missing_ok=True)
+            log.parent.mkdir(parents=True, exist_ok=True)
+            code = self._attend(self._order(task, log), wanted)
+            told = {} if code else read_json(self.folder / errand.RESULT)
+            text = log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
+        except UserError as error:
+            return Result(task.address, failure=str(error))
+        except OSError as error:
+            return Result(task.address, failure=describe_os_error(error))
+        if code == -signal.SIGKILL:
+            raise ChildProcessError("was killed; give it more memory, or look for who did")
+        failure = f"{task.address}: {_last_error(text)}" if code else ""
+        seconds = time.monotonic() - begun
+        said = "" if self._exchange.work else text
+        return Result(task.address, told.get("entry"), told.get("timing"), seconds, failure, said)
+
+    def close(self) -> None:
+        """End its process, and with it what that has begun."""
+        if self._server:
+            self._server.kill()
+            self._server.communicate()
+            self._server = None
+
+    def _order(self, task: Task, log: Path) -> bytes:
+        """A line that tells the process what to do, and which stage of ours that is, if any.
+
+        One of several processes, or on a GPU, starts by itself: CUDA does not survive a fork.
+        """
+        ours = re.fullmatch(r"mnist-diffusion (\w+)", task.command)
+        stage = ours[1] if ours and task.gpus < 2 and not self._slot.gpus else ""
+        cache = self._exchange.cache or str(scratch() / "cache")
+        exchange = asdict(replace(self._exchange, cache=cache))
+        told = {"task": asdict(task), "exchange": exchange, "log": str(log), "stage": stage}
+        return f"{json.dumps(told)}\n".encode()
+
+    def _attend(self, order: bytes, wanted: Callable[[], bool]) -> int:
+        """Wait for the end of an errand, or end it; nothing of its group is left afterwards."""
+        self._server = server = self._server or _start(self.folder, self._slot)
+        assert server.stdin and server.stdout
+        told: list[int] = []
+        try:
+            with suppress(BrokenPipeError):
+                server.stdin.write(order)
+                server.stdin.flush()
+            while len(told) < 2 and wanted():
+                if select.select([server.stdout], [], [], SECONDS_BETWEEN_LOOKS)[0]:
+                    lines = os.read(server.stdout.fileno(), 64)
+                    if not lines:  # it was killed itself
+                        break
+                    told += map(int, lines.split())
+        finally:
+            with suppress(ProcessLookupError, IndexError):
+                os.killpg(told[0], signal.SIGKILL)
+            if len(told) < 2:
+                self.close()
+        return told[1] if len(told) == 2 else -signal.SIGKILL
 
 
 def _unpack(content: bytes, exchange: Exchange, folder: Path) -> None:
@@ -104,39 +147,25 @@ def _unpack(content: bytes, exchange: Exchange, folder: Path) -> None:
     new.rename(folder)
 
 
-def _start(folder: Path, slot: Slot, gpus: int, log: int) -> subprocess.Popen[bytes]:
-    """The process for a stage, which ends when its stdin closes."""
+def _start(folder: Path, slot: Slot) -> subprocess.Popen[bytes]:
+    """The process of a copy, which ends when its stdin closes."""
     first = {"PATH": Path(sys.executable).parent, "PYTHONPATH": folder / "src"}
     environment = os.environ | {
         name: os.pathsep.join(filter(None, [str(place), os.environ.get(name)]))
         for name, place in first.items()
     }
-    environment |= {COPY: "1", VARIABLE: str(slot.threads), RANKS: str(max(1, gpus))}
+    environment |= {COPY: "1", VARIABLE: str(slot.threads)}
     environment.pop("DVC_ROOT", None)
     if slot.gpus is not None:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(slot.gpus)
     return subprocess.Popen(
-        [sys.executable, "-m", errand.__name__],
+        [sys.executable, "-m", "mnist_diffusion.distribution.forks"],
         cwd=folder,
         stdin=subprocess.PIPE,
-        stdout=log,
-        stderr=log,
+        stdout=subprocess.PIPE,
         start_new_session=True,
         env=environment,
     )
-
-
-def _attend(process: subprocess.Popen[bytes], wanted: Callable[[], bool]) -> int:
-    """Wait for the end of an errand, or end it; nothing of its group is left afterwards."""
-    try:
-        while wanted():
-            with suppress(subprocess.TimeoutExpired):
-                return process.wait(SECONDS_BETWEEN_LOOKS)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    return process.returncode
 
 
 def _last_error(text: str) -> str:
