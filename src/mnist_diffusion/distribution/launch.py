@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import sys
@@ -30,12 +31,14 @@ def share_out() -> None:
 
 def _torchrun() -> None:
     """Torchrun, whose stores would listen on all addresses, and ask nobody who he is."""
-    from torch import distributed
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.elastic.rendezvous import c10d_rendezvous_backend
     from torch.distributed.run import main
 
-    store = distributed.TCPStore
+    places: list[Any] = [
+        importlib.import_module("torch.distributed"),
+        importlib.import_module("torch.distributed.elastic.rendezvous.c10d_rendezvous_backend"),
+    ]
+    store = places[0].TCPStore
 
     def on_loopback(host_name: str, port: int, is_master: bool = False, **options: Any) -> Any:
         if is_master:
@@ -44,7 +47,8 @@ def _torchrun() -> None:
             options["master_listen_fd"] = server.detach()
         return store(host_name, port, is_master=is_master, **options)
 
-    distributed.TCPStore = c10d_rendezvous_backend.TCPStore = on_loopback
+    for place in places:
+        place.TCPStore = on_loopback
     try:
         main()
     except ChildFailedError:  # which has told why
