@@ -1,6 +1,7 @@
 """Levels and captions: what is true of what, in words that a network can be given."""
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from mnist_diffusion.dataset import grammar
 from mnist_diffusion.dataset.attributes import Attributes
-from mnist_diffusion.dataset.grammar import Draws, asked_of, caption, encode
+from mnist_diffusion.dataset.grammar import Draws, Option, asked_of, caption, encode
 from mnist_diffusion.dataset.levels import (
     LEVELS,
     NOTHING,
@@ -40,6 +41,27 @@ def brute_force(asked: list[int], levels: list[int]) -> bool:
 def some_captions(count: int, seed: int = 0) -> np.ndarray:
     randomness = np.random.default_rng(seed)
     return np.stack([randomness.integers(-1, n, count) for n in LEVELS], axis=1)
+
+
+class AtLength(Draws):
+    """Of every choice the longest, and what may follow the digit does."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+
+    def happens(self, share: float) -> bool:
+        return True
+
+    def of(self, options: Sequence[Option]) -> Option:
+        return max(options, key=lambda one: len(str(one).split()))
+
+
+def test_the_longest_caption_of_any_digit_fits() -> None:
+    longest = [caption(levels, AtLength()) for levels in EVERY.tolist()]
+    assert max(len(text.split()) for text in longest) <= grammar.LONGEST
+    assert encode(longest).shape == (len(EVERY), grammar.LENGTH)
+    short = [text for text in longest if "that is" not in text]
+    assert short and all("strongly slanted" in text for text in short)
 
 
 def test_truth_is_that_of_brute_force() -> None:

@@ -101,12 +101,16 @@ def caption(asked: Sequence[int], draws: Draws) -> str:
         before.reverse()
     if draws.happens(0.5):
         after.reverse()
-    words = [draws.of(ARTICLES), *before, _noun(codes["digit"], draws)]
-    if after:
-        words += [draws.of(("", ",")), draws.of(INTRODUCTIONS), after[0]]
+    start = [draws.of(ARTICLES), *before, _noun(codes["digit"], draws)]
+    if not after:
+        return _joined(start)
+    start.append(draws.of(("", ",")))
+    introduction = draws.of(INTRODUCTIONS)
+    rest = [after[0]]
     for phrase in after[1:]:
-        words += [draws.of(JOINTS), phrase]
-    return " ".join(" ".join(words).split())
+        rest += [draws.of(JOINTS), phrase]
+    text = _joined([*start, introduction, *rest])
+    return text if len(text.split()) <= LONGEST else _joined([*start, *rest])
 
 
 def captions_of(levels: Codes, randomness: Generator) -> tuple[list[str], Codes]:
@@ -115,6 +119,10 @@ def captions_of(levels: Codes, randomness: Generator) -> tuple[list[str], Codes]
     asked = [asked_of(row, Draws(what)) for row, (what, _) in zip(levels, numbers, strict=True)]
     texts = [caption(one, Draws(how)) for one, (_, how) in zip(asked, numbers, strict=True)]
     return texts, np.array(asked, dtype=np.int64)
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " ".join(" ".join(words).split())
 
 
 def _noun(digit: int, draws: Draws) -> str:
