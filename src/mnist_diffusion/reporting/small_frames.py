@@ -19,6 +19,7 @@ from mnist_diffusion.provenance.schemas.encoder_reports import (
     Obedience,
 )
 from mnist_diffusion.provenance.schemas.rank_report import RankDisagreement, RankedCell, RanksReport
+from mnist_diffusion.reporting.labels import ends_text, points
 from mnist_diffusion.reporting.results import NAN, Results
 from mnist_diffusion.reporting.tables import LACKING
 
@@ -130,14 +131,15 @@ def clip_frame(results: Results) -> pd.DataFrame:
 
 def prompts_frame(results: Results) -> pd.DataFrame:
     """Every cell that was asked for looks: shares that are so, and what they measure."""
+    level = results.settings.evaluate.level
     rows = [
         {
             **{"cell": name, "guidance": one.guidance, "n": one.n},
             **{f"{key}_right": _percent(getattr(one.all, key)) for key in RIGHT},
             **{key: _percent(getattr(one, key).everything) for key in ("held_out", "seen_corners")},
-            "everything": _share_text(one.all),
-            "held_out_text": _share_text(one.held_out),
-            "seen_text": _share_text(one.seen_corners),
+            "everything": _share_text(one.all, level),
+            "held_out_text": _share_text(one.held_out, level),
+            "seen_text": _share_text(one.seen_corners, level),
             **dict(_followed(one)),
         }
         for name, one in results.adherence.items()
@@ -157,23 +159,25 @@ def _followed(one: AdherenceReport) -> Iterator[tuple[str, Any]]:
 
 def looks_kept(results: Results) -> str:
     """How many real digits still are all that is asked of them after each codec."""
+    level = results.settings.evaluate.level
     kept = [
-        f"{name} {_share_text(one.looks.all)}, of the combinations never trained together "
-        f"{_share_text(one.looks.held_out)}"
+        f"{name} {_share_text(one.looks.all, level)}, of the combinations never trained together "
+        f"{_share_text(one.looks.held_out, level)}"
         for name, one in results.codecs.items()
     ]
     return (
-        "In brackets 95 % intervals, over images of one training each. Real test digits that went "
-        f"through a codec still are all that a prompt for them asks, in %: {'; '.join(kept)}."
+        f"In brackets {100 * level:.0f} % intervals, over images of one training each. Real test "
+        f"digits that went through a codec still are all that a prompt for them asks, in %: "
+        f"{'; '.join(kept)}."
     )
 
 
-def _share_text(group: Obedience) -> str:
+def _share_text(group: Obedience, level: float) -> str:
     """A share in per cent with its interval, over images (Agresti & Coull 1998)."""
     if group.everything is None:
         return LACKING
-    low, high = share_of(group.everything, group.n).interval(0.95)
-    return f"{100 * group.everything:.1f} ({100 * max(low, 0):.1f} to {100 * min(high, 1):.1f})"
+    low, high = share_of(group.everything, group.n).interval(level)
+    return f"{points(group.everything)} ({ends_text((max(low, 0.0), min(high, 1.0)))})"
 
 
 def _percent(share: float | None) -> float:
