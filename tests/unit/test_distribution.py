@@ -10,11 +10,12 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from dvc.dependency import param
 from dvc.fs import localfs
 from dvc.repo import Repo
 from small_project import Project, wait_until
 
-from mnist_diffusion.distribution import security, workplace
+from mnist_diffusion.distribution import quick_dvc, security, workplace
 from mnist_diffusion.distribution.bundle import RANKS, Exchange, archive
 from mnist_diffusion.distribution.compatibility import facts, require_same
 from mnist_diffusion.distribution.mirror import mirrored
@@ -58,6 +59,22 @@ def test_the_plan_has_the_order_of_dvc_repro(tmp_path, monkeypatch):
     assert found.first_here() == [] and found.away == found.due
     heights = found.heights()
     assert [heights[name] for name in ("prepare", "train@a", "sample@a")] == [2, 1, 0]
+
+
+@pytest.mark.parametrize("keys", [["runs.a", "list"], ["runs.b", "list.1"], ["runs.*"], None])
+def test_params_are_read_as_dvc_reads_them(tmp_path, monkeypatch, keys):
+    """Also what is not there, what is in a list, a pattern, the whole file, and what is new."""
+    project = Project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(param, "read_param_file", param.read_param_file)
+    by_dvc = quick_dvc._by_dvc()
+    quick_dvc.open_repo().close()
+    assert param.read_param_file is not by_dvc
+    for number in (1, 2):
+        text = f"runs: {{a: {number}, c: x}}\nlist: [1, {number}]\n"
+        (project.folder / "params.yaml").write_text(text)
+        arguments = (localfs, str(tmp_path / "params.yaml"), keys, True)
+        assert param.read_param_file(*arguments) == by_dvc(*arguments)
 
 
 class Stage:

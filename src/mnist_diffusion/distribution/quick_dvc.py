@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache, partial, reduce
+from operator import getitem
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,14 +21,28 @@ def open_repo(config: dict[str, Any] | None = None) -> Repo:
     from dvc.repo import Repo
     from dvc.utils.serialize import _yaml
 
-    param.load_path = _load_once
+    param.read_param_file = partial(_read, _by_dvc())
     _yaml.parse_yaml_for_update = _yaml.parse_yaml
     return Repo(config=config)
 
 
-def _load_once(path: str, fs: Any, **_: Any) -> Any:
+def _read(
+    by_dvc: Callable[..., Any],
+    fs: Any,
+    path: str,
+    keys: Sequence[str] | None = None,
+    flatten: bool = False,
+    **_: Any,
+) -> Any:
+    """What a file has by dotted keys; what is not simply there, as DVC itself looks for it."""
     state = fs.info(path)
-    return _load(path, fs, state["mtime"], state["size"], state["ino"])
+    content = _load(path, fs, state["mtime"], state["size"], state["ino"])
+    if keys and flatten:
+        try:
+            return {key: reduce(getitem, key.split("."), content) for key in keys}
+        except (KeyError, TypeError):
+            pass
+    return by_dvc(fs, path, keys, flatten)
 
 
 @lru_cache(maxsize=8)
@@ -34,3 +50,12 @@ def _load(path: str, fs: Any, *_: object) -> Any:
     from dvc.utils.serialize import load_path
 
     return load_path(path, fs)
+
+
+@cache
+def _by_dvc() -> Callable[..., Any]:
+    """DVC's own function, before another takes its place."""
+    from dvc.dependency import param
+
+    read: Callable[..., Any] = param.read_param_file
+    return read
