@@ -61,7 +61,7 @@ def test_the_plan_has_the_order_of_dvc_repro(tmp_path, monkeypatch):
     assert [heights[name] for name in ("prepare", "train@a", "sample@a")] == [2, 1, 0]
 
 
-@pytest.mark.parametrize("keys", [["runs.a", "list"], ["runs.b", "list.1"], ["runs.*"], None])
+@pytest.mark.parametrize("keys", [["runs.a", "list"], ["runs.b", "list.1"], ["li*"], None])
 def test_params_are_read_as_dvc_reads_them(tmp_path, monkeypatch, keys):
     """Also what is not there, what is in a list, a pattern, the whole file, and what is new."""
     project = Project(tmp_path)
