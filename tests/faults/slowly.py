@@ -10,9 +10,9 @@ from typing import Any
 
 from mnist_diffusion.cli import main
 from mnist_diffusion.runtime.resumption import Resumption, State
-from mnist_diffusion.training import run_state
+from mnist_diffusion.training import learner
 
-run_state.SAVE_EVERY_SECONDS, run_state.SAVE_SHARE = 0.0, float("inf")
+learner.SAVE_EVERY_SECONDS, learner.SAVE_SHARE = 0.0, float("inf")
 load, save = Resumption.load, Resumption.save
 file = os.environ.get("ATTEMPTS")
 seconds = 0.6 if file else 0.0
