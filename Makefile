@@ -22,8 +22,9 @@ $(SETUP): requirements.lock pyproject.toml
 		'install one, or name it: make setup PYTHON=/path/to/python3' >&2; exit 1; }
 	@echo 'Installing into .venv: some 6 GB, a few minutes the first time'
 	@"$(PYTHON)" -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-		-r requirements.lock
+	@# The lock is complete; pip alone would not accept the override that pyproject.toml has.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--no-build-isolation -e .
 	@touch $(SETUP)
