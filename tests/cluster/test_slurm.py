@@ -34,9 +34,9 @@ def clone(tmp_path: Path, raw_mnist: Path) -> Clone:
     yaml = YAML()
     params = yaml.load(made.folder / "params.yaml")
     params["train"]["recipes"]["fast"]["steps"] = STEPS
-    params["runs"] = {name: params["runs"][name] for name in RUNS}
     yaml.dump(params, made.folder / "params.yaml")
     stages = yaml.load(made.folder / "dvc.yaml")["stages"]
+    stages["train"]["foreach"] = {name: params["runs"][name] for name in RUNS}
     yaml.dump({"stages": {name: stages[name] for name in STAGES}}, made.folder / "dvc.yaml")
     return made
 

@@ -30,9 +30,9 @@ def archive_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     return archive(["samples-a"])
 
 
-def test_workers_are_sent_what_git_has_but_no_outs_and_no_reports(tmp_path, monkeypatch):
+def test_workers_are_sent_what_git_has_but_no_outs_and_no_docs(tmp_path, monkeypatch):
     project = Project(tmp_path, a=0.0)
-    for name in ("samples-a/sample", "reports/README.md", "dvc.lock", ".work/scratch"):
+    for name in ("samples-a/sample", "docs/page.md", "dvc.lock", ".work/scratch"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("not to be sent")
     os.link(tmp_path / "raw", tmp_path / "raw-again")

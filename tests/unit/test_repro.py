@@ -186,6 +186,42 @@ def test_more_jobs_than_cores_are_refused(jobs, there):
         require_cores(jobs, there)
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("left", ["", '{"write": {"data/prep'])
+def test_what_a_killed_dvc_has_left_of_its_list_of_files_in_use_is_in_nobodys_way(
+    tmp_path, left, jobs
+):
+    """DVC writes that list in place, and would refuse to read what is not whole."""
+    project = Project(tmp_path, a=0.0)
+    (tmp_path / ".dvc/tmp").mkdir()
+    (tmp_path / ".dvc/tmp/rwlock").write_text(left)
+    told = project.start(jobs=jobs).communicate(timeout=PATIENCE)[0]
+    assert list(project.lock()) == ["prepare", "train@a", "sample@a"], told
+
+
+def test_what_git_has_in_a_folder_of_outs_is_read_too(tmp_path):
+    """As in a fresh clone: its reports are those of other runs, and some stages read all there."""
+    project = Project(tmp_path, a=0.0)
+    (tmp_path / "dvc.yaml").write_text(
+        """
+stages:
+  score:
+    cmd: mkdir -p reports/metrics && cp raw reports/metrics/a.json
+    deps: [raw]
+    outs:
+      - reports/metrics/a.json: {cache: false}
+  judge:
+    cmd: ls reports/metrics > verdict
+    deps: [reports/metrics]
+    outs: [verdict]
+"""
+    )
+    (tmp_path / "reports/metrics").mkdir(parents=True)
+    (tmp_path / "reports/metrics/other.json").write_text("of git")
+    assert project.reproduce() == ["score", "judge"]
+    assert (tmp_path / "verdict").read_text() == "a.json\nother.json\n"
+
+
 def test_a_folder_without_git_is_told_what_to_do(tmp_path, monkeypatch):
     """As from a zip: DVC asks git what belongs to the project."""
     project = Project(tmp_path, a=0)

@@ -17,7 +17,7 @@ COPY = "MNIST_DIFFUSION_COPY"
 """Set where a stage runs in a copy of the project: its results are tracked elsewhere."""
 RANKS = "MNIST_DIFFUSION_RANKS"
 """How many processes a stage is to be, where it is to be several."""
-LEFT_OUT = ("reports", "docs", "tests", str(paths.LOCK))
+LEFT_OUT = ("docs", "tests", str(paths.LOCK))
 """What no stage reads, or DVC brings where it is read."""
 NO_GIT = (
     "dvc.yaml: DVC needs git, and this folder is not a git repository; "

@@ -1,10 +1,12 @@
-"""DVC's own repository, without what it does anew for each stage."""
+"""DVC's own repository, without what it does anew for each stage, or what stops it for ever."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache, partial, reduce
 from operator import getitem
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +25,27 @@ def open_repo(config: dict[str, Any] | None = None) -> Repo:
 
     param.read_param_file = partial(_read, _by_dvc())
     _yaml.parse_yaml_for_update = _yaml.parse_yaml
-    return Repo(config=config)
+    repo = Repo(config=config)
+    _remove_torn_rwlock(repo)
+    return repo
+
+
+def _remove_torn_rwlock(repo: Repo) -> None:
+    """DVC writes in place which files it is at, and reads nothing that was killed meanwhile."""
+    from dvc.lock import make_lock
+    from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+
+    assert repo.tmp_dir
+    file = Path(repo.tmp_dir, RWLOCK_FILE)
+    if not file.exists():
+        return
+    hard = repo.config["core"].get("hardlink_lock", False)
+    guard = make_lock(str(file.with_name(RWLOCK_LOCK)), repo.tmp_dir, hardlink_lock=hard)
+    with guard:  # or another may be just writing it
+        try:
+            json.loads(file.read_bytes())
+        except ValueError:
+            file.unlink()
 
 
 def _read(

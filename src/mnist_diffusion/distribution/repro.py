@@ -69,10 +69,10 @@ def reproduce(
     """
     commands = str(Path(sys.executable).parent)  # those of stages, also where no venv is active
     os.environ["PATH"] = os.pathsep.join([commands, os.environ.get("PATH", os.defpath)])
-    if jobs == 1:
-        _become_dvc()
     try:
         with open_repo() as repo:
+            if jobs == 1:
+                _become_dvc()
             todo = plan(repo)
             if here := todo.first_here():
                 _tell(repo.reproduce(here, single_item=True))

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,6 +189,7 @@ async def _schedule(file: Path | None, host: str | None, port: int) -> None:
 def configure(level: int) -> None:
     """Set Dask to work with stages, and to say no less than what is of this level."""
     dask.config.set(SETTINGS)
+    warnings.filterwarnings("ignore", "Creating scratch directories")  # slow, on a busy machine
     logging.getLogger("distributed").setLevel(level)
 
 
