@@ -27,7 +27,6 @@ from small_project import (
     those_within,
     wait_until,
 )
-from smoke_scale import smoke_params
 from test_resume import write_params
 
 pytestmark = pytest.mark.faults
@@ -315,10 +314,10 @@ def test_workers_that_round_otherwise_are_refused_unless_wished(
     project: Project, cluster: Cluster
 ) -> None:
     cluster.worker("one")
-    cluster.worker("two", NVIDIA_TF32_OVERRIDE="0")
-    compute = json.dumps(smoke_params()["compute"] | {"device": "cpu"})
+    cluster.worker("two", ATEN_CPU_CAPABILITY="default")
+    compute = json.dumps({"device": "cpu", "instructions": "native"})
     line = refusal(project.start(cluster=str(cluster.file), compute=compute))
-    assert "rounds otherwise than the others (" in line and line.endswith(", or --mixed")
+    assert "rounds otherwise than the others (numerics: " in line and line.endswith(", or --mixed")
     assert project.reproduce(cluster=str(cluster.file))
 
 

@@ -739,8 +739,8 @@ HASHING: dict[str, Mutant] = {
         (
             "a key of resumption that forgets the code",
             "lineage",
-            "self.parameters, self.code, self.environment",
-            "self.parameters, self.environment",
+            "self.parameters, self.code, rounding(",
+            "self.parameters, rounding(",
         ),
         ("other source that runs", "source", "if other:", "if False:"),
         (

@@ -195,10 +195,10 @@ def test_on_another_machine_the_same_images_are_consistent_not_proven(published_
     from mnist_diffusion.audit import replay
 
     real = replay.environment
-    monkeypatch.setattr(replay, "environment", lambda d: real(d) | {"cpu": "another"})
+    monkeypatch.setattr(replay, "environment", lambda d: real(d) | {"numerics": "another"})
     code, told = found(Severity.UNVERIFIED, Auditor(3))
     assert code == 2
-    assert "consistent, not proven: drawn on another cpu" in told[0].text
+    assert "consistent, not proven: drawn on another numerics" in told[0].text
     assert "largest pixel difference 0 of 255" in told[0].text
 
 

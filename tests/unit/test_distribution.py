@@ -186,8 +186,8 @@ def test_workers_of_other_code_packages_or_numerics_are_refused():
         require_same("tls://two", here, here | {"code more.py": "0"})
     with pytest.raises(UserError, match=r"other packages than here \(dvc: .* and 1.0\); install"):
         require_same("tls://two", here, here | {"package dvc": "1.0"})
-    with pytest.raises(UserError, match=r"rounds otherwise than the others \(cpu: a and b\); use"):
-        require_same("tls://two", here | {"numerics cpu": "a"}, here | {"numerics cpu": "b"})
+    with pytest.raises(UserError, match=r"rounds otherwise than the others \(x: a and b\); use"):
+        require_same("tls://two", here | {"numerics x": "a"}, here | {"numerics x": "b"})
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from mnist_diffusion.audit.output import NAMED, Findings, failed, note, some, un
 from mnist_diffusion.dataset.pixels import to_uint8
 from mnist_diffusion.files import paths
 from mnist_diffusion.provenance.digests import content_digest
-from mnist_diffusion.provenance.environment import environment
+from mnist_diffusion.provenance.environment import environment, rounding
 from mnist_diffusion.provenance.source import OWN_ROOT
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.sampling.denoiser import load_denoiser
@@ -58,11 +58,12 @@ def chosen(count: int, of: int, seed: str | int) -> list[int]:
 
 
 def surroundings(recorded: Mapping[str, str]) -> tuple[torch.device, list[str]]:
-    """The device, and in what the environment differs from what is recorded."""
-    wanted: Literal["cpu", "auto"] = "cpu" if recorded["device"] == "cpu" else "auto"
+    """The device, and in what that decides bits the environment differs from what is recorded."""
+    used = recorded.get("device")
+    wanted: Literal["cpu", "auto"] = "auto" if used and used != "cpu" else "cpu"
     device = configure(Compute(device=wanted, instructions="native"))  # the audit has limited them
-    here = environment(device)
-    return device, sorted({key for key, _, _ in differences(here, recorded)})
+    here = rounding(environment(device if used else None))
+    return device, sorted(key for key, _, _ in differences(here, rounding(recorded)))
 
 
 def compared(

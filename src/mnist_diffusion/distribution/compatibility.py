@@ -77,7 +77,7 @@ def facts(compute: str | None = None) -> Facts:
 
 
 def _numerics(compute: str) -> Facts:
-    """What the last bits of results depend on, as manifests name it; UserError without the device.
+    """How kernels round there, as manifests tell it; UserError without the device.
 
     Asked in a process of its own: torch is large, and holds some of a GPU.
     """
@@ -89,12 +89,12 @@ def _numerics(compute: str) -> Facts:
 
 
 def _tell_numerics(compute: str) -> None:
-    from mnist_diffusion.provenance.environment import environment
+    from mnist_diffusion.provenance.environment import environment, rounding
     from mnist_diffusion.runtime.compute import configure
     from mnist_diffusion.settings.whole import Compute
 
     try:
-        told = environment(configure(Compute.model_validate_json(compute)))
+        told = rounding(environment(configure(Compute.model_validate_json(compute))))
     except UserError as error:
         raise SystemExit(str(error)) from None
     sys.stdout.write(json.dumps(told))

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.pipeline import MANIFEST, STAGES
 from mnist_diffusion.provenance.digests import content_digest, file_digest, json_digest
-from mnist_diffusion.provenance.environment import environment
+from mnist_diffusion.provenance.environment import environment, rounding
 from mnist_diffusion.provenance.schemas.artifact import Sourced, dump
 from mnist_diffusion.provenance.schemas.manifest import SCHEMA, Manifest
 from mnist_diffusion.provenance.source import stage_code
@@ -50,7 +50,7 @@ class Inputs:
     @property
     def key(self) -> str:
         """A digest that work may be resumed under: equal where all that went in is equal."""
-        return json_digest([self.files, self.parameters, self.code, self.environment])
+        return json_digest([self.files, self.parameters, self.code, rounding(self.environment)])
 
     @property
     def sources(self) -> dict[str, Any]:
