@@ -79,6 +79,11 @@ class Stage:
             raise UserError(f"{self.name}: {name!r} is not in {paths.PARAMS}; known: {names}")
 
 
+def _at(place: Path) -> Callable[[str], Path]:
+    """Of a single stage: the same for any name."""
+    return lambda _: place
+
+
 STAGES = {
     stage.name: stage
     for stage in (
@@ -87,30 +92,28 @@ STAGES = {
         Stage(
             "prepare",
             "Split MNIST into training, validation and test digits.",
-            folder=lambda _: paths.PREPARED,
+            folder=_at(paths.PREPARED),
         ),
         Stage(
             "classifier",
             "Train the judge.",
-            folder=lambda _: paths.CLASSIFIER,
-            report=lambda _: paths.CLASSIFIER_REPORT,
+            folder=_at(paths.CLASSIFIER),
+            report=_at(paths.CLASSIFIER_REPORT),
         ),
         Stage(
             "autoencoder",
             "Train the second network to measure in.",
-            folder=lambda _: paths.AUTOENCODER,
-            report=lambda _: paths.AUTOENCODER_REPORT,
+            folder=_at(paths.AUTOENCODER),
+            report=_at(paths.AUTOENCODER_REPORT),
         ),
         Stage(
-            "judges",
-            "Train the other judges, which rank the cells too.",
-            folder=lambda _: paths.JUDGES,
+            "judges", "Train the other judges, which rank the cells too.", folder=_at(paths.JUDGES)
         ),
         Stage(
             "reference",
             "Measure the real digits, and the real-vs-real baseline.",
-            folder=lambda _: paths.REFERENCE,
-            report=lambda _: paths.REFERENCE_REPORT,
+            folder=_at(paths.REFERENCE),
+            report=_at(paths.REFERENCE_REPORT),
         ),
         Stage("codec", "Train one codec into latent space.", per="codec", folder=paths.codec),
         Stage(
@@ -124,15 +127,13 @@ STAGES = {
             pictures=paths.reconstructions,
         ),
         Stage(
-            "captions",
-            "Measure what captions can say of every digit.",
-            folder=lambda _: paths.CAPTIONS,
+            "captions", "Measure what captions can say of every digit.", folder=_at(paths.CAPTIONS)
         ),
         Stage(
             "clip",
             "Train text and image encoder on captions of digits.",
-            folder=lambda _: paths.CLIP,
-            report=lambda _: paths.CLIP_REPORT,
+            folder=_at(paths.CLIP),
+            report=_at(paths.CLIP_REPORT),
         ),
         Stage("train", "Train one denoiser.", per="run", folder=paths.model, shared=True),
         Stage("sample", "Draw one sample set.", per="cell", folder=paths.samples),
@@ -159,27 +160,21 @@ STAGES = {
         Stage(
             "compare",
             "Compare the cells of each table, with verdicts.",
-            report=lambda _: paths.COMPARISONS,
+            report=_at(paths.COMPARISONS),
         ),
-        Stage(
-            "ranks",
-            "Rank the cells by every judge.",
-            report=lambda _: paths.RANKS,
-        ),
+        Stage("ranks", "Rank the cells by every judge.", report=_at(paths.RANKS)),
         Stage(
             "trajectories",
             "Follow solvers along their paths: their errors, and what settles when.",
-            report=lambda _: paths.TRAJECTORIES,
+            report=_at(paths.TRAJECTORIES),
         ),
         Stage(
             "claims",
             "Tell what training does by trainings, and judge every claim.",
-            report=lambda _: paths.CLAIMS,
+            report=_at(paths.CLAIMS),
         ),
         Stage(
-            "trtr",
-            "Train a classifier on as few real digits as are drawn.",
-            report=lambda _: paths.TRTR,
+            "trtr", "Train a classifier on as few real digits as are drawn.", report=_at(paths.TRTR)
         ),
         Stage(
             "tstr",
@@ -190,7 +185,7 @@ STAGES = {
         Stage(
             "calibration",
             "Put the metrics to the test on real digits.",
-            report=lambda _: paths.CALIBRATION,
+            report=_at(paths.CALIBRATION),
         ),
         Stage("report", "Render tables, pictures and pages."),
     )

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from mnist_diffusion.dataset import grammar
 from mnist_diffusion.dataset.attributes import Attributes
-from mnist_diffusion.dataset.levels import LEVELS, NOTHING, Bands, Corners
+from mnist_diffusion.dataset.levels import LEVELS, NOTHING, Bands, Corners, obeyed
 from mnist_diffusion.dataset.prompts import understand
 from mnist_diffusion.diffusion.schedules import SCHEDULES
-from mnist_diffusion.evaluation.adherence import kept_looks, means_of_real, obedience, scores
+from mnist_diffusion.evaluation.adherence import kept_looks, means_of_real, scores
 from mnist_diffusion.networks.encoders import TextEncoder
 from mnist_diffusion.runtime.seeds import seeded
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
@@ -82,12 +82,12 @@ def test_what_a_codec_keeps_of_looks_is_counted_by_the_words_of_a_grid() -> None
         np.full(5, 6.0),
     )
     levels = BANDS.levels(real, digits)
-    unchanged = kept_looks(levels, real, digits, BANDS, CORNERS)
+    unchanged = kept_looks(levels, levels, CORNERS)
     assert [unchanged[g]["n"] for g in ("all", "held_out", "seen_corners")] == [5, 2, 0]
     assert unchanged["all"]["everything"] == unchanged["held_out"]["everything"] == 1.0
     # thicker, but thin still; no more medium; thinner than thick; another digit; as it was
     back = Attributes(np.array([2.0, 3.2, 2.9, 3.5, 2.5]), real.slant, np.full(5, 9.0))
-    found = kept_looks(levels, back, np.array([0, 0, 1, 7, 2]), BANDS, CORNERS)
+    found = kept_looks(levels, BANDS.levels(back, np.array([0, 0, 1, 7, 2])), CORNERS)
     assert found["all"]["thickness"] == pytest.approx(3 / 5)
     assert found["all"]["digit"] == pytest.approx(4 / 5)
     assert found["all"]["everything"] == pytest.approx(2 / 5)
@@ -200,7 +200,7 @@ def measured() -> tuple[np.ndarray, Attributes, np.ndarray]:
 
 def test_obedience_is_counted_by_hand() -> None:
     asked, attributes, seen = measured()
-    right = obedience(asked, attributes, seen, BANDS)
+    right = obeyed(asked, BANDS.levels(attributes, seen))
     assert right[:, 0].tolist() == [True, True, False, True, True]
     assert right[:, 1].tolist() == [True, False, True, True, True]
     assert right[:, 2].all() and right[:, 3].all()

@@ -15,7 +15,7 @@ from mnist_diffusion.dataset.grammar import (
 )
 from mnist_diffusion.dataset.levels import ATTRIBUTES, DIGIT, NOTHING, narrower
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.settings.messages import suggest
+from mnist_diffusion.settings.messages import plain, suggest
 
 NEGATIONS = frozenset({"no", "non", "not", "never", "neither", "nor", "without", "except"})
 CURLY = "\N{RIGHT SINGLE QUOTATION MARK}"
@@ -111,8 +111,7 @@ def describe(asked: Sequence[int]) -> str:
 
 def quoted(word: str) -> str:
     """A word that a person has typed, without what could break the line, or fill it."""
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in word[: LONGEST_QUOTE + 1])
-    return f'"{shown if len(word) <= LONGEST_QUOTE else shown[:LONGEST_QUOTE] + "…"}"'
+    return f'"{plain(word, LONGEST_QUOTE)}"'
 
 
 def _asked(words: Sequence[str]) -> tuple[int, ...]:

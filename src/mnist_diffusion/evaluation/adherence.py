@@ -25,23 +25,10 @@ from mnist_diffusion.dataset.levels import (
     obeyed,
 )
 
-Right = NDArray[np.bool_]
-"""(n,), by image."""
-
 LOOKS = (THICKNESS, SLANT)
 CODES_OF_A_GRID = (1, 2, 3)
 MIDDLE = 2
 """The code of medium and of upright: what is asked on either side of both is extreme."""
-
-
-def obedience(
-    asked: Codes, attributes: Attributes, seen: NDArray[np.int64], bands: Bands
-) -> NDArray[np.bool_]:
-    """(n, 4): is what is asked of image i true of it, by attribute?
-
-    Of the digits (n,) that the judge has seen in the images, and of what was measured on them.
-    """
-    return obeyed(asked, bands.levels(attributes, seen))
 
 
 def scores(
@@ -51,35 +38,27 @@ def scores(
     bands: Bands,
     corners: Corners,
 ) -> dict[str, Any]:
-    """Shares of the images that obey, and how what is measured follows what is asked."""
-    right = obedience(asked, attributes, seen, bands)
-    held = np.array([corners.hold_all_of(one) for one in asked.tolist()], dtype=np.bool_)
-    extreme = np.isin(asked[:, LOOKS], (NOTHING, MIDDLE), invert=True).all(axis=1)
-    groups = {"all": np.ones_like(held), "held_out": held, "seen_corners": extreme & ~held}
+    """Shares of the images that obey, and how what is measured follows what is asked.
+
+    Of the digits (n,) that the judge has seen in the images, and of what was measured on them.
+    """
     return {
-        **{name: _shares(right[chosen]) for name, chosen in groups.items()},
+        **_shares(asked, bands.levels(attributes, seen), corners),
         "thickness": _following(asked[:, THICKNESS], attributes.thickness),
         "slant": _following(asked[:, SLANT], attributes.slant),
     }
 
 
-def kept_looks(
-    levels: Codes,
-    attributes: Attributes,
-    seen: NDArray[np.int64],
-    bands: Bands,
-    corners: Corners,
-) -> dict[str, Any]:
+def kept_looks(levels: Codes, found: Codes, corners: Corners) -> dict[str, Any]:
     """Shares of digits of these levels that still have the looks a grid asks for, digit and all.
 
-    Of what was measured and seen on them after they went through a codec: no run that draws in its
-    latent space can be sure to obey more often.
+    `found`: the levels that were measured and seen on them after they went through a codec. No run
+    that draws in its latent space can be sure to obey more often.
     """
     asked = levels.copy()
     asked[:, LOOKS] = np.array(CODES_OF_A_GRID)[np.sign(levels[:, LOOKS] - MIDDLE) + 1]
     asked[:, WIDTH] = NOTHING
-    found = scores(asked, attributes, seen, bands, corners)
-    return {group: found[group] for group in ("all", "held_out", "seen_corners")}
+    return _shares(asked, found, corners)
 
 
 def means_of_real(attributes: Attributes, levels: Codes) -> dict[str, dict[str, float]]:
@@ -94,14 +73,19 @@ def means_of_real(attributes: Attributes, levels: Codes) -> dict[str, dict[str, 
     }
 
 
-def _shares(right: NDArray[np.bool_]) -> dict[str, float | int | None]:
-    """By attribute and of all at once; null of no images."""
+def _shares(asked: Codes, found: Codes, corners: Corners) -> dict[str, Any]:
+    """For which share of the images what is asked is true: of all, and by corners; null of none."""
+    right = obeyed(asked, found)
+    held = np.array([corners.hold_all_of(one) for one in asked.tolist()], dtype=np.bool_)
+    extreme = np.isin(asked[:, LOOKS], (NOTHING, MIDDLE), invert=True).all(axis=1)
+    groups = {"all": np.ones_like(held), "held_out": held, "seen_corners": extreme & ~held}
+    return {name: _share_by_attribute(right[chosen]) for name, chosen in groups.items()}
+
+
+def _share_by_attribute(right: NDArray[np.bool_]) -> dict[str, float | int | None]:
     n = len(right)
-    found: dict[str, float | int | None] = {"n": n}
-    for column, name in enumerate(ATTRIBUTES):
-        found[name] = float(right[:, column].mean()) if n else None
-    found["everything"] = float(right.all(axis=1).mean()) if n else None
-    return found
+    shares = [*right.mean(axis=0).tolist(), float(right.all(axis=1).mean())] if n else [None] * 5
+    return {"n": n, **dict(zip((*ATTRIBUTES, "everything"), shares, strict=True))}
 
 
 def _following(codes: NDArray[np.int64], values: NDArray[np.float64]) -> dict[str, Any]:

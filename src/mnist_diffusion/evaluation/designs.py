@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_diffusion.evaluation.quantities import Quantity
+from mnist_diffusion.provenance.schemas.claim_reports import AliasShare
 
 Row = Mapping[str, str]
 Matrix = NDArray[np.float64]
@@ -29,16 +30,6 @@ LEAST = 3
 
 class InestimableError(ValueError):
     """What the trainings at hand cannot tell."""
-
-
-@dataclass(frozen=True)
-class Alias:
-    """An interaction of two factors that a main effect cannot be told from, wholly or in part."""
-
-    factor: str
-    interaction: tuple[str, str]
-    share: float
-    """Of the interaction that would be taken for the effect, at most: 1 is all of it."""
 
 
 class Design:
@@ -70,7 +61,7 @@ class Design:
         ]
         return np.array([0.0, *own])
 
-    def aliases(self) -> list[Alias]:
+    def aliases(self) -> list[AliasShare]:
         """Every interaction of two factors that is mixed into a main effect.
 
         The alias matrix (X'X)^-1 X'Z of contrasts of unit variance (Box & Draper 1987).
@@ -85,7 +76,7 @@ class Design:
             for factor, columns in self._columns(parts):
                 share = float(np.linalg.norm(mixed[columns], ord=2))
                 if share > CLEAR:
-                    found.append(Alias(factor, (one, other), share))
+                    found.append(AliasShare(factor=factor, interaction=(one, other), share=share))
         return found
 
     def _columns(self, parts: Mapping[str, Matrix]) -> Iterator[tuple[str, slice]]:

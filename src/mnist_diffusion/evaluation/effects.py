@@ -20,11 +20,7 @@ from mnist_diffusion.evaluation.families import Family
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.evaluation.quantities import verdict
 from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics
-from mnist_diffusion.provenance.schemas.claim_reports import (
-    AliasShare,
-    EffectsReport,
-    MainEffect,
-)
+from mnist_diffusion.provenance.schemas.claim_reports import EffectsReport, MainEffect
 from mnist_diffusion.settings import Run
 from mnist_diffusion.settings.claims import ARM, Effects
 
@@ -61,10 +57,7 @@ class Analysis:
             spread={metric: fit.spread for metric, fit in self.fits.items()},
             blocked=self.blocked,
             effects=list(self._effects(level, seed)),
-            aliases=[
-                AliasShare(factor=one.factor, interaction=one.interaction, share=one.share)
-                for one in self.design.aliases()
-            ],
+            aliases=self.design.aliases(),
             arms=dict(self.arms),
         )
 

@@ -1,6 +1,5 @@
 """Images under both feature extractors: the classifier and the autoencoder."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +11,9 @@ from mnist_diffusion.dataset.mnist import Digits
 from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.fixed_batches import in_batches
 from mnist_diffusion.networks.judges import JUDGES
 from mnist_diffusion.provenance.digests import arrays_digest
-from mnist_diffusion.runtime.threads import parallel_map
-
-BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -91,26 +88,11 @@ def load_cell(cell: str) -> Digits:
 
 def classify(classifier: nn.Module, images: Tensor, device: torch.device) -> Classification:
     """Run the classifier over images (n, 1, 28, 28) in [-1, 1]."""
-    features, logits = _batched(classifier, images, device)
+    features, logits = in_batches(classifier, images, device)
     return Classification(features, logits.softmax(dim=1))
 
 
 def encode(autoencoder: nn.Module, images: Tensor, device: torch.device) -> Tensor:
     """Features (n, 64) of images (n, 1, 28, 28) in [-1, 1]."""
     encoder = autoencoder.get_submodule("encoder")
-    return _batched(lambda batch: (encoder(batch),), images, device)[0]
-
-
-def _batched(
-    network: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor, device: torch.device
-) -> list[Tensor]:
-    """What a network puts out for n images, in batches of one fixed shape with a padded tail."""
-
-    @torch.inference_mode()
-    def run(batch: Tensor) -> tuple[Tensor, ...]:
-        batch = batch.contiguous(memory_format=torch.channels_last)
-        return tuple(output.cpu() for output in network(batch.to(device)))
-
-    padded = torch.cat([images, torch.zeros(-len(images) % BATCH, *images.shape[1:])])
-    results = parallel_map(run, padded.split(BATCH), device)
-    return [torch.cat(parts)[: len(images)] for parts in zip(*results, strict=True)]
+    return in_batches(lambda batch: (encoder(batch),), images, device)[0]

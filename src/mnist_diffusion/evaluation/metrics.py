@@ -70,207 +70,96 @@ class Metric:
         return self.form.format(value)
 
 
+def _distance(name: str, title: str, form: str = "points", **others: Any) -> Metric:
+    """A fraction that must see whatever is wrong, unless `others` say otherwise."""
+    usual = {"percent": True, "depends_on_n": True, "real": ("floors", name, "mean")}
+    return Metric(name, title, "lower", form, **{"must_detect": DISTANCES, **usual, **others})
+
+
 def _likeness(
-    name: str,
-    better: Literal["lower", "higher"],
-    must_detect: tuple[str, ...],
-    *,
-    title: str = "",
-    percent: bool = True,
-    depends_on_n: bool = True,
-    summary: bool = False,
+    name: str, better: Literal["lower", "higher"], must_detect: tuple[str, ...], **others: Any
 ) -> Metric:
-    return Metric(
-        name,
-        title or name,
-        better,
-        "points" if percent else "{:.3g}",
-        percent=percent,
-        kind="likeness",
-        depends_on_n=depends_on_n,
-        real=("floors", name, "mean"),
-        must_detect=must_detect,
-        summary=summary,
-    )
+    usual = {"title": name, "form": "points", "percent": True, "depends_on_n": True}
+    own = {"kind": "likeness", "must_detect": must_detect, "real": ("floors", name, "mean")}
+    return Metric(name, better=better, **{**usual, **own, **others})
+
+
+def _under_autoencoder(key: str) -> dict[str, Any]:
+    """Where such a distance stands."""
+    return {"place": ("second", key), "network": "autoencoder"}
+
+
+def _copies(name: str, what: str, **others: Any) -> Metric:
+    title = f"nearest digit is a training digit, in {what}"
+    place, real = (("memorisation", what, key) for key in ("share", "expected"))
+    more = {"kind": "copies", "place": place, "real": real, **others}
+    return Metric(name, title, None, "{:.1f}", percent=True, **more)
+
+
+def _ink(name: str, title: str, better: Literal["lower"] | None, **others: Any) -> Metric:
+    usual = {"form": "{:.1f}", "percent": True, "real": ("pixels", f"{name}_real")}
+    own = {"kind": "ink", "place": ("pixels", name), "network": None}
+    return Metric(name, title, better, **{**usual, **own, **others})
 
 
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric(
-            "fd_infinity",
-            "relative FD∞",
-            "lower",
-            "{:.2f}",
-            percent=True,
-            depends_on_n=True,
-            real=("floors", "fd_infinity", "mean"),
-            twin="second_fd_infinity",
-            compared=True,
-            must_detect=DISTANCES,
-            summary=True,
+        _distance(
+            "fd_infinity", "relative FD∞", "{:.2f}",
+            twin="second_fd_infinity", compared=True, summary=True,
         ),
-        Metric(
-            "second_fd_infinity",
-            "relative FD∞, autoencoder",
-            "lower",
-            "points",
-            percent=True,
-            depends_on_n=True,
-            place=("second", "fd_infinity"),
-            real=("floors", "second_fd_infinity", "mean"),
-            network="autoencoder",
-            compared=True,
-            must_detect=DISTANCES,
+        _distance(
+            "second_fd_infinity", "relative FD∞, autoencoder",
+            **_under_autoencoder("fd_infinity"), compared=True,
         ),
-        Metric(
-            "class_fd",
-            "class-wise FD∞",
-            "lower",
-            "points",
-            percent=True,
-            depends_on_n=True,
-            kind="agreement",
-            real=("floors", "class_fd", "mean"),
-            compared=True,
-            summary=True,
+        _distance(
+            "class_fd", "class-wise FD∞",
+            kind="agreement", must_detect=(), compared=True, summary=True,
         ),
-        Metric(
-            "fd",
-            "FD",
-            "lower",
-            "{:#.3g}",
-            depends_on_n=True,
-            real=("fd_floor",),
-            twin="second_fd",
+        _distance(
+            "fd", "FD", "{:#.3g}",
+            percent=False, must_detect=(), real=("fd_floor",), twin="second_fd",
         ),
-        Metric(
-            "relative_fd",
-            "relative FD",
-            "lower",
-            "{:.2f}",
-            percent=True,
-            depends_on_n=True,
-            real=("relative_fd_floor",),
-            twin="second_relative_fd",
-            must_detect=DISTANCES,
-            summary=True,
+        _distance(
+            "relative_fd", "relative FD", "{:.2f}",
+            real=("relative_fd_floor",), twin="second_relative_fd", summary=True,
         ),
-        _likeness("kid", "lower", DISTANCES, title="KID", percent=False, depends_on_n=False),
+        _likeness(
+            "kid", "lower", DISTANCES,
+            title="KID", form="{:.3g}", percent=False, depends_on_n=False,
+        ),
         _likeness("energy", "lower", DISTANCES, title="energy distance", depends_on_n=False),
-        Metric(
-            "second_fd",
-            "FD, autoencoder",
-            "lower",
-            "{:#.3g}",
-            depends_on_n=True,
-            place=("second", "fd"),
-            real=("second", "fd_floor"),
-            network="autoencoder",
+        _distance(
+            "second_fd", "FD, autoencoder", "{:#.3g}",
+            **_under_autoencoder("fd"), percent=False, must_detect=(), real=("second", "fd_floor"),
         ),
-        Metric(
-            "second_relative_fd",
-            "relative FD, autoencoder",
-            "lower",
-            "points",
-            percent=True,
-            depends_on_n=True,
-            place=("second", "relative_fd"),
-            real=("second", "relative_fd_floor"),
-            network="autoencoder",
-            must_detect=DISTANCES,
+        _distance(
+            "second_relative_fd", "relative FD, autoencoder",
+            **_under_autoencoder("relative_fd"), real=("second", "relative_fd_floor"),
         ),
         _likeness("precision", "higher", LOOKS, summary=True),
         _likeness("recall", "higher", LOSSES, summary=True),
-        _likeness("density", "higher", LOOKS, percent=False),
+        _likeness("density", "higher", LOOKS, form="{:.3g}", percent=False),
         _likeness("coverage", "higher", DISTANCES),
         Metric(
-            "accuracy",
-            "accuracy",
-            "higher",
-            "{:.1f}",
-            percent=True,
-            kind="agreement",
-            compared=True,
-            must_detect=("wrong-labels",),
-            summary=True,
+            "accuracy", "accuracy", "higher", "{:.1f}", percent=True,
+            kind="agreement", compared=True, must_detect=("wrong-labels",), summary=True,
         ),
         Metric("confidence", "mean confidence", None, "{:.1f}", percent=True, kind="certainty"),
+        _copies("copied", "pixels", network=None),
+        _copies("copied_features", "features"),
         Metric(
-            "copied",
-            "nearest digit is a training digit, in pixels",
-            None,
-            "{:.1f}",
-            percent=True,
-            kind="copies",
-            place=("memorisation", "pixels", "share"),
-            real=("memorisation", "pixels", "expected"),
-            network=None,
-        ),
-        Metric(
-            "copied_features",
-            "nearest digit is a training digit, in features",
-            None,
-            "{:.1f}",
-            percent=True,
-            kind="copies",
-            place=("memorisation", "features", "share"),
-            real=("memorisation", "features", "expected"),
-        ),
-        Metric(
-            "median_distance",
-            "median distance to the nearest training digit",
-            None,
-            "{:.2f}",
-            kind="copies",
-            place=("memorisation", "median_distance"),
+            "median_distance", "median distance to the nearest training digit", None, "{:.2f}",
+            kind="copies", network=None, place=("memorisation", "median_distance"),
             real=("memorisation", "median_distance_test"),
-            network=None,
         ),
-        Metric(
-            "saturated",
-            "full stroke pixels",
-            None,
-            "{:.1f}",
-            percent=True,
-            kind="ink",
-            place=("pixels", "saturated"),
-            real=("pixels", "saturated_real"),
-            network=None,
-        ),
-        Metric(
-            "stroke_gap",
-            "full stroke pixels, off the real",
-            "lower",
-            "{:.1f}",
-            percent=True,
-            kind="ink",
-            place=("pixels", "stroke_gap"),
-            network=None,
-        ),
-        Metric(
-            "background",
-            "background level",
-            "lower",
-            "{:.2f}",
-            percent=True,
-            kind="ink",
-            place=("pixels", "background"),
-            real=("pixels", "background_real"),
-            network=None,
-        ),
-        Metric(
-            "mass",
-            "ink",
-            None,
-            "{:.1f}",
-            kind="ink",
-            place=("pixels", "mass"),
-            real=("pixels", "mass_real"),
-            network=None,
-        ),
+        _ink("saturated", "full stroke pixels", None),
+        _ink("stroke_gap", "full stroke pixels, off the real", "lower", real=()),
+        _ink("background", "background level", "lower", form="{:.2f}"),
+        _ink("mass", "ink", None, percent=False),
     )
-}
+}  # fmt: skip
 LIKENESS = tuple(name for name, metric in METRICS.items() if metric.kind == "likeness")
 """Scores by neighbours and kernels."""
 COMPARED = tuple(name for name, metric in METRICS.items() if metric.compared)

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import combinations
 
 import torch
 from scipy.stats import kendalltau
 
 from mnist_diffusion.evaluation.estimates import Estimate, reach_of
-
-
-@dataclass(frozen=True)
-class Disagreement:
-    """Two cells of which one judge finds the first nearer to real digits, and another the second.
-
-    Each by more than the luck of drawing explains.
-    """
-
-    cell: str
-    other: str
-    differences: Mapping[str, float]
-    """By judge: the first's distance less the second's."""
-    errors: Mapping[str, float]
+from mnist_diffusion.provenance.schemas.rank_report import RankDisagreement
 
 
 def ranks(distances: Mapping[str, Estimate]) -> dict[str, int]:
@@ -43,7 +29,9 @@ def agreement(one: Mapping[str, Estimate], other: Mapping[str, Estimate]) -> flo
     return float(kendalltau(*values).statistic)
 
 
-def disagreements(judged: Mapping[str, Mapping[str, Estimate]], level: float) -> list[Disagreement]:
+def disagreements(
+    judged: Mapping[str, Mapping[str, Estimate]], level: float
+) -> list[RankDisagreement]:
     """Every two cells that two judges order otherwise, from distances by judge and cell.
 
     Each judge's difference is tested by itself at this level: a pair is listed by luck alone where
@@ -59,7 +47,8 @@ def disagreements(judged: Mapping[str, Mapping[str, Estimate]], level: float) ->
         if len(signs) == 2:
             values = {judge: value for judge, (value, _) in apart.items()}
             errors = {judge: error for judge, (_, error) in apart.items()}
-            found.append(Disagreement(cell, other, values, errors))
+            pair = RankDisagreement(cell=cell, other=other, differences=values, errors=errors)
+            found.append(pair)
     return found
 
 

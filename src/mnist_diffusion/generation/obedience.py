@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from mnist_diffusion.dataset.attributes import Attributes
 from mnist_diffusion.dataset.captioned import GRAMMAR, Meaning
+from mnist_diffusion.dataset.levels import obeyed
 from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.dataset.prompts import Prompt
-from mnist_diffusion.evaluation.adherence import obedience
 from mnist_diffusion.evaluation.features import classify
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
@@ -40,7 +40,8 @@ def obeying(prompt: Prompt, run: str, images: NDArray[np.uint8], compute: Comput
     else:
         seen = np.full(len(images), prompt.digit or 0, dtype=np.int64)
         by = "as measured but for the digit, for there is no judge yet"
-    right = obedience(asked, Attributes.of(images), seen, _meaning(run).bands).all(axis=1)
+    found = _meaning(run).bands.levels(Attributes.of(images), seen)
+    right = obeyed(asked, found).all(axis=1)
     return f"{int(right.sum())} of {len(images)} are so, {by}"
 
 

@@ -48,8 +48,7 @@ TRACKED = frozenset({"settings.resolve"})
 """Exceptions: which of several settings wins, decides a result."""
 CARRIED = frozenset(
     {
-        *("networks.codecs", "networks.codec_files", "networks.latent_scale"),
-        *("networks.encoders", "networks.fixed_batches"),
+        *("networks.codecs", "networks.codec_files", "networks.latent_scale", "networks.encoders"),
         *("dataset.attributes", "dataset.captioned", "dataset.grammar", "dataset.levels"),
     }
 )

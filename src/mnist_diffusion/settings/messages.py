@@ -32,7 +32,7 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
     """The message that matters most; `schema` is the model that refused."""
     first = min(error.errors(), key=_rank)
     location = [part for part in first["loc"] if part != MARK_OF_A_KEY]
-    key = ".".join(_plain(str(part)) for part in location)
+    key = ".".join(plain(str(part)) for part in location)
     if first["type"] == "value_error":
         message = str(first["ctx"]["error"])
         return f"{key}.{message}" if key else message
@@ -65,10 +65,10 @@ def _quote(value: Any) -> str:
     return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"
 
 
-def _plain(key: str) -> str:
-    """A key without what could break the line, or fill it."""
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in key[: LONGEST_QUOTE + 1])
-    return shown if len(key) <= LONGEST_QUOTE else shown[:LONGEST_QUOTE] + "…"
+def plain(text: str, longest: int = LONGEST_QUOTE) -> str:
+    """What a person has typed, without what could break the line, or fill it."""
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: longest + 1])
+    return shown if len(text) <= longest else shown[:longest] + "…"
 
 
 def _siblings(location: Sequence[int | str], schema: type[BaseModel]) -> list[str]:

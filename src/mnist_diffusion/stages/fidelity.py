@@ -120,9 +120,9 @@ def _scores(judged: JudgedSet, images: NDArray[np.uint8], settings: Settings) ->
 
 
 def _looks(back: NDArray[np.uint8], judged: JudgedSet) -> dict[str, Any]:
-    meaning, attributes = load_meaning(), Attributes.of(back)
-    seen = np.asarray(judged.probabilities.argmax(dim=1))
-    return kept_looks(load_levels("test"), attributes, seen, meaning.bands, meaning.corners)
+    meaning, seen = load_meaning(), np.asarray(judged.probabilities.argmax(dim=1))
+    found = meaning.bands.levels(Attributes.of(back), seen)
+    return kept_looks(load_levels("test"), found, meaning.corners)
 
 
 def _two_of_each(labels: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,6 +1,5 @@
 """ranks: the cells ranked by every judge, to reports/ranks.json, and where judges disagree."""
 
-from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -87,7 +86,7 @@ def run(settings: Settings) -> None:
             {"judge": one, "other": other, "tau": agreement(distances[one], distances[other])}
             for one, other in combinations(names, 2)
         ],
-        "disagreements": [asdict(one) for one in disagreements(distances, level)],
+        "disagreements": disagreements(distances, level),
     }
     publish_report(paths.RANKS, inputs, RanksReport, **report)
 

@@ -62,11 +62,12 @@ class MainEffect(Strict):
 
 
 class AliasShare(Strict):
-    """How much of an interaction a main effect could take for its own."""
+    """An interaction of two factors that a main effect cannot be told from, wholly or in part."""
 
     factor: str
     interaction: Annotated[tuple[str, str], Field(strict=False)]
     share: float
+    """Of the interaction that would be taken for the effect, at most: 1 is all of it."""
 
 
 class EffectsReport(Strict):

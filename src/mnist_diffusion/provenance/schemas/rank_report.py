@@ -30,7 +30,7 @@ class Agreement(Strict):
 
 
 class RankDisagreement(Strict):
-    """Two cells that two judges put in another order, each beyond the luck of drawing."""
+    """Two cells that two judges put in another order, each by more than the luck of drawing."""
 
     cell: str
     other: str
