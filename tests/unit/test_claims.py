@@ -12,8 +12,9 @@ from pydantic import TypeAdapter
 from smoke_scale import REPOSITORY
 
 from mnist_diffusion.evaluation.cell_scores import CellScores
-from mnist_diffusion.evaluation.claims import Evidence, judged
+from mnist_diffusion.evaluation.claims import judged
 from mnist_diffusion.evaluation.designs import Design
+from mnist_diffusion.evaluation.evidence import Evidence
 from mnist_diffusion.evaluation.identities import IDENTITIES, Drawn, chain_deviation
 from mnist_diffusion.evaluation.metrics import COMPARED, METRICS
 from mnist_diffusion.evaluation.quantities import excess, holm

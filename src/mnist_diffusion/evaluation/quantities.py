@@ -9,16 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-Relation = Literal["below", "above", "within", "beyond"]
-"""below and above a bound; within ± a margin, or beyond it on either side."""
-Verdict = Literal["better", "worse", "equivalent", "unresolved"]
-Finding = Literal["holds", "fails", "unresolved"]
+from mnist_diffusion.provenance.schemas.cell_reports import Verdict
+from mnist_diffusion.provenance.schemas.claim_reports import Finding, Relation
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,13 @@ class Effects(Section):
     """Distances whose ratio is surely nearer to 1 than this are equivalent."""
 
 
-class EffectTest(Section):
+class Measurable(Section):
+    """A test that holds a quantity against a bound."""
+
+    expect: Expected
+
+
+class EffectTest(Measurable):
     """The ratio of a distance at two levels of a factor, by trainings, under both extractors."""
 
     kind: Literal["effect"]
@@ -53,10 +59,9 @@ class EffectTest(Section):
     factor: Name
     level: Level
     base: Level
-    expect: Expected
 
 
-class DifferenceTest(Section):
+class DifferenceTest(Measurable):
     """A score of a cell less another's, over images: it speaks of these weights alone."""
 
     kind: Literal["difference"]
@@ -65,10 +70,9 @@ class DifferenceTest(Section):
     """[cell, baseline]"""
     unit: Literal["one", "baseline"]
     """Whether the difference is a share of the baseline's score."""
-    expect: Expected
 
 
-class ValueTest(Section):
+class ValueTest(Measurable):
     """A score of some cells against a bound."""
 
     kind: Literal["value"]
@@ -76,47 +80,42 @@ class ValueTest(Section):
     cells: Names
     unit: Literal["one", "real"]
     """Whether the bound is a multiple of what real digits score."""
-    expect: Expected
 
 
-class RarestTest(Section):
+class RarestTest(Measurable):
     """The share of the rarest digit in a cell, as a multiple of its share of the real digits."""
 
     kind: Literal["rarest"]
     cell: Name
-    expect: Expected
 
 
-class SolverTest(Section):
+class SolverTest(Measurable):
     """How much farther a solver ends from the exact solution than another, as a share of it."""
 
     kind: Literal["solver"]
     solver: Name
     baseline: Name
-    expect: Expected
 
 
-class OrderTest(Section):
+class OrderTest(Measurable):
     """How much later fine structure settles than coarse, as a share of the steps.
 
     Less the same of real digits in noise, without a model.
     """
 
     kind: Literal["order"]
-    expect: Expected
 
 
-class LossTest(Section):
+class LossTest(Measurable):
     """The share of a run's minimised loss in a third of the timesteps."""
 
     kind: Literal["loss"]
     run: Name
     third: Literal[0, 1, 2]
     """From the cleanest."""
-    expect: Expected
 
 
-class AdherenceTest(Section):
+class AdherenceTest(Measurable):
     """How many of a cell's images are as their prompts ask, or how many more than of another's."""
 
     kind: Literal["adherence"]
@@ -126,10 +125,9 @@ class AdherenceTest(Section):
     cell: Name
     base: Name | None
     """The cell it is held against, if it is."""
-    expect: Expected
 
 
-class FidelityTest(Section):
+class FidelityTest(Measurable):
     """What a score of real digits becomes by way of a codec, less what it is of other digits."""
 
     kind: Literal["fidelity"]
@@ -137,35 +135,31 @@ class FidelityTest(Section):
     codec: Name
     base: Name
     """`real` for the digits as they are, or another codec."""
-    expect: Expected
 
 
-class CeilingTest(Section):
+class CeilingTest(Measurable):
     """A score of cells in latent space, less what real digits score by way of the codec alone."""
 
     kind: Literal["ceiling"]
     metric: Metric
     codec: Name
     cells: Names
-    expect: Expected
 
 
-class CostTest(Section):
+class CostTest(Measurable):
     """How many times as many operations the U-Net takes in pixels as in a codec's latents."""
 
     kind: Literal["cost"]
     codec: Name
-    expect: Expected
 
 
-class SeamTest(Section):
+class SeamTest(Measurable):
     """How much larger the step across the edge of drawn halves is, as a share of the real one."""
 
     kind: Literal["seam"]
     cell: Name
     base: Name
     """`real` for the digits that the halves are of, or another cell of the same halves."""
-    expect: Expected
 
 
 class IdentityTest(Section):
@@ -202,23 +196,6 @@ Test = Annotated[
     | Untestable,
     Field(discriminator="kind"),
 ]
-
-
-Measurable = (
-    EffectTest
-    | DifferenceTest
-    | ValueTest
-    | RarestTest
-    | SolverTest
-    | OrderTest
-    | LossTest
-    | AdherenceTest
-    | FidelityTest
-    | CeilingTest
-    | CostTest
-    | SeamTest
-)
-"""Tests that hold a quantity against a bound."""
 
 
 class Claim(Section):

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from mnist_diffusion.evaluation.cell_scores import CellScores
-from mnist_diffusion.evaluation.claims import Evidence, judged
+from mnist_diffusion.evaluation.claims import judged
 from mnist_diffusion.evaluation.effects import Analysis, analysed
+from mnist_diffusion.evaluation.evidence import Evidence
 from mnist_diffusion.evaluation.identities import Drawn
 from mnist_diffusion.evaluation.loss_shares import loss_shares
 from mnist_diffusion.evaluation.metrics import METRICS

@@ -85,6 +85,8 @@ class EffectsReport(Strict):
     """Cells whose runs differ in nothing but the seed, by the first of them."""
 
 
+Relation = Literal["below", "above", "within", "beyond"]
+"""below and above a bound; within ± a margin, or beyond it on either side."""
 Finding = Literal["holds", "fails", "unresolved"]
 
 
@@ -95,7 +97,7 @@ class Statement(Strict):
     form: Literal["ratio", "percent", "plain"]
     estimate: float
     interval: Ends
-    relation: Literal["below", "above", "within", "beyond"]
+    relation: Relation
     bound: float
     finding: Finding
     cells: list[str]
