@@ -20,14 +20,18 @@ from mnist_diffusion.evaluation.identities import IDENTITIES, Drawn
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.evaluation.quantities import (
     Quantity,
-    Relation,
     excess,
     finding,
     mean,
     nearest_bound,
     share_of,
 )
-from mnist_diffusion.provenance.schemas.claim_reports import Fact, Statement, TrajectoriesReport
+from mnist_diffusion.provenance.schemas.claim_reports import (
+    Fact,
+    Relation,
+    Statement,
+    TrajectoriesReport,
+)
 from mnist_diffusion.provenance.schemas.encoder_reports import (
     AdherenceReport,
     DigitsJudged,

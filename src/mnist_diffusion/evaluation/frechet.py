@@ -38,6 +38,11 @@ class ReferenceStatistics:
         return cls(features.mean(dim=0), torch.cov(features.T), len(features))
 
     @property
+    def tensors(self) -> dict[str, Tensor]:
+        """As they are stored and digested."""
+        return {"mean": self.mean, "covariance": self.covariance}
+
+    @property
     def trace(self) -> float:
         """Total variance of the real features: the unit of the relative distance."""
         return float(self.covariance.trace())

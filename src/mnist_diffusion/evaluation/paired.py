@@ -13,7 +13,8 @@ from mnist_diffusion.evaluation.estimates import Estimate, Interval
 from mnist_diffusion.evaluation.features import JudgedSet
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics, fd_infinity
 from mnist_diffusion.evaluation.metrics import METRICS
-from mnist_diffusion.evaluation.quantities import Verdict, verdict
+from mnist_diffusion.evaluation.quantities import verdict
+from mnist_diffusion.provenance.schemas.cell_reports import Verdict
 from mnist_diffusion.settings.judging import Margins
 
 NETWORKS = {"fd_infinity": "classifier", "second_fd_infinity": "autoencoder"}

@@ -66,8 +66,7 @@ def load_features(split: str) -> Tensor:
 def load_statistics(network: str = "classifier") -> ReferenceStatistics:
     """Of the training digits."""
     tensors = load_file(paths.REFERENCE / f"{PREFIX[network]}{STATISTICS}")
-    count = read_json(paths.REFERENCE_REPORT)["n"]
-    return ReferenceStatistics(tensors["mean"], tensors["covariance"], count)
+    return ReferenceStatistics(**tensors, count=read_json(paths.REFERENCE_REPORT)["n"])
 
 
 def load_classes() -> dict[str, ReferenceStatistics]:

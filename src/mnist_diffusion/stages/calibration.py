@@ -102,16 +102,8 @@ def _levels(
 
 
 def _verdicts(levels: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        detection(
-            name,
-            metric,
-            [
-                row["relative_to_floor"]
-                for row in levels
-                if (row["corruption"], row["metric"]) == (name, metric)
-            ],
-        )
-        for name in CORRUPTIONS
-        for metric in CALIBRATED
-    ]
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in levels:
+        key = row["corruption"], row["metric"]
+        found.setdefault(key, []).append(row["relative_to_floor"])
+    return [detection(*key, degradations) for key, degradations in found.items()]

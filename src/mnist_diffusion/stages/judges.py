@@ -34,8 +34,7 @@ def run(settings: Settings) -> Outcome:
         network = trained_classifier(images, labels, recipe, device)
         checkpoint.save(folder / name, network, {"network": NETWORK})
         known = ReferenceStatistics.of(classify(network, images, device).features)
-        tensors = {"mean": known.mean, "covariance": known.covariance}
-        save_file(tensors, folder / name / STATISTICS)
+        save_file(known.tensors, folder / name / STATISTICS)
     publish_folder(folder, inputs)
     return Outcome(len(labels) * settings.classifier.epochs * len(settings.judges))
 

@@ -34,8 +34,7 @@ class Judge:
     def __init__(self, weights: Path, statistics: Path, count: int, device: torch.device):
         network, _ = checkpoint.load(weights, JUDGES)
         self.network: nn.Module = network.to(device)
-        tensors = load_file(statistics / STATISTICS)
-        self.known = ReferenceStatistics(tensors["mean"], tensors["covariance"], count)
+        self.known = ReferenceStatistics(**load_file(statistics / STATISTICS), count=count)
         self.device = device
 
     def judge(self, cell: str, seed: int) -> tuple[Estimate, float | None]:

@@ -90,9 +90,8 @@ def _write_features(judged: Mapping[str, JudgedSet]) -> real_digits.TrainStatist
 
 def _write_statistics(network: str, training: JudgedSet) -> ReferenceStatistics:
     statistics = ReferenceStatistics.of(training.features_of(network))
-    tensors = {"mean": statistics.mean, "covariance": statistics.covariance}
-    prefix = real_digits.PREFIX[network]
-    save_file(tensors, paths.REFERENCE / f"{prefix}{real_digits.STATISTICS}")
+    name = f"{real_digits.PREFIX[network]}{real_digits.STATISTICS}"
+    save_file(statistics.tensors, paths.REFERENCE / name)
     return statistics
 
 
@@ -101,20 +100,19 @@ def _write_classes(features: Tensor, labels: Tensor) -> dict[str, ReferenceStati
     digits = range(CLASSES)
     found = {str(digit): ReferenceStatistics.of(features[labels == digit]) for digit in digits}
     tensors = {
-        "mean": torch.stack([one.mean for one in found.values()]),
-        "covariance": torch.stack([one.covariance for one in found.values()]),
+        key: torch.stack([one.tensors[key] for one in found.values()])
+        for key in ("mean", "covariance")
     }
     save_file(tensors, paths.REFERENCE / real_digits.CLASS_STATISTICS)
     return found
 
 
 def _described(statistics: ReferenceStatistics) -> dict[str, Any]:
-    tensors = {"mean": statistics.mean, "covariance": statistics.covariance}
     return {
         "n": statistics.count,
         "features": len(statistics.mean),
         "trace": statistics.trace,
-        "reference_sha256": arrays_digest(tensors),
+        "reference_sha256": arrays_digest(statistics.tensors),
     }
 
 
