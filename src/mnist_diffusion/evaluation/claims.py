@@ -11,12 +11,7 @@ from mnist_diffusion.evaluation.cell_scores import UntestableError
 from mnist_diffusion.evaluation.designs import InestimableError
 from mnist_diffusion.evaluation.evidence import Evidence, Measured
 from mnist_diffusion.evaluation.quantities import holm, holm_levels
-from mnist_diffusion.provenance.schemas.claim_reports import (
-    ClaimVerdict,
-    Fact,
-    Outcome,
-    Statement,
-)
+from mnist_diffusion.provenance.schemas.claim_reports import ClaimVerdict, Fact, Outcome, Statement
 from mnist_diffusion.settings.claims import Claim
 
 

@@ -9,12 +9,7 @@ import torch
 from torch import Tensor
 
 from mnist_diffusion.evaluation.estimates import Estimate
-from mnist_diffusion.evaluation.frechet import (
-    FEWEST,
-    ReferenceStatistics,
-    fd_infinity,
-    relative_fd,
-)
+from mnist_diffusion.evaluation.frechet import FEWEST, ReferenceStatistics, fd_infinity, relative_fd
 
 FEWEST_OF_A_CLASS = 2 * FEWEST
 """Half of a class has to have a covariance."""

@@ -8,12 +8,7 @@ from statistics import mean, stdev
 
 from torch import Tensor
 
-from mnist_diffusion.evaluation.estimates import (
-    Estimate,
-    Interval,
-    proportion_interval,
-    reach_of,
-)
+from mnist_diffusion.evaluation.estimates import Estimate, Interval, proportion_interval, reach_of
 from mnist_diffusion.evaluation.features import JudgedSet
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances, fd_infinity
 from mnist_diffusion.evaluation.kernels import kernel_distances, meet

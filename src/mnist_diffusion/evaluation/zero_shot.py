@@ -12,14 +12,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from mnist_diffusion.dataset.grammar import DIGITS, captions_of, encode
-from mnist_diffusion.dataset.levels import (
-    DIGIT,
-    SLANT,
-    THICKNESS,
-    Codes,
-    Corners,
-    truth,
-)
+from mnist_diffusion.dataset.levels import DIGIT, SLANT, THICKNESS, Codes, Corners, truth
 from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.networks.encoders import Clip
 from mnist_diffusion.networks.fixed_batches import in_batches

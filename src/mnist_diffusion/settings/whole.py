@@ -33,12 +33,7 @@ from mnist_diffusion.settings.judging import (
     Tstr,
 )
 from mnist_diffusion.settings.messages import explain, require
-from mnist_diffusion.settings.resolve import (
-    ResolvedCell,
-    ResolvedRun,
-    resolve_cell,
-    resolve_run,
-)
+from mnist_diffusion.settings.resolve import ResolvedCell, ResolvedRun, resolve_cell, resolve_run
 from mnist_diffusion.settings.sampling import (
     FIXED_ETA,
     Cell,

@@ -5,13 +5,7 @@ from typing import Any
 import numpy as np
 
 from mnist_diffusion.dataset.attributes import Attributes
-from mnist_diffusion.dataset.captioned import (
-    GRAMMAR,
-    SPLITS,
-    Meaning,
-    corners_of,
-    save_captioned,
-)
+from mnist_diffusion.dataset.captioned import GRAMMAR, SPLITS, Meaning, corners_of, save_captioned
 from mnist_diffusion.dataset.levels import ATTRIBUTES, LEVELS, Bands, Codes
 from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.files import paths

@@ -10,12 +10,7 @@ from mnist_diffusion.dataset.splits import load_split
 from mnist_diffusion.evaluation import real_digits, scores
 from mnist_diffusion.evaluation.accuracy import agreement, extremes, shares
 from mnist_diffusion.evaluation.class_fd import class_fd, per_class
-from mnist_diffusion.evaluation.copying import (
-    copies,
-    copies_in_features,
-    nearer,
-    nearest_distances,
-)
+from mnist_diffusion.evaluation.copying import copies, copies_in_features, nearer, nearest_distances
 from mnist_diffusion.evaluation.estimates import Estimate, Interval, proportion_interval
 from mnist_diffusion.evaluation.features import Extractors, JudgedSet, load_cell
 from mnist_diffusion.evaluation.frechet import distances, fd_infinity, relative_fd
