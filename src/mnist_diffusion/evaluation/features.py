@@ -25,15 +25,16 @@ class Classification:
     probabilities: Tensor
     """(n, 10) float32."""
 
+    @property
+    def seen(self) -> Tensor:
+        """(n,) the likeliest digits."""
+        return self.probabilities.argmax(dim=1)
+
 
 @dataclass(frozen=True)
-class JudgedSet:
+class JudgedSet(Classification):
     """A set of digits under both feature extractors."""
 
-    features: Tensor
-    """(n, 128) of the classifier."""
-    probabilities: Tensor
-    """(n, 10) of the classifier."""
     second: Tensor
     """(n, 64) features of the autoencoder."""
     labels: Tensor
@@ -46,7 +47,7 @@ class JudgedSet:
     @property
     def right(self) -> Tensor:
         """(n,) bool: the classifier sees the digit asked for."""
-        return self.probabilities.argmax(dim=1) == self.labels
+        return self.seen == self.labels
 
     @property
     def asked(self) -> bool:

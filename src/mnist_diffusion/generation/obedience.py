@@ -36,7 +36,7 @@ def obeying(prompt: Prompt, run: str, images: NDArray[np.uint8], compute: Comput
         device = configure(compute)
         classifier, _ = checkpoint.load(paths.CLASSIFIER, JUDGES)
         judged = classify(classifier.to(device), to_tensor(images), device)
-        seen, by = np.asarray(judged.probabilities.argmax(dim=1)), "as measured"
+        seen, by = np.asarray(judged.seen), "as measured"
     else:
         seen = np.full(len(images), prompt.digit or 0, dtype=np.int64)
         by = "as measured but for the digit, for there is no judge yet"

@@ -30,7 +30,7 @@ def run(settings: Settings, name: str) -> Outcome:
     images, _ = load_cell(name)
     classifier, _ = checkpoint.load(paths.CLASSIFIER, JUDGES)
     judged = classify(classifier.to(device), to_tensor(images), device)
-    seen = np.asarray(judged.probabilities.argmax(dim=1))
+    seen = np.asarray(judged.seen)
     meaning = load_meaning()
     asked = asked_of_all(len(images), resolve_cell(settings.cells[name], settings.sample).prompts)
     report = {

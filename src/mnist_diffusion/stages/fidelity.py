@@ -120,7 +120,7 @@ def _scores(judged: JudgedSet, images: NDArray[np.uint8], settings: Settings) ->
 
 
 def _looks(back: NDArray[np.uint8], judged: JudgedSet) -> dict[str, Any]:
-    meaning, seen = load_meaning(), np.asarray(judged.probabilities.argmax(dim=1))
+    meaning, seen = load_meaning(), np.asarray(judged.seen)
     found = meaning.bands.levels(Attributes.of(back), seen)
     return kept_looks(load_levels("test"), found, meaning.corners)
 

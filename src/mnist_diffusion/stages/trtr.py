@@ -67,9 +67,9 @@ def tested(digits: Digits, settings: Settings, device: torch.device) -> dict[str
     right, by_digit = [], []
     for repeat in range(settings.tstr.seeds):
         network = trained_classifier(*_tensors(digits), _training(settings, repeat), device)
-        probabilities = classify(network, images, device).probabilities
-        right.append(probabilities.argmax(dim=1) == labels)
-        by_digit.append(agreement(probabilities, labels)["accuracy_per_class"])
+        found = classify(network, images, device)
+        right.append(found.seen == labels)
+        by_digit.append(agreement(found.probabilities, labels)["accuracy_per_class"])
     return {
         **over_seeds(torch.stack(right), settings.evaluate.level),
         "accuracy_per_class": {
