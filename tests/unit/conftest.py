@@ -1,6 +1,8 @@
 """A repository for MLflow's store and the spool, far from the real one."""
 
 import shutil
+import sys
+from pathlib import Path
 
 import audited
 import pytest
@@ -76,8 +78,36 @@ def in_tmp_path(tmp_path, monkeypatch):
 @pytest.fixture
 def published_copy(published, tmp_path, monkeypatch):
     """A copy of it to tamper with, as the current folder."""
-    folder = copy_of(published, tmp_path / "repository")
+    return _entered(copy_of(published, tmp_path / "repository"), monkeypatch)
+
+
+def _entered(folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("DVC_ROOT", str(folder))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def signed(published, build_once):
+    """The small repository, audited and signed by alice, beside a file that names her."""
+
+    def make(folder):
+        copy_of(published, folder / "repository")
+        for name in ("alice", "mallory"):
+            audited._run(folder, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", name)
+        public = (folder / "alice.pub").read_text()
+        (folder / "signers").write_text(f"# who may sign\n\nalice@example.org {public}")
+        command = (sys.executable, "-m", "mnist_diffusion", "sign", "../alice")
+        told = audited._run(folder / "repository", *command)
+        assert told.splitlines()[-1] == "reports/signature.json: signed"
+
+    return build_once("signed", make)
+
+
+@pytest.fixture
+def signed_copy(signed, tmp_path, monkeypatch):
+    """A copy of it to tamper with, as the current folder, beside the keys."""
+    for key in filter(Path.is_file, signed.iterdir()):
+        shutil.copy(key, tmp_path)
+    return _entered(copy_of(signed / "repository", tmp_path / "repository"), monkeypatch)

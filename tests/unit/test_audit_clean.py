@@ -53,7 +53,7 @@ def test_names_are_whole_and_lines_fit(published_copy):
     checked, report = [auditor.audit(cell) for cell in CELLS], auditor.report()
     for width in (50, 80, 120):
         console = Console(file=io.StringIO(), width=width)
-        print_audit(checked, report, console)
+        print_audit(checked, report, console=console)
         lines = console.file.getvalue().splitlines()
         first = next(k for k, line in enumerate(lines) if line.startswith("failed "))
         assert max(map(len, lines[:first])) <= width
@@ -69,7 +69,7 @@ def test_of_many_files_with_one_note_one_is_named_and_all_with_one_fault():
     notes = [note(place, "made with changes") for place in places]
     console = Console(file=io.StringIO(), width=300)
     faults = [failed(place, "not what was published") for place in places]
-    print_audit([Checked("cosine", [*notes, *faults])], Checked("report", notes), console)
+    print_audit([Checked("cosine", [*notes, *faults])], Checked("report", notes), console=console)
     told = [line for line in console.file.getvalue().splitlines() if places[0] in line]
     assert told == [
         f"failed {', '.join(places)}: not what was published",

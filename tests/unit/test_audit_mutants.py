@@ -1,11 +1,14 @@
 """A check that is left out is missed: without it, something that it alone names goes unnamed."""
 
+import base64
 import json
+from pathlib import Path
 
 import pytest
-from tamperings import CELL, MANIFEST, METRICS, RUN, TAMPERINGS, TSTR
+from tamperings import CELL, MANIFEST, METRICS, RUN, TAMPERINGS, TSTR, one_pixel
+from test_audit_tampering import bless, relock
 
-from mnist_diffusion.audit import chain, dvc, replay, verify
+from mnist_diffusion.audit import chain, dvc, replay, signature, verify
 from mnist_diffusion.audit.chain import Evidence
 from mnist_diffusion.audit.output import Severity
 from mnist_diffusion.audit.verify import Auditor
@@ -96,3 +99,26 @@ def test_a_stage_that_is_not_compared_is_missed(published_copy, monkeypatch):
     assert [f.item for f in failures()] == [f"{METRICS}: confidence"]
     monkeypatch.setattr(replay, "_contents", lambda _: {})
     assert not failures()
+
+
+def signed_findings():
+    findings = verify.signature(Path("../signers")).findings
+    return {f.item for f in findings if f.severity == Severity.FAILED}
+
+
+def test_a_signature_whose_files_are_not_hashed_is_missed(signed_copy, monkeypatch):
+    one_pixel(signed_copy)
+    bless(signed_copy)
+    relock(signed_copy)
+    assert MANIFEST in signed_findings()
+    content = json.loads(base64.b64decode(json.loads(signature.SIGNATURE.read_text())["payload"]))
+    recorded = {one["name"]: one["digest"]["sha256"] for one in content["subject"]}
+    monkeypatch.setattr(signature, "file_digest", lambda path: recorded.get(str(path)))
+    assert MANIFEST not in signed_findings()
+
+
+def test_a_signature_that_is_anyones_is_missed(signed_copy, monkeypatch):
+    signature.write_signed(signature.statement(), Path("../mallory"))
+    assert signed_findings() == {str(signature.SIGNATURE)}
+    monkeypatch.setattr(signature, "_who", lambda *_: "anyone")
+    assert not signed_findings()

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -57,7 +59,7 @@ Findings = Iterator[Finding]
 
 @dataclass(frozen=True)
 class Checked:
-    """An audited cell, or the report: all that was found, and what each check looked at."""
+    """An audited cell, or what is beside the cells: all found, and what each check looked at."""
 
     cell: str
     findings: list[Finding] = field(default_factory=list)
@@ -117,30 +119,37 @@ def some(places: Iterable[object], named: int = NAMED) -> str:
     return ", ".join(every[:named]) + more
 
 
+def from_there(context: typer.Context, path: Path | None) -> Path | None:
+    """A path as whoever calls means it; all else is meant from the repository's root."""
+    return path and context.obj / path.expanduser()
+
+
 def together(checked: Iterable[Checked]) -> Checked:
     """All of them as one: one that failed outweighs all others."""
     return Checked("all", [finding for one in checked for finding in one.findings])
 
 
-def print_json(checked: Sequence[Checked], report: Checked) -> int:
+def print_json(checked: Sequence[Checked], *beside: Checked) -> int:
     """Everything, in a form that does not change with the terminal; the exit code."""
-    whole = together([*checked, report])
+    whole = together([*checked, *beside])
     content = {
         "verdict": whole.verdict,
         "cells": {one.cell: one.as_json() for one in checked},
-        "report": report.as_json(),
+        **{one.cell: one.as_json() for one in beside},
     }
     sys.stdout.write(jsonfile.to_text(content))
     return whole.code
 
 
-def print_audit(checked: Sequence[Checked], report: Checked, console: Console | None = None) -> int:
-    """A table of cells, and below it what was found, the worst first, each once; the exit code.
+def print_audit(
+    checked: Sequence[Checked], *beside: Checked, console: Console | None = None
+) -> int:
+    """A table, and below it what was found, the worst first, each once; the exit code.
 
     Of places to which one note belongs, one is named and the others are counted.
     """
     console = console or Console(highlight=False)
-    everything = [*checked, report]
+    everything = [*checked, *beside]
     console.print(_table(everything))
     for severity in Severity:
         items: dict[str, dict[str, None]] = {}
@@ -155,9 +164,9 @@ def print_audit(checked: Sequence[Checked], report: Checked, console: Console | 
     console.print(f"checked: {', '.join(made)}{more}", soft_wrap=True)
     verdicts = [one.verdict for one in checked]
     counts = ", ".join(f"{verdicts.count(v)} {v}" for v in VERDICTS if v in verdicts)
-    beside = f"; report {report.verdict}" if report.code else ""
+    more = "".join(f"; {one.cell} {one.verdict}" for one in beside if one.code)
     number = "1 cell" if len(checked) == 1 else f"{len(checked)} cells"
-    console.print(f"{number}: {counts}{beside}", soft_wrap=True)
+    console.print(f"{number}: {counts}{more}", soft_wrap=True)
     return together(everything).code
 
 

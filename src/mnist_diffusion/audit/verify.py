@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,11 +24,13 @@ from mnist_diffusion.audit.output import (
     Finding,
     Findings,
     failed,
+    from_there,
     gather,
     note,
     print_audit,
     print_json,
 )
+from mnist_diffusion.audit.signature import SIGNATURE, check_signature, statement, write_signed
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.pipeline import STAGES
@@ -44,6 +48,18 @@ TRACKED = ("train", "evaluate")
 Check = Callable[[Evidence, Member], Findings]
 
 
+Key = Annotated[Path, typer.Argument(help="A key of ssh-keygen's.", callback=from_there)]
+Signers = Annotated[
+    Path | None,
+    typer.Option(
+        "--signature",
+        metavar="ALLOWED_SIGNERS",
+        help="Who must have signed, as ssh-keygen has it.",
+        callback=from_there,
+    ),
+]
+
+
 def audit(
     cells: Annotated[list[str] | None, typer.Argument(help="Cells; none: all.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All cells of params.yaml.")] = False,
@@ -51,6 +67,7 @@ def audit(
     regenerate: Annotated[int, typer.Option(min=0, help="Draw so many images again.")] = 0,
     deep: Annotated[bool, typer.Option(help="Draw and judge whole sets again.")] = False,
     seed: Annotated[int | None, typer.Option(help="Which images --regenerate draws.")] = None,
+    signers: Signers = None,
 ) -> None:
     """Prove what made the sample sets: exit 0 proven, 1 failed, 2 cannot verify."""
     if every and cells:
@@ -58,7 +75,27 @@ def audit(
     _limit_instructions()
     auditor = Auditor(regenerate, seed, deep, whole=not cells)
     checked = [auditor.audit(cell) for cell in chosen_cells(cells or ())]
-    raise typer.Exit((print_json if as_json else print_audit)(checked, auditor.report()))
+    beside = [auditor.report(), *([signature(signers)] if signers else [])]
+    raise typer.Exit((print_json if as_json else print_audit)(checked, *beside))
+
+
+def sign(key: Key = Path("~/.ssh/id_ed25519")) -> None:
+    """Audit everything and, if all of it is proven, sign it for `audit --signature`."""
+    content = statement()  # first: what changes during the audit is then not what was signed
+    _limit_instructions()
+    auditor = Auditor(whole=True)
+    if print_audit([auditor.audit(cell) for cell in chosen_cells(())], auditor.report()):
+        raise UserError("sign: not all of it is proven, see above; mend that first")
+    write_signed(content, key)
+    sys.stdout.write(f"{SIGNATURE}: signed\n")
+
+
+def signature(signers: Path) -> Checked:
+    """Everything that was signed, be it part of a stage or not; UserError without signers."""
+    if not signers.is_file():
+        raise UserError(f"{signers}: not there; name a file of allowed signers, see ssh-keygen(1)")
+    findings = gather("signature", "signed", SIGNATURE, partial(check_signature, signers))
+    return Checked("signature", [*findings], Counter(signed=1))
 
 
 def chosen_cells(cells: Iterable[str]) -> list[str]:

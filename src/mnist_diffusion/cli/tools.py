@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnist_diffusion.audit.show import diff, show
-from mnist_diffusion.audit.verify import audit
+from mnist_diffusion.audit.verify import audit, sign
 from mnist_diffusion.cli.prune import prune
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.instructions import without_avx2
@@ -96,7 +96,7 @@ def repro(
     bring_up_to_date(jobs, cluster, mixed)
 
 
-for _command in (audit, show, diff):
+for _command in (audit, sign, show, diff):
     app.command(rich_help_panel=PANEL)(_command)
 
 
