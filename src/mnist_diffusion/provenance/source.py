@@ -67,7 +67,9 @@ def stage_code(stage: str, root: Path = SOURCE_ROOT) -> dict[str, str]:
 
     def left_out(module: str) -> bool:
         inside = module.partition(".")[2]
-        return is_untracked(module) or (stage in CARRIED_TO and inside in CARRIED)
+        untracked = any(f"{inside}.".startswith(f"{name}.") for name in UNTRACKED)
+        carried = stage in CARRIED_TO and inside in CARRIED
+        return carried or (untracked and inside not in TRACKED)
 
     files = source_files(f"{PACKAGE}.stages.{stage}", root, left_out)
     packages = {file.parent for file in files if file.name == "__init__.py"}
@@ -120,13 +122,6 @@ def require_recorded(stage: str) -> None:
         return
     if read_json(path) != stage_code(stage):
         raise UserError(f"{path}: not of the source that is here; run `dvc repro code`")
-
-
-def is_untracked(module: str) -> bool:
-    """Whether a module, by its full name, is among those that do not decide a result."""
-    inside = module.partition(".")[2]
-    below = any(f"{inside}.".startswith(f"{name}.") for name in UNTRACKED)
-    return below and inside not in TRACKED
 
 
 def source_files(

@@ -100,18 +100,25 @@ def _walk(
     indices: Sequence[int],
 ) -> Iterator[Tensor]:
     """The states of one micro-batch, the starting noise first."""
-    device, shape = denoiser.device, denoiser.space.shape
-    start = PerImageNoise(sample.seed, "sample/start", indices, shape)
-    draw_noise = PerImageNoise(sample.seed, "sample/steps", indices, shape)
-
-    def noise() -> Tensor:
-        return draw_noise().to(device)
-
-    x = start().to(device)
+    x = start(denoiser, sample.seed, indices)
     yield x
+    for x, _ in walk(denoiser, cell, sample.seed, indices, x):
+        yield x
+
+
+def start(denoiser: TrainedDenoiser, seed: int, indices: Sequence[int]) -> Tensor:
+    """The noise that images of these indices begin as, (n, *the space's shape)."""
+    return PerImageNoise(seed, "sample/start", indices, denoiser.space.shape)().to(denoiser.device)
+
+
+def walk(
+    denoiser: TrainedDenoiser, cell: ResolvedCell, seed: int, indices: Sequence[int], x: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The way from there: after every step x, and the x0 that the denoiser took it for."""
+    draw_noise = PerImageNoise(seed, "sample/steps", indices, denoiser.space.shape)
     denoise = denoiser.conditioned(denoiser.asked(indices, cell), cell)
     if denoiser.known:
         denoise = denoiser.known.put_in(denoise, indices, x)
     path = levels(denoiser.schedule, cell.steps, cell.spacing)
-    for x, _ in SAMPLERS[cell.sampler](denoise, x, path, noise, cell.eta):
-        yield x
+    sampler = SAMPLERS[cell.sampler]
+    return sampler(denoise, x, path, lambda: draw_noise().to(denoiser.device), cell.eta)

@@ -111,15 +111,9 @@ def _intervals(
 def _floors(baseline: dict[str, Any], asked: bool) -> dict[str, Any]:
     """What real digits score: where digits were asked for, as many of each of them."""
     ending = real_digits.ASKED
-    found = {key: value for key, value in baseline.items() if not key.endswith(ending)}
-    if asked:
-        found |= {
-            key.removesuffix(ending): value
-            for key, value in baseline.items()
-            if key.endswith(ending)
-        }
-    found.pop("accuracy")
-    return found
+    found = {key: value for key, value in baseline.items() if key != "accuracy"}
+    of_each = {key.removesuffix(ending): found.pop(key) for key in baseline if key.endswith(ending)}
+    return found | of_each if asked else found
 
 
 def _distances(judged: JudgedSet, real: scores.Real, chosen: Evaluate) -> dict[str, Estimate]:

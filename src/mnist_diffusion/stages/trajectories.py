@@ -4,6 +4,7 @@ How far solvers end from the exact solution of the same noise, and in which orde
 in the predicted image, beside real digits in noise, which no model has seen.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,7 +26,7 @@ from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.runtime.seeds import PerImageNoise
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser, load_denoiser
-from mnist_diffusion.sampling.trajectories import walk
+from mnist_diffusion.sampling.draw import start, walk
 from mnist_diffusion.settings import Cell, ResolvedCell, Settings
 from mnist_diffusion.settings.claims import Solver
 from mnist_diffusion.settings.resolve import resolve_cell
@@ -85,8 +86,8 @@ def _end(settings: Settings, denoiser: TrainedDenoiser, solver: Solver) -> tuple
     ends, batches = [], 0
     for indices in _batches(settings, chosen.count):
         batches += 1
-        for x, _ in walk(counted, cell, chosen.seed, indices):
-            end = x
+        noise = start(denoiser, chosen.seed, indices)
+        end, _ = deque(walk(counted, cell, chosen.seed, indices, noise), maxlen=1).pop()
         ends.append(end.cpu())
     return torch.cat(ends), counter.calls // batches
 
@@ -103,7 +104,8 @@ def _predicted(settings: Settings, denoiser: TrainedDenoiser) -> tuple[np.ndarra
     cell = _cell(settings, chosen.path)
     frames, ends = [], []
     for indices in _batches(settings, chosen.images):
-        pairs = list(walk(denoiser, cell, chosen.seed, indices))
+        noise = start(denoiser, chosen.seed, indices)
+        pairs = list(walk(denoiser, cell, chosen.seed, indices, noise))
         frames.append(torch.stack([x0[:, 0].cpu() for _, x0 in pairs]))
         ends.append(pairs[-1][0][:, 0].cpu())
     return torch.cat(frames, dim=1).double().numpy(), torch.cat(ends).double().numpy()
