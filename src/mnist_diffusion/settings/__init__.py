@@ -17,7 +17,6 @@ from mnist_diffusion.settings.sampling import Sampling as Sampling
 from mnist_diffusion.settings.sampling import SharedChoices as SharedChoices
 from mnist_diffusion.settings.sampling import SharedSampling as SharedSampling
 from mnist_diffusion.settings.section import Section as Section
-from mnist_diffusion.settings.training import P2 as P2
 from mnist_diffusion.settings.training import Networks as Networks
 from mnist_diffusion.settings.training import Recipe as Recipe
 from mnist_diffusion.settings.training import Run as Run
