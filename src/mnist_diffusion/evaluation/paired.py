@@ -13,7 +13,7 @@ from mnist_diffusion.evaluation.estimates import Estimate, Interval
 from mnist_diffusion.evaluation.features import JudgedSet
 from mnist_diffusion.evaluation.frechet import ReferenceStatistics, fd_infinity
 from mnist_diffusion.evaluation.metrics import METRICS
-from mnist_diffusion.evaluation.quantities import verdict
+from mnist_diffusion.evaluation.quantities import Quantity, verdict
 from mnist_diffusion.provenance.schemas.cell_reports import Verdict
 from mnist_diffusion.settings.judging import Margins
 
@@ -128,11 +128,7 @@ def difference(one: Estimate, other: Estimate) -> Difference:
     found = one.less(other)
     error = found.error
     p = float(2 * norm.sf(abs(found.value) / error)) if error > 0 else float(found.value == 0)
-
-    def around(reach: float) -> Interval:
-        return found.value - reach * error, found.value + reach * error
-
-    return Difference(found, one, other, p, around)
+    return Difference(found, one, other, p, Quantity(found.value, error).around)
 
 
 def accuracy_difference(right: Tensor, baseline: Tensor, labels: Tensor) -> Difference:
@@ -146,12 +142,8 @@ def accuracy_difference(right: Tensor, baseline: Tensor, labels: Tensor) -> Diff
     n = len(right) + 2
     centre = (gained - lost) / n
     error = ((gained + lost + 1) / n - centre**2) ** 0.5 / n**0.5
-
-    def around(reach: float) -> Interval:
-        return centre - reach * error, centre + reach * error
-
     own, base = Estimate.mean(right, labels), Estimate.mean(baseline, labels)
-    return Difference(own.less(base), own, base, p, around)
+    return Difference(own.less(base), own, base, p, Quantity(centre, error).around)
 
 
 def verdict_of(metric: str, found: Difference, reach: float, margins: Margins) -> Verdict:

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
 
 from mnist_diffusion.dataset.pixels import to_tensor, to_uint8
 from mnist_diffusion.evaluation.features import classify
-from mnist_diffusion.evaluation.frechet import ReferenceStatistics, distances
+from mnist_diffusion.evaluation.frechet import distances
 from mnist_diffusion.evaluation.real_digits import load_statistics
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
@@ -51,8 +49,9 @@ def run(settings: Settings, name: str) -> Outcome:
         checkpoint.load_weights(denoiser.network, path)
         batches = draw(denoiser, _cell(settings, name), settings.sample)
         images = to_uint8(torch.cat([batch.images for batch in batches]))
-        point = {"step": step, "images": step * batch_size}
-        points.append(point | _judged(images, classifier, device, reference))
+        features = classify(classifier, to_tensor(images), device).features
+        point = {"step": step, "images": step * batch_size, "samples_sha256": array_digest(images)}
+        points.append(point | distances(features, reference))
         kept.append(images[:KEPT])
     floor = described["floors"][str(settings.fd_curve.count)]
     report = {
@@ -73,17 +72,6 @@ def parameters(settings: Settings, name: str) -> dict[str, Any]:
     """How the images are drawn: conditional ones unguided, the others unasked."""
     asked = settings.runs[name].conditioning != "uncond"
     return {**settings.fd_curve.model_dump(exclude={"runs"}), "guidance": 1.0 if asked else 0.0}
-
-
-def _judged(
-    images: NDArray[np.uint8],
-    classifier: nn.Module,
-    device: torch.device,
-    reference: ReferenceStatistics,
-) -> dict[str, Any]:
-    """The distance of a snapshot's images, (n, 28, 28)."""
-    features = classify(classifier, to_tensor(images), device).features
-    return {**distances(features, reference), "samples_sha256": array_digest(images)}
 
 
 def _cell(settings: Settings, name: str) -> ResolvedCell:
