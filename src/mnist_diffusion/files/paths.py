@@ -111,6 +111,11 @@ def tstr(cell: str) -> Path:
     return REPORTS / "tstr" / f"{cell}.json"
 
 
+def yardstick(name: str) -> Path:
+    """A figure taken on demand, to be held against what others publish."""
+    return REPORTS / "yardsticks" / f"{name}.json"
+
+
 def timing(stage: str, name: str | None) -> Path:
     """How long a stage took here: a sidecar, never a DVC out, since no two runs agree on it.
 
