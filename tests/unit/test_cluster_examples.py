@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.main import get_command
 
-from mnist_diffusion.cli import app
+from mnist_diffusion.cli import every_command
 
 EXAMPLES = Path(__file__).parents[2] / "cluster"
 SCRIPTS = ("slurm.sbatch", "ssh.sh")
@@ -37,7 +37,7 @@ def test_a_script_is_one(name):
 
 
 def test_commands_and_options_are_there():
-    commands, seen = get_command(app).commands, set()
+    commands, seen = get_command(every_command()).commands, set()
     for place, call in calls():
         word, *rest = call.split()
         options = {name for one in commands[word].params for name in one.opts}

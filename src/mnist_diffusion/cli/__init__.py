@@ -7,19 +7,10 @@ from pathlib import Path
 import typer
 from safetensors import SafetensorError
 
-from mnist_diffusion.cli import stages, tools
+from mnist_diffusion.cli import cluster
 from mnist_diffusion.files import paths
 from mnist_diffusion.provenance.source import require_own_source
 from mnist_diffusion.runtime.errors import UserError, describe_os_error
-
-app = typer.Typer(
-    help="Compare diffusion models on MNIST. The stages are run by `dvc repro`.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(stages.app)
-app.add_typer(tools.app)
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
@@ -29,12 +20,13 @@ def main() -> None:
     """Run a command at the repository's root; the user's mistakes end in one line."""
     try:
         here = Path.cwd()
-        if not {*sys.argv[1:2]} & {*tools.ANYWHERE}:
-            os.chdir(_root())
-            require_own_source()
         # Without it cuBLAS is not deterministic; it is read when CUDA starts.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        app(obj=here)
+        if {*sys.argv[1:2]} & {*cluster.COMMANDS}:
+            cluster.app()
+        os.chdir(_root())
+        require_own_source()
+        every_command()(obj=here)
     except (UserError, OSError, SafetensorError) as error:  # such as a full disk
         told = error if isinstance(error, UserError) else describe_os_error(error)
         print(f"error: {told}", file=sys.stderr)
@@ -44,6 +36,21 @@ def main() -> None:
             sys.stderr.flush()
             os._exit(INTERRUPTED)  # or Python would wait for the threads that share the work
         raise
+
+
+def every_command() -> typer.Typer:
+    """Stages, tools and what a cluster is made of."""
+    from mnist_diffusion.cli import stages, tools  # here: workers of a cluster do without
+
+    app = typer.Typer(
+        help="Compare diffusion models on MNIST. The stages are run by `dvc repro`.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for part in (stages, tools, cluster):
+        app.add_typer(part.app)
+    return app
 
 
 def _root() -> Path:
