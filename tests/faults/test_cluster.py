@@ -106,7 +106,7 @@ def host_of(cluster: Cluster, pid: int) -> str:
 def errand_of(pid: int) -> psutil.Process:
     """The process that has DVC run a stage."""
     above = psutil.Process(pid).parents()
-    return next(one for one in above if "mnist_diffusion.distribution.forks" in one.cmdline())
+    return next(one for one in above if "mnist_diffusion.distribution.errand" in one.cmdline())
 
 
 def refusal(process: subprocess.Popen[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,13 +68,12 @@ stages:
 REPRODUCE = """
 import json, os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from mnist_diffusion.distribution import engine
+from mnist_diffusion.distribution import repro
 if "APART" in os.environ:  # hosts that do not see one another's disks
-    engine.all_see = lambda *_: False
-from mnist_diffusion.distribution.repro import reproduce
+    repro.all_see = lambda *_: False
 from mnist_diffusion.runtime.errors import UserError, describe_os_error
 try:
-    reproduce(**json.loads(sys.argv[1]))
+    repro.reproduce(**json.loads(sys.argv[1]))
 except UserError as error:
     sys.exit(f"error: {error}")
 except OSError as error:
@@ -152,6 +152,7 @@ class Cluster:
         self.folder = folder
         self.environment = dict(os.environ) | {"XDG_CONFIG_HOME": str(folder / "config")}
         self._started: list[subprocess.Popen[str]] = []
+        self._hosts: list[Path] = []
         self.call("tls")
         self.file = folder / "scheduler.json"
         self.scheduler = self.start("scheduler", "--scheduler-file", str(self.file), "--port", "0")
@@ -179,12 +180,15 @@ class Cluster:
     def worker(self, name: str, *words: str, **variables: str) -> subprocess.Popen[str]:
         """One worker of a host of this name, with a scratch folder of its own."""
         cores = str(len(os.sched_getaffinity(0)))
+        self._hosts.append(self.folder / name)
         scratch = {"MNIST_DIFFUSION_SCRATCH": str(self.folder / name)}
         return self.start("worker", str(self.file), "--cores", cores, *words, **scratch | variables)
 
     def end_workers(self) -> None:
-        """End all that was started, but the scheduler."""
+        """End all that was started, but the scheduler; hosts that come later keep nothing of it."""
         self._end([process for process in self._started if process is not self.scheduler])
+        for host in self._hosts:
+            shutil.rmtree(host, ignore_errors=True)
 
     def close(self) -> None:
         self._end(self._started)

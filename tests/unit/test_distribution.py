@@ -18,8 +18,8 @@ from small_project import Project, wait_until
 from mnist_diffusion.distribution import quick_dvc, security, workplace
 from mnist_diffusion.distribution.bundle import RANKS, Exchange, archive
 from mnist_diffusion.distribution.compatibility import facts, require_same
-from mnist_diffusion.distribution.mirror import mirrored
 from mnist_diffusion.distribution.plan import Plan, plan
+from mnist_diffusion.distribution.transfer import mirrored
 from mnist_diffusion.distribution.worker import slots, visible_gpus
 from mnist_diffusion.distribution.workplace import Slot
 from mnist_diffusion.runtime.errors import UserError
@@ -67,7 +67,7 @@ def test_params_are_read_as_dvc_reads_them(tmp_path, monkeypatch, keys):
     project = Project(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(param, "read_param_file", param.read_param_file)
-    by_dvc = quick_dvc._by_dvc()
+    by_dvc = getattr(param.read_param_file, "args", [param.read_param_file])[0]
     quick_dvc.open_repo().close()
     assert param.read_param_file is not by_dvc
     for number in (1, 2):

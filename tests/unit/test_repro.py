@@ -122,7 +122,7 @@ def test_a_killed_errand_is_sent_again(tmp_path):
     process = project.start()
     project.wait_for("a.model")
     stage = psutil.Process(project.attempts("a.model")[0][0])
-    errands = [p for p in stage.parents() if "mnist_diffusion.distribution.forks" in p.cmdline()]
+    errands = [p for p in stage.parents() if "mnist_diffusion.distribution.errand" in p.cmdline()]
     errands[0].kill()
     told = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 0, told

@@ -17,6 +17,8 @@ COPY = "MNIST_DIFFUSION_COPY"
 """Set where a stage runs in a copy of the project: its results are tracked elsewhere."""
 RANKS = "MNIST_DIFFUSION_RANKS"
 """How many processes a stage is to be, where it is to be several."""
+RESULT = Path(".result.json")
+"""What a stage's errand has come to, within a copy."""
 LEFT_OUT = ("docs", "tests", str(paths.LOCK))
 """What no stage reads, or DVC brings where it is read."""
 NO_GIT = (

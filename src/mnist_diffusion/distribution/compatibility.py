@@ -6,6 +6,7 @@ that differs, and what to do.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
-from mnist_diffusion.provenance.source import PACKAGE, SOURCE_ROOT, source_digests
+from mnist_diffusion.provenance.source import PACKAGE, SOURCE_ROOT
 from mnist_diffusion.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,13 +64,16 @@ def require_same_workers(client: Client, compute: str | None) -> Facts:
 def facts(compute: str | None = None) -> Facts:
     """Those of this process; with numerics if it is told what to compute on.
 
-    A digest a source file, of what it means; the versions of what the package requires.
+    A digest a source file, of its bytes; the versions of what the package requires.
     """
-    digests = source_digests(sorted((SOURCE_ROOT / PACKAGE).rglob("*.py")))
+    files = {
+        file.relative_to(SOURCE_ROOT).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in (SOURCE_ROOT / PACKAGE).rglob("*.py")
+    }
     required = map(Requirement, metadata.requires("mnist-diffusion") or ())
     names = [one.name for one in required if not one.marker or one.marker.evaluate({"extra": ""})]
     return (
-        {f"code {name}": digest[:12] for name, digest in digests.items()}
+        {f"code {name}": digest[:12] for name, digest in files.items()}
         | {f"package {name}": metadata.version(name) for name in names}
         | {"package python": platform.python_version()}
         | ({} if compute is None else _numerics(compute))

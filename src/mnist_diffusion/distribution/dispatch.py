@@ -1,7 +1,8 @@
-"""Stages given to workers in an order in which they can run, and a line for each that ends."""
+"""Stages given to workers in an order in which they can run, and what comes back of each."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection
 from concurrent.futures import CancelledError
@@ -11,20 +12,90 @@ from typing import Any
 
 import typer
 from distributed import Client, Future, KilledWorker, wait
+from dvc.utils.serialize import dumps_yaml
 from tqdm import tqdm
 
-from mnist_diffusion.distribution.bundle import Result
-from mnist_diffusion.distribution.home import Home
+from mnist_diffusion.distribution import transfer
+from mnist_diffusion.distribution.bundle import Exchange, Result
 from mnist_diffusion.distribution.plan import Plan
 from mnist_diffusion.distribution.worker import run_stage
 from mnist_diffusion.distribution.workplace import log_of
+from mnist_diffusion.files import paths
+from mnist_diffusion.files.atomic import write_atomically
+from mnist_diffusion.files.jsonfile import write_json
+from mnist_diffusion.provenance.environment import git_commit
 from mnist_diffusion.runtime.errors import UserError, in_one_line
 
 GONE = "CLUSTER: the scheduler is gone; start it and its workers again, and run this again"
 DEADLY = "four workers died of it; see what they have said"
 SECONDS_BETWEEN_LOOKS = 5.0
+SECONDS_BETWEEN_SETTLEMENTS = 300.0
+"""After which all is brought home while stages still run; writing dvc.lock takes CPU."""
 RETRIES = 2
 """Of a stage whose process was killed, as by a system that is out of memory."""
+
+
+class Home:
+    """The project of which the plan is, and how its data travels."""
+
+    def __init__(self, plan: Plan, exchange: Exchange):
+        self._plan, self._exchange = plan, exchange
+        self._commit = git_commit() | {"dvc_experiment": os.environ.get("DVC_EXP_NAME")}
+        self._waiting: list[str] = []
+        self._settled = time.monotonic()
+
+    def offer(self) -> None:
+        """Make what is up to date, and what is due reads, ready for workers to fetch."""
+        plan = self._plan
+        read = {parent for address in plan.away for parent in plan.parents[address]}
+        up_to_date = read - plan.due.keys()
+        stages = [transfer.stage_of(plan.repo, plan.lock[address]) for address in up_to_date]
+        with plan.repo.lock:
+            transfer.commit(plan.repo, stages)
+            if self._exchange.remote:
+                transfer.push(plan.repo, stages)
+
+    def take(self, result: Result) -> None:
+        """Note a result; one that failed leaves its log and nothing else."""
+        if result.log:
+            write_atomically(log_of(result.address), result.log)
+        if result.entry is None:
+            return
+        self._plan.lock[result.address] = result.entry
+        self._waiting.append(result.address)
+        if result.timing:
+            sidecar = paths.timing_of(result.address)
+            write_json(sidecar, {**result.timing, **self._commit})
+
+    def settle_now_and_then(self) -> None:
+        """Settle what has waited long enough, so that `make ui` and `dvc metrics` can show it."""
+        if time.monotonic() - self._settled > SECONDS_BETWEEN_SETTLEMENTS:
+            self.settle()
+
+    def settle(self) -> None:
+        """Put the outs of what has come in place, and then the entries into dvc.lock, at once."""
+        plan, self._settled = self._plan, time.monotonic()
+        if not self._waiting:
+            return
+        with plan.repo.lock:
+            made = {name: transfer.stage_of(plan.repo, plan.lock[name]) for name in self._waiting}
+            if self._exchange.remote:
+                transfer.pull(plan.repo, made.values())
+            for address, stage in made.items():
+                outs = plan.stages[address].outs
+                transfer.checkout(stage, [out.def_path for out in outs if not out.use_cache])
+            self._write_lock()
+        self._waiting.clear()
+
+    def _write_lock(self) -> None:
+        """In the order of the pipeline, however often and where work was broken off.
+
+        Entries of stages that there are no more stand last, as DVC leaves them.
+        """
+        lock = self._plan.lock
+        names = dict.fromkeys([*self._plan.stages, *lock])
+        ordered = {name: lock[name] for name in names if name in lock}
+        write_atomically(paths.LOCK, dumps_yaml({"schema": "2.0", "stages": ordered}))
 
 
 class Dispatch:
@@ -53,10 +124,12 @@ class Dispatch:
                 for future in self._ended():
                     self._take(future)
                 self._home.settle_now_and_then()
-        except BaseException:
+        except BaseException as error:
             with suppress(Exception):  # there is something worse to tell
                 self._client.cancel([*self._running])
                 self._home.settle()
+            if isinstance(error, CancelledError):
+                raise UserError(GONE) from None
             raise
         self._home.settle()
 
@@ -100,17 +173,15 @@ class Dispatch:
             return wait([*self._running], SECONDS_BETWEEN_LOOKS, "FIRST_COMPLETED").done
         except TimeoutError:
             return []
-        except CancelledError:
-            raise UserError(GONE) from None
 
     def _take(self, future: Future[Any]) -> None:
         address = self._running.pop(future)
         try:
             result: Result = future.result()
-        except CancelledError:
-            raise UserError(GONE) from None
         except KilledWorker:
             raise UserError(f"{address}: {DEADLY}") from None
+        except CancelledError:
+            raise
         except Exception as error:  # of a worker itself, not of the stage
             raise UserError(f"{address}: {in_one_line(error)}; see what its worker says") from None
         self._home.take(result)

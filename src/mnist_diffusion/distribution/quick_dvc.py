@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache, partial, reduce
+from contextlib import suppress
+from functools import lru_cache, partial, reduce
 from operator import getitem
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from dvc.repo import Repo
+from dvc.dependency import param
+from dvc.lock import make_lock
+from dvc.repo import Repo
+from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+from dvc.utils.serialize import _yaml, load_path
 
 
 def open_repo(config: dict[str, Any] | None = None) -> Repo:
@@ -19,33 +23,12 @@ def open_repo(config: dict[str, Any] | None = None) -> Repo:
     params.yaml is parsed once for each state of it, not for each stage that reads it. dvc.lock, in
     which there are no comments to keep, is parsed by C where an entry is to be written.
     """
-    from dvc.dependency import param
-    from dvc.repo import Repo
-    from dvc.utils.serialize import _yaml
-
-    param.read_param_file = partial(_read, _by_dvc())
+    if not isinstance(param.read_param_file, partial):
+        param.read_param_file = partial(_read, param.read_param_file)
     _yaml.parse_yaml_for_update = _yaml.parse_yaml
     repo = Repo(config=config)
     _remove_torn_rwlock(repo)
     return repo
-
-
-def _remove_torn_rwlock(repo: Repo) -> None:
-    """DVC writes in place which files it is at, and reads nothing that was killed meanwhile."""
-    from dvc.lock import make_lock
-    from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
-
-    assert repo.tmp_dir
-    file = Path(repo.tmp_dir, RWLOCK_FILE)
-    if not file.exists():
-        return
-    hard = repo.config["core"].get("hardlink_lock", False)
-    guard = make_lock(str(file.with_name(RWLOCK_LOCK)), repo.tmp_dir, hardlink_lock=hard)
-    with guard:  # or another may be just writing it
-        try:
-            json.loads(file.read_bytes())
-        except ValueError:
-            file.unlink()
 
 
 def _read(
@@ -57,27 +40,28 @@ def _read(
     **_: Any,
 ) -> Any:
     """What a file has by dotted keys; what is not simply there, as DVC itself looks for it."""
-    state = fs.info(path)
-    content = _load(path, fs, state["mtime"], state["size"], state["ino"])
     if keys and flatten:
-        try:
+        state = fs.info(path)
+        content = _load(path, fs, state["mtime"], state["size"], state["ino"])
+        with suppress(KeyError, TypeError):
             return {key: reduce(getitem, key.split("."), content) for key in keys}
-        except (KeyError, TypeError):
-            pass
     return by_dvc(fs, path, keys, flatten)
 
 
 @lru_cache(maxsize=8)
 def _load(path: str, fs: Any, *_: object) -> Any:
-    from dvc.utils.serialize import load_path
-
     return load_path(path, fs)
 
 
-@cache
-def _by_dvc() -> Callable[..., Any]:
-    """DVC's own function, before another takes its place."""
-    from dvc.dependency import param
-
-    read: Callable[..., Any] = param.read_param_file
-    return read
+def _remove_torn_rwlock(repo: Repo) -> None:
+    """DVC writes in place which files it is at, and reads nothing that was killed meanwhile."""
+    file = Path(str(repo.tmp_dir), RWLOCK_FILE)
+    if not file.exists():
+        return
+    hard = repo.config["core"].get("hardlink_lock", False)
+    guard = make_lock(str(file.with_name(RWLOCK_LOCK)), repo.tmp_dir, hardlink_lock=hard)
+    with guard:  # or another may be just writing it
+        try:
+            json.loads(file.read_bytes())
+        except ValueError:
+            file.unlink()

@@ -2,32 +2,40 @@
 
 Each stage is a `dvc repro --single-item` in a copy of the project. Its outs and its entry of
 dvc.lock come home, and a plain `dvc repro` has the last word: what it finds out of date, it reruns.
+Workers are those of Dask, embedded in this process, or of a cluster that it joins.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import uuid
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
-from distributed import Client
+from distributed import Client, Scheduler, SpecCluster
 from dvc.exceptions import DvcException
 from dvc.scm import SCMError
 
 from mnist_diffusion.distribution.bundle import NO_GIT, Exchange, archive
 from mnist_diffusion.distribution.compatibility import require_same_workers
-from mnist_diffusion.distribution.dispatch import Dispatch
-from mnist_diffusion.distribution.engine import all_see, embedded, joined, most_gpus
-from mnist_diffusion.distribution.home import Home
+from mnist_diffusion.distribution.dispatch import Dispatch, Home
 from mnist_diffusion.distribution.plan import Plan, plan
 from mnist_diffusion.distribution.quick_dvc import open_repo
-from mnist_diffusion.distribution.security import address_of
-from mnist_diffusion.distribution.worker import Delivery, slots, visible_gpus
+from mnist_diffusion.distribution.security import address_of, security
+from mnist_diffusion.distribution.worker import (
+    LOOPBACK,
+    Delivery,
+    StageWorker,
+    configure,
+    slots,
+    unreachable,
+    visible_gpus,
+)
 from mnist_diffusion.distribution.workplace import Slot
 from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError
@@ -36,6 +44,8 @@ from mnist_diffusion.settings import load_settings
 
 TOLD_TO_OTHERS = ("url", "endpointurl", "region", "account_name", "projectname")
 """Of a remote's settings; its passwords and keys stay here, and each host has its own."""
+SECONDS_FOR_WORKERS = 60.0
+"""Which the first worker of a cluster may take to come."""
 
 
 def repro(jobs: int | None, cluster: str | None, mixed: bool) -> None:
@@ -78,7 +88,9 @@ def reproduce(
                 _tell(repo.reproduce(here, single_item=True))
                 todo = plan(repo)
             if todo.away and cluster:
-                _distribute_to(cluster, todo, compute)
+                with _joined(address_of(cluster)) as client:
+                    expected = require_same_workers(client, compute)
+                    _run_on(client, todo, _between_hosts(todo, client), expected, compute)
             elif todo.away:
                 _distribute(todo, jobs, gpus)
             if todo.due:
@@ -103,27 +115,51 @@ def _tell(stages: Iterable[Any]) -> None:
 def _distribute(todo: Plan, jobs: int | None, gpus: bool) -> None:
     """Run what can run on workers in this process; by plain DVC where there is but one."""
     most = max(map(todo.gpus, todo.away))
-    held = _slots(jobs, gpus, most)
+    if gpus and (there := visible_gpus()):
+        held = slots(there, max(1, most), None)[:jobs]
+    else:
+        held = slots((), 0, cores() // (jobs or cores()))[:jobs]
     if most < 2 and len(held) < 2:
         _become_dvc()
     work = paths.WORK.resolve()
-    with embedded(held, work / "copies") as client:
+    with _embedded(held, work / "copies") as client:
         _run_on(client, todo, Exchange(str(todo.repo.cache.legacy.path), work=str(work)))
 
 
-def _slots(jobs: int | None, gpus: bool, gpus_each: int) -> Sequence[Slot]:
-    """How this host is shared out: as many stages as were asked for, or a core or a GPU each."""
-    if gpus and (there := visible_gpus()):
-        return slots(there, max(1, gpus_each), None)[:jobs]
-    jobs = jobs or cores()
-    return slots((), 0, cores() // jobs)[:jobs]
+@contextmanager
+def _embedded(held: Sequence[Slot], local: Path) -> Iterator[Client]:
+    """Workers in this process; nothing listens that another machine could reach."""
+    configure(logging.CRITICAL)
+    options = {"protocol": "inproc://", "dashboard": False, "dashboard_address": LOOPBACK}
+    workers = {
+        number: {"cls": StageWorker, "options": {"slot": slot, "local_directory": str(local)}}
+        for number, slot in enumerate(held)
+    }
+    scheduler = {"cls": Scheduler, "options": options}
+    with (
+        SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
 
 
-def _distribute_to(cluster: str, todo: Plan, compute: str | None) -> None:
-    """Run what can run on the workers of a cluster."""
-    with joined(address_of(cluster)) as client:
-        expected = require_same_workers(client, compute)
-        _run_on(client, todo, _between_hosts(todo, client), expected, compute)
+@contextmanager
+def _joined(address: str) -> Iterator[Client]:
+    """The workers of a cluster; UserError if it does not answer, or has none."""
+    configure(logging.CRITICAL)
+    guard = security()
+    try:
+        client = Client(address, security=guard, timeout="10s")
+    except OSError as error:
+        raise UserError(unreachable(address, error)) from None
+    with client:
+        try:
+            client.wait_for_workers(1, SECONDS_FOR_WORKERS)
+        except TimeoutError:
+            raise UserError(
+                f"{address}: has no workers; start some by `mnist-diffusion worker {address}`"
+            ) from None
+        yield client
 
 
 def _between_hosts(todo: Plan, client: Client) -> Exchange:
@@ -142,9 +178,21 @@ def _between_hosts(todo: Plan, client: Client) -> Exchange:
     return Exchange("", {"name": name, **told})
 
 
+def all_see(client: Client, folder: Path) -> bool:
+    """Whether all workers have this very folder, and not one of the same name."""
+    mark = folder / f"seen-{uuid.uuid4().hex}"
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    try:
+        return all(client.run(mark.exists).values())
+    finally:
+        mark.unlink()
+
+
 def _run_on(client: Client, todo: Plan, exchange: Exchange, *terms: Any) -> None:
     """Run all that can run away from here; `terms` are those of the delivery to workers."""
-    there = most_gpus(client)
+    workers = client.scheduler_info()["workers"].values()
+    there = int(max((worker["resources"]["gpus"] for worker in workers), default=0))
     for address in todo.away:
         if (gpus := todo.gpus(address)) > there:
             raise UserError(

@@ -8,13 +8,11 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from distributed.security import Security
 
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.runtime.errors import UserError
-
-if TYPE_CHECKING:
-    from distributed.security import Security
 
 SECONDS_FOR_FILE = 30.0
 """Which a scheduler that was started beside this process may take to write its file."""
@@ -31,8 +29,6 @@ def write_certificate() -> Path:
 
     They are those that Dask makes for a cluster within one process.
     """
-    from distributed.security import Security
-
     certificate, key = _files()
     if certificate.exists() or key.exists():
         raise UserError(f"{certificate}: is there already; copy it, or remove both first")
@@ -45,8 +41,6 @@ def write_certificate() -> Path:
 
 def security() -> Security:
     """What Dask must know to speak TLS and nothing else; UserError if there is no certificate."""
-    from distributed.security import Security
-
     certificate, key = _files()
     if not (certificate.exists() and key.exists()):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Outs of stages between a copy of the project, DVC's cache and its remote.
+"""Outs of stages between a copy of the project, DVC's cache and its remote; unfinished work, too.
 
 Outs that DVC does not cache (`cache: false`) are put into the cache all the same, as DVC's run
 cache does with metrics. So an entry of dvc.lock is all that has to travel otherwise.
@@ -7,13 +7,20 @@ cache does with metrics. So an entry of dvc.lock is all that has to travel other
 from __future__ import annotations
 
 import os
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
+from dvc.stage.cache import _can_hash, _get_stage_hash
+
 from mnist_diffusion.runtime.errors import UserError
+
+SECONDS_BETWEEN_COPIES = 5.0
+"""Of unfinished work."""
 
 
 def stage_of(repo: Any, entry: Mapping[str, Any]) -> Any:
@@ -74,7 +81,65 @@ def remote_store(repo: Any) -> Any:
     return repo.cloud.get_remote_odb(None, "repro", hash_name="md5-dos2unix")
 
 
-def take(fs: Any, place: str, folder: Path) -> None:
+def push_run(repo: Any, stage: Any) -> None:
+    """Bring what the run cache has of this very stage, deps and all, to the remote."""
+    for fs, here, there in _runs(repo, stage):
+        for path in here.iterdir():
+            fs.put_file(os.fspath(path), fs.join(there, path.name))
+
+
+def pull_run(repo: Any, stage: Any) -> None:
+    """Bring what the remote's run cache has of this very stage here."""
+    for fs, here, there in _runs(repo, stage):
+        _take(fs, there, here)
+
+
+def _runs(repo: Any, stage: Any) -> Iterator[tuple[Any, Path, str]]:
+    """Where the run cache keeps a stage, here and on the remote; nowhere if it cannot keep it."""
+    if _can_hash(stage):
+        key, remote = _get_stage_hash(stage), remote_store(repo)
+        there = remote.fs.join(remote.path, "runs", key[:2], key)
+        yield remote.fs, Path(repo.stage_cache._get_cache_dir(key)), there
+
+
+@contextmanager
+def mirrored(
+    fs: Any, place: str, folder: Path, seconds: float = SECONDS_BETWEEN_COPIES
+) -> Iterator[None]:
+    """Keep a folder's whole files also at a `place` of a file system of DVC's, every so often.
+
+    What another host has left there is taken up, if this one has nothing. Left without an error,
+    the work is published, and the place is emptied. What fails costs time or room, and no result.
+    """
+    if not _whole(folder):
+        with _told(place):
+            _take(fs, place, folder)
+    end = Event()
+    thread = Thread(target=_keep, args=(fs, place, folder, seconds, end), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+    with _told(place), suppress(FileNotFoundError):
+        for name in fs.find(place):
+            fs.remove(name)
+
+
+def _keep(fs: Any, place: str, folder: Path, seconds: float, end: Event) -> None:
+    """Copy what is new. Files were renamed into place, so each of them is whole."""
+    kept: dict[Path, tuple[int, int]] = {}
+    while not end.wait(seconds):
+        for path in _whole(folder):
+            with _told(place), suppress(FileNotFoundError):
+                state = (path.stat().st_mtime_ns, path.stat().st_size)
+                if kept.get(path) != state:
+                    fs.put_file(os.fspath(path), fs.join(place, path.name))
+                    kept[path] = state
+
+
+def _take(fs: Any, place: str, folder: Path) -> None:
     """Bring the files of a place on a file system of DVC's here, each whole or not at all."""
     with suppress(FileNotFoundError):
         for source in fs.find(place):
@@ -84,28 +149,14 @@ def take(fs: Any, place: str, folder: Path) -> None:
             temporary.replace(folder / fs.name(source))
 
 
-def push_run(repo: Any, stage: Any) -> None:
-    """Bring what the run cache has of this very stage, deps and all, to the remote."""
-    here, there = _runs(repo, stage)
-    if here:
-        fs = remote_store(repo).fs
-        for path in here.iterdir():
-            fs.put_file(os.fspath(path), fs.join(there, path.name))
+def _whole(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("[!.]*") if path.is_file()]
 
 
-def pull_run(repo: Any, stage: Any) -> None:
-    """Bring what the remote's run cache has of this very stage here."""
-    here, there = _runs(repo, stage)
-    if here:
-        take(remote_store(repo).fs, there, here)
-
-
-def _runs(repo: Any, stage: Any) -> tuple[Path | None, str]:
-    """Where the run cache keeps a stage, here and on the remote; None: it cannot keep it."""
-    from dvc.stage.cache import _can_hash, _get_stage_hash
-
-    if not _can_hash(stage):
-        return None, ""
-    key, remote = _get_stage_hash(stage), remote_store(repo)
-    here = Path(repo.stage_cache._get_cache_dir(key))
-    return here, remote.fs.join(remote.path, "runs", key[:2], key)
+@contextmanager
+def _told(place: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # of whatever library speaks to the remote
+        cause = " ".join(str(error).split())[:200]
+        sys.stderr.write(f"warning: {place}: not mirrored ({cause})\n")

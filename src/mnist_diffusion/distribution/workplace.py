@@ -19,8 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from mnist_diffusion.distribution import errand
-from mnist_diffusion.distribution.bundle import COPY, Exchange, Result, Task
+from mnist_diffusion.distribution.bundle import COPY, RESULT, Exchange, Result, Task
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.runtime.errors import UserError, describe_os_error
@@ -77,10 +76,9 @@ class Workplace:
             if not self.folder.exists():
                 self.close()
                 _unpack(self._content, self._exchange, self.folder)
-            (self.folder / errand.RESULT).unlink(missing_ok=True)
             log.parent.mkdir(parents=True, exist_ok=True)
             code = self._attend(self._order(task, log), wanted)
-            told = {} if code else read_json(self.folder / errand.RESULT)
+            told = {} if code else read_json(self.folder / RESULT)
             text = log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
         except UserError as error:
             return Result(task.address, failure=str(error))
@@ -94,10 +92,10 @@ class Workplace:
         return Result(task.address, told.get("entry"), told.get("timing"), seconds, failure, said)
 
     def close(self) -> None:
-        """End its process, and with it what that has begun."""
+        """End its process, and return when nothing that it has begun is left."""
         if self._server:
             self._server.kill()
-            self._server.communicate()
+            self._server.communicate()  # closes its orders, with which errands end
             self._server = None
 
     def _order(self, task: Task, log: Path) -> bytes:
@@ -113,26 +111,18 @@ class Workplace:
         return f"{json.dumps(told)}\n".encode()
 
     def _attend(self, order: bytes, wanted: Callable[[], bool]) -> int:
-        """Wait for the end of an errand, or end it; nothing of its group is left afterwards."""
+        """Wait for the exit code of an errand, or end it."""
         self._server = server = self._server or _start(self.folder, self._slot)
         assert server.stdin and server.stdout
-        told: list[int] = []
-        try:
-            with suppress(BrokenPipeError):
-                server.stdin.write(order)
-                server.stdin.flush()
-            while len(told) < 2 and wanted():
-                if select.select([server.stdout], [], [], SECONDS_BETWEEN_LOOKS)[0]:
-                    lines = os.read(server.stdout.fileno(), 64)
-                    if not lines:  # it was killed itself
-                        break
-                    told += map(int, lines.split())
-        finally:
-            with suppress(ProcessLookupError, IndexError):
-                os.killpg(told[0], signal.SIGKILL)
-            if len(told) < 2:
-                self.close()
-        return told[1] if len(told) == 2 else -signal.SIGKILL
+        with suppress(BrokenPipeError):
+            server.stdin.write(order)
+            server.stdin.flush()
+        while wanted() and server.poll() is None:
+            told = select.select([server.stdout], [], [], SECONDS_BETWEEN_LOOKS)[0]
+            if told and (code := os.read(server.stdout.fileno(), 64)):
+                return int(code)
+        self.close()
+        return -signal.SIGKILL
 
 
 def _unpack(content: bytes, exchange: Exchange, folder: Path) -> None:
@@ -159,7 +149,7 @@ def _start(folder: Path, slot: Slot) -> subprocess.Popen[bytes]:
     if slot.gpus is not None:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(slot.gpus)
     return subprocess.Popen(
-        [sys.executable, "-m", "mnist_diffusion.distribution.forks"],
+        [sys.executable, "-m", "mnist_diffusion.distribution.errand"],
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
