@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from mnist_diffusion.provenance.schemas.artifact import Digest, Ends, Sourced, Strict
+from mnist_diffusion.provenance.schemas.artifact import Digest, Sourced, Strict
+from mnist_diffusion.provenance.schemas.cell_reports import TransferAccuracy
 
 
 class Taken(Sourced):
@@ -17,38 +18,22 @@ class Taken(Sourced):
     finished: str
 
 
-class Taught(Strict):
-    """Accuracy on the real test digits of classifiers that differ in their seed."""
-
-    accuracy: float
-    """Their mean."""
-    accuracies: Annotated[list[float], Field(min_length=2)]
-    interval: Ends
-    """Of other seeds and other test digits, these training digits given."""
-    images_sha256: Digest
-    """Of the digits that they were trained on."""
-    labels_sha256: Digest
-
-
 class TstrYardstick(Taken):
     """reports/yardsticks/tstr-<cell>.json: what many drawn digits teach, beside as many real."""
 
     cell: str
-    run: str
     parameters: dict[str, Any]
     """The cell, what cells share, and the classifier's recipe."""
     weights: dict[str, Digest]
     """Of all networks that drew."""
     count: int
-    n_test: int
-    level: float
-    drawn: Taught
-    real: Taught
     published: int
-    """How many of the drawn digits are the cell's published ones: the first, each to the last bit;
-    0 where its sample set is not here."""
-    processor_seconds: dict[str, float]
-    """Of all threads: to draw, and to train and test all classifiers."""
+    """How many of the drawn digits are those of the cell's sample set: its first, bit by bit."""
+    images_sha256: Digest
+    drawn: TransferAccuracy
+    real: TransferAccuracy
+    processor_seconds: dict[str, int]
+    """Of all threads."""
 
 
 class Lap(Strict):
@@ -56,12 +41,11 @@ class Lap(Strict):
 
     seed: int
     seconds: float
-    """On the wall's clock: training and drawing, each stage a process, Python's start included."""
+    """By the wall's clock: training and drawing, each stage a process, Python's start included."""
     processor_seconds: float
     """Of all threads, the same."""
-    load_before: float
-    load_after: float
-    """Processes that ran or waited, on average over a minute: this lap's own are in the second."""
+    load: float
+    """Processes that ran or waited before it, on average over a minute."""
     fd_infinity: float
     error: float
     """Its standard error over images."""
@@ -73,15 +57,12 @@ class Lap(Strict):
 
 
 class SpeedrunRecord(Taken):
-    """reports/yardsticks/speedrun.json: seconds to a stated FD∞."""
+    """reports/yardsticks/speedrun.json: seconds to a stated FD∞, means over seeds."""
 
     rules: dict[str, Any]
-    """docs/speedrun.yaml."""
-    parameters: dict[str, Any]
-    """The run, the cell, and how codecs are trained."""
+    scale: dict[str, Any]
     reached: bool
     """By every seed."""
     seconds: float
     processor_seconds: float
-    """Means over seeds."""
     laps: Annotated[list[Lap], Field(min_length=1)]
