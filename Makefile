@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro sign ui serve scale test test-slow test-faults test-cluster lock clean
+.PHONY: help setup repro verify sign ui serve scale test test-slow test-faults test-cluster lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s%s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ $(SETUP): requirements.lock pyproject.toml
 repro: $(SETUP)  ## Run what is out of date; a stage a core, or JOBS=1, or on CLUSTER=tls://HOST:8786
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; mnist-diffusion check && \
 		mnist-diffusion repro $(if $(JOBS),--jobs "$(JOBS)") $(if $(CLUSTER),--cluster "$(CLUSTER)")
+
+verify: $(SETUP)  ## After make repro elsewhere: which bits, scores and verdicts are the committed ones
+	@$(BIN)/mnist-diffusion verify
 
 sign: $(SETUP)  ## Audit everything and, if all is proven, sign it: make sign [KEY=~/.ssh/id_ed25519]
 	@$(BIN)/mnist-diffusion sign $(if $(KEY),"$(KEY)")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mnist_diffusion.audit.certificate import verify
 from mnist_diffusion.audit.show import diff, show
 from mnist_diffusion.audit.verify import audit, sign
 from mnist_diffusion.cli.prune import prune
@@ -94,7 +95,7 @@ def repro(
     bring_up_to_date(jobs, cluster, mixed)
 
 
-for _command in (audit, sign, show, diff):
+for _command in (audit, sign, verify, show, diff):
     app.command(rich_help_panel=PANEL)(_command)
 
 
