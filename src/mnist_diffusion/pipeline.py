@@ -18,6 +18,9 @@ from mnist_diffusion.settings import Settings
 MANIFEST = "manifest.json"
 
 
+Per = Literal["codec", "run", "student", "cell", "tstr", "adherence", "seams", "fd_curve"]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a stage that has ended says of its work; all else stands in what it published."""
@@ -35,9 +38,9 @@ class Stage:
     name: str
     summary: str
     """One line for --help."""
-    per: Literal["codec", "run", "cell", "tstr", "adherence", "seams", "fd_curve"] | None = None
-    """One for each codec, run or cell, or for each of what the section of that name lists; None: a
-    single one."""
+    per: Per | None = None
+    """One for each codec, run, student or cell, or for each of what the section of that name lists;
+    None: a single one."""
     folder: Callable[[str], Path] | None = None
     """Where it publishes a folder with a manifest; the argument is the run or cell, or ""."""
     report: Callable[[str], Path] | None = None
@@ -63,6 +66,7 @@ class Stage:
         declared: dict[str | None, Iterable[str | None]] = {
             "codec": settings.codecs,
             "run": settings.runs,
+            "student": settings.students,
             "cell": settings.cells,
             "tstr": settings.tstr.cells,
             "fd_curve": settings.fd_curve.runs,
@@ -136,6 +140,12 @@ STAGES = {
             report=_at(paths.CLIP_REPORT),
         ),
         Stage("train", "Train one denoiser.", per="run", folder=paths.model, shared=True),
+        Stage(
+            "distill",
+            "Teach a student to draw in few steps what its teacher draws in many.",
+            per="student",
+            folder=paths.model,
+        ),
         Stage("sample", "Draw one sample set.", per="cell", folder=paths.samples),
         Stage("evaluate", "Judge one sample set.", per="cell", report=paths.metrics),
         Stage(

@@ -20,6 +20,7 @@ EACH = {
     None: None,
     "codec": "${codecs}",
     "run": "${runs}",
+    "student": "${students}",
     "cell": "${cells}",
     "tstr": "${tstr.cells}",
     "fd_curve": "${fd_curve.runs}",
@@ -78,7 +79,7 @@ def _resolves(file: Path) -> bool:
     calls = (n.func for n in ast.walk(ast.parse(file.read_bytes())) if isinstance(n, ast.Call))
     return any(
         isinstance(call, ast.Attribute)
-        and call.attr in {"run", "cell"}
+        and call.attr in {"run", "student", "cell"}
         and isinstance(call.value, ast.Name)
         and call.value.id == "settings"
         for call in calls

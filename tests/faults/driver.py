@@ -33,14 +33,16 @@ from mnist_diffusion.training import learner
 from mnist_diffusion.training.compression import Compression
 from mnist_diffusion.training.contrast import Contrast
 from mnist_diffusion.training.denoising import Denoising
+from mnist_diffusion.training.distillation import Distillation
 from mnist_diffusion.training.optim import ExponentialAverage
 
 STAGES = {
     n: importlib.import_module(f"mnist_diffusion.stages.{n}")
-    for n in ("prepare", "captions", "clip", "codec", "latents", "train", "sample")
+    for n in ("prepare", "captions", "clip", "codec", "latents", "train", "distill", "sample")
 }
 OUTS = {
     "train": paths.model,
+    "distill": paths.model,
     "sample": paths.samples,
     "codec": paths.codec,
     "clip": lambda: paths.CLIP,
@@ -74,6 +76,8 @@ BEFORE: dict[str, tuple[Any, str, Condition]] = {
     "step": (Denoising, "__call__", always),
     "codec step": (Compression, "__call__", always),
     "clip step": (Contrast, "__call__", always),
+    "distill step": (Distillation, "__call__", always),
+    "publish distill": (STAGES["distill"], "publish_folder", always),
     "publish codec": (STAGES["codec"], "publish_folder", always),
     "publish clip": (STAGES["clip"], "publish_folder", always),
     "update": (ExponentialAverage, "update", always),

@@ -21,6 +21,7 @@ SEED = 4
 """Of the random steps, which the tests' names tell."""
 STEPS = {"fast": 25, "source": 12}
 ENCODER_STEPS = 9
+STUDENT_STEPS = 7
 EPOCH = 10
 """Steps; 80 digits in batches of 8."""
 KILLED = -9
@@ -146,7 +147,10 @@ def write_params(folder: Path, **changes: Any) -> None:
         params[section]["recipe"].update(steps=ENCODER_STEPS, batch_size=8)
     params["codecs"] = {"4x7x7": params["codecs"]["4x7x7"]}
     runs = {"fast": "cosine-class-ablated", "source": "source-uncond", "words": "latent-text"}
+    runs["plain"] = "cosine-class"
     params["runs"] = {name: {**params["runs"][run], **changes} for name, run in runs.items()}
+    params["train"]["recipes"]["student"].update(steps=STUDENT_STEPS, batch_size=8)
+    params["students"]["few-steps"] |= {"teacher": "plain", "trajectories": 11, "seed": 3}
     params["sample"].update(count=11, micro_batch=4, trajectory_images=6)
     params["cells"] = {"drawn": {**params["cells"]["cosine-class-ddpm10"], "run": "fast"}}
     table = {"cells": ["drawn"], "baselines": ["drawn"]}
@@ -275,6 +279,57 @@ def test_a_killed_text_run_in_latents_ends_bit_equal(
     said = workshop.run(folder, "train", "words")
     assert step == 1 or f"resuming train@words at step {step - 1}\n" in said
     assert digests(folder / "models/words") == digests(encoded / "models/words")
+
+
+@pytest.fixture(scope="module")
+def taught(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A teacher and its student, never killed."""
+    folder = workshop.copy(tmp_path_factory.mktemp("taught") / "repository")
+    workshop.run(folder, "train", "plain")
+    workshop.run(folder, "distill", "few-steps")
+    assert not list((folder / ".work/resume").iterdir())
+    return folder
+
+
+PATHS = 3
+"""Micro-batches of paths to learn from, each kept as it is drawn, before the training's states."""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("event", "nth", "goes_on_at"),
+    [
+        ("call", 1, 0),
+        ("call", 3, 0),
+        *((event, 2, 0) for event in ("open", "write", "fsync", "rename", "folder", "saved")),
+        *(("distill step", nth, nth - 1) for nth in (1, 2, 5, STUDENT_STEPS)),
+        *((event, PATHS + 4, 3) for event in ("open", "write", "fsync", "rename")),
+        *((event, PATHS + 4, 4) for event in ("folder", "saved")),
+        *((event, 1, STUDENT_STEPS) for event in ("weights", "publish distill", "clear")),
+    ],
+)
+def test_a_killed_distillation_ends_bit_equal(
+    workshop: Workshop, taught: Path, tmp_path: Path, event: str, nth: int, goes_on_at: int
+) -> None:
+    folder = Path(shutil.copytree(taught, tmp_path / "repository"))
+    workshop.run(folder, "distill", "few-steps", (event, nth))
+    said = workshop.run(folder, "distill", "few-steps")
+    line = f"resuming distill@few-steps at step {goes_on_at}\n"
+    assert (line in said) if goes_on_at else ("resuming" not in said), said
+    assert digests(folder / "models/few-steps") == digests(taught / "models/few-steps")
+    assert not (folder / ".work/resume/distill@few-steps").exists()
+
+
+@pytest.mark.faults
+def test_paths_that_are_kept_are_not_drawn_again(
+    workshop: Workshop, taught: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(taught, tmp_path / "repository"))
+    workshop.run(folder, "distill", "few-steps", ("distill step", 1))
+    assert len(list((folder / ".work/resume/distill@few-steps").iterdir())) == PATHS
+    with pytest.raises(AssertionError):  # the teacher is not called: nobody is there to be killed
+        workshop.run(folder, "distill", "few-steps", ("call", 1))
+    assert digests(folder / "models/few-steps") == digests(taught / "models/few-steps")
 
 
 SAMPLING = [

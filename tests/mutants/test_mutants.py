@@ -21,7 +21,7 @@ UNIT = (
     *("schedules", "forward", "timesteps", "spacings", "guidance", "sampling", "training"),
     *("training_state", "resumption", "threads", "files", "lineage", "source"),
     *("attributes", "captions", "codecs", "encoders", "training_encoders", "latent_space"),
-    *("zero_shot", "text_runs", "inpainting", "settings"),
+    *("zero_shot", "text_runs", "inpainting", "distillation", "settings"),
 )
 LONG = (
     *("gaussian_oracle", "training_state", "lineage", "source", "sampling", "training"),
@@ -305,6 +305,12 @@ SAMPLERS: dict[str, Mutant] = {
             "(here.alpha * torch.expm1",
         ),
         ("the step turned round", "exponential", "torch.expm1(-h)", "torch.expm1(h)"),
+        (
+            "consistency with the noise of the level before",
+            "consistency",
+            "add_noise(x0, noise(), there)",
+            "add_noise(x0, noise(), here)",
+        ),
         ("heun that does not look ahead", "heun", "denoise(ahead, there)", "denoise(x, here)"),
         ("heun at the wrong level", "heun", "denoise(ahead, there)", "denoise(ahead, here)"),
         (
@@ -758,8 +764,49 @@ HASHING: dict[str, Mutant] = {
         ),
     ]
 }
+STUDENTS: dict[str, Mutant] = {
+    "a student that takes its label for its scale": (
+        "networks/students.py",
+        "labels, scales = asked.unbind(dim=1)",
+        "scales, labels = asked.unbind(dim=1)",
+    ),
+    "a student that is deaf to its scale": (
+        "networks/students.py",
+        "super()._wished(labels.long()) + told",
+        "super()._wished(labels.long())",
+    ),
+    "a student that learns means": (
+        "training/distillation.py",
+        "(x0 - ends).abs()",
+        "(x0 - ends).square()",
+    ),
+    "a student that learns from all points alike": (
+        "training/distillation.py",
+        "torch.tensor([from_noise, *",
+        "torch.tensor([(1 - from_noise) / others, *",
+    ),
+    "a student that learns from the first of a path's states": (
+        "sampling/lessons.py",
+        "states[:: cell.steps // points]",
+        "states[: points + 1]",
+    ),
+    "a student that is guided as its teacher": (
+        "sampling/denoiser.py",
+        "if self.student:",
+        "if False:",
+    ),
+}
 MUTANTS = (
-    SCHEDULES | FORWARD | TIMESTEPS | GUIDANCE | SAMPLERS | AROUND | ENCODERS | RESUMING | HASHING
+    SCHEDULES
+    | FORWARD
+    | TIMESTEPS
+    | GUIDANCE
+    | SAMPLERS
+    | AROUND
+    | ENCODERS
+    | STUDENTS
+    | RESUMING
+    | HASHING
 )
 
 

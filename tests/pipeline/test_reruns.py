@@ -33,7 +33,17 @@ COPIED = (
 )
 
 CELLS = {
-    *("sample", "evaluate", "fd_curve", "compare", "trajectories", "claims", "ranks", "tstr"),
+    *(
+        "distill",
+        "sample",
+        "evaluate",
+        "fd_curve",
+        "compare",
+        "trajectories",
+        "claims",
+        "ranks",
+        "tstr",
+    ),
     *("adherence", "seams", "report"),
 }
 """All that an edit of drawing reruns."""

@@ -94,7 +94,7 @@ class TestSamplers:
         steps = data.draw(st.integers(1, min(schedule.timesteps, 40)), label="steps")
         path = levels(schedule, steps, spacing)
         point, noise = images(seed, 2)
-        keeps_noise = sampler not in ("ddpm", "ddpm-large")
+        keeps_noise = sampler not in ("ddpm", "ddpm-large", "consistency")
         noise = noise if keeps_noise else torch.zeros(SHAPE).double()
         eta = 0.0 if keeps_noise else eta
         x = add_noise(point, noise, path[0])
@@ -104,6 +104,15 @@ class TestSamplers:
             assert torch.equal(x0, point)
         # 1 - alpha_bar has lost as many digits as the last level has little noise.
         close(state, point, 1e-12 + 1e-15 / float(path[-2].sigma) ** 2)
+
+    @given(walk=walks(), seed=seeds)
+    def test_consistency_draws_each_level_anew(self, walk: list[Level], seed: int) -> None:
+        """From any state: the clean image that was seen, in fresh noise as strong as its level."""
+        start, point, noise = images(seed, 3)
+        found = SAMPLERS["consistency"](lambda x, at: point + at.t, start, walk, lambda: noise, 1.0)
+        for (state, x0), (here, there) in zip(found, pairwise(walk), strict=True):
+            assert torch.equal(x0, point + here.t)
+            close(state, add_noise(x0, noise, there) if there.sigma > 0 else x0)
 
     @pytest.mark.parametrize("sampler", STOCHASTIC)
     @given(walk=walks(), eta=st.floats(0, 1), data=st.data())

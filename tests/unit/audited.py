@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).parents[2]
 CELLS = (
     *("linear-uncond", "cosine-class", "cosine-class-g2-snapshot", "latent-class", "grid"),
     "inpaint",
+    "few-2",
     "cosine-class-g2",
 )
 RUNS = ("linear-uncond", "cosine-class", "latent-class", "latent-text")
@@ -63,6 +64,7 @@ def write_params(path: Path) -> None:
         params[section]["recipe"]["steps"] = 3
     params["reference"].update(counts=[COUNT], repeats=2)
     params["train"]["recipes"]["fast"]["steps"] = 3
+    params["train"]["recipes"]["student"]["steps"] = 3
     params["train"]["log_every"] = 2
     params["sample"].update(count=COUNT, micro_batch=8, latent_batch=12, trajectory_images=3)
     for section, kept in (("runs", RUNS), ("cells", CELLS)):

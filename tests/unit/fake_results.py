@@ -90,6 +90,7 @@ def whole_content() -> dict[str, Any]:
     content = read_yaml(PARAMS)
     content["runs"] = {name: dict(run) for name, run in RUNS.items()}
     content["cells"] = {name: dict(cell) for name, cell in CELLS_OF_ALL.items()}
+    content["students"] = {}
     content["adherence"]["cells"] = content["seams"]["cells"] = []
     return content
 
@@ -110,6 +111,7 @@ def small_content(count: int = 60) -> dict[str, Any]:
         ablations=["cosine-class-v", "cosine-class-zero-snr"],
         choices=["cosine-class-v-dpm10", "cosine-class-v-dpm10-leading"],
         spaces=["cosine-class-v"],
+        students=["cosine-class-v"],
     )
     content["tstr"]["cells"] = ["cosine-class-v", "cosine-class-v-g2"]
     return fitted(content)

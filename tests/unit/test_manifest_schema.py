@@ -12,8 +12,8 @@ from mnist_diffusion.provenance.schemas.manifest import json_schema
 
 SCHEMA = Path(__file__).parents[2] / "docs/manifest.schema.json"
 STAGES = {
-    *("prepare", "classifier", "autoencoder", "judges", "reference", "train", "sample"),
-    *("codec", "latents", "captions", "clip"),
+    *("prepare", "classifier", "autoencoder", "judges", "reference", "train", "distill"),
+    *("codec", "latents", "captions", "clip", "sample"),
 }
 
 

@@ -146,7 +146,9 @@ def test_an_entry_changes_what_it_starts_from() -> None:
 
 def test_smoke_covers_every_sampler_and_guidance() -> None:
     cells = _merged("smoke")["cells"].values()
-    assert {cell["sampler"] for cell in cells} == {"ddpm", "ddim", "dpm-solver-2"}
+    assert {cell["sampler"] for cell in cells} == {
+        *("ddpm", "ddim", "dpm-solver-2", "consistency"),
+    }
     assert any(cell["guidance"] > 1 for cell in cells)
 
 
@@ -184,7 +186,7 @@ adherence: {cells: []}
 seams: {cells: []}
 """
     table = "{cells: [quick], baselines: [quick]}"
-    names = ("schedules", "samplers", "guidance", "ablations", "choices", "spaces")
+    names = ("schedules", "samplers", "guidance", "ablations", "choices", "spaces", "students")
     tables = ", ".join(f"{name}: {table}" for name in names)
     made = parse_yaml(scaled(BASE, scale.replace("TABLES", tables), "tiny"), "tiny")
     base = parse_yaml(BASE, "params.yaml")

@@ -57,6 +57,7 @@ def content() -> dict[str, Any]:
     content["train"]["recipes"] = {"plain": plain, "short": {**plain, "steps": 10}}
     uncond = {**RUN, "conditioning": "uncond"}
     content["runs"] = {"cosine-class": dict(RUN), "linear-uncond": uncond}
+    content["students"] = {}
     content["cells"] = {"cosine-class-g2": dict(CELL), "cosine-class-g4": {**CELL, "guidance": 4.0}}
     unguided = {**CELL, "run": "linear-uncond", "guidance": 0.0, "guide": "label"}
     content["cells"]["linear-uncond"] = unguided
@@ -234,8 +235,8 @@ def test_a_bad_value_is_told_with_its_key_and_the_fix(
         (
             "cells/cosine-class-g2/sampler",
             "euler",
-            "cells.cosine-class-g2.sampler: there is no 'euler'; known: ddim, ddpm, "
-            "ddpm-large, dpm-solver-1, dpm-solver-2, dpm-solver-3, heun",
+            "cells.cosine-class-g2.sampler: there is no 'euler'; known: consistency, ddim, "
+            "ddpm, ddpm-large, dpm-solver-1, dpm-solver-2, dpm-solver-3, heun",
         ),
         (
             "cells/cosine-class-g2/run",

@@ -51,7 +51,7 @@ def spread(settings: Settings, judged: Judged, metric: str) -> Spread | None:
     drawn = {}
     for cell in judged:
         way = settings.cells[cell].model_dump()
-        training = settings.runs[way.pop("run")].model_dump()
+        training = settings.denoisers[way.pop("run")].model_dump()
         drawn[cell] = {**way, "seed": training.pop("seed"), "training": training}
     squares, df, errors = 0.0, 0, list[float]()
     seen = set[str]()

@@ -83,11 +83,13 @@ def _places(settings: Settings) -> Iterator[Place]:
     """In the order of the pipeline."""
     singles = [one.folder("") for one in STAGES.values() if one.folder and not one.per]
     shared = {one.folder("any").parent for one in STAGES.values() if one.folder and one.per}
-    for stage in (one for one in STAGES.values() if one.per):
+    models = paths.model("any").parent  # of runs and students alike
+    for stage in (one for one in STAGES.values() if one.per and one.per != "student"):
         for place in filter(None, (stage.folder, stage.pictures, stage.report)):
             folder, suffix = place("any").parent, place("any").suffix
             others = [one.name for one in (*singles, *shared) if one.parent == folder]
-            yield Place(folder, [*map(str, stage.names(settings)), *others], stage.name, suffix)
+            own = settings.denoisers if folder == models else stage.names(settings)
+            yield Place(folder, [*map(str, own), *others], stage.name, suffix)
     addresses = [stage.address(name) for stage, name in declared(settings)]
     yield Place(paths.TIMINGS, addresses, suffix=".json")
     yield Place(RESUME, addresses)

@@ -35,7 +35,8 @@ def _run(stage: Stage, name: str | None = None) -> None:
 
 
 def _command(stage: Stage) -> Callable[..., None]:
-    kind = {"codec": "codec", "run": "run", "fd_curve": "run"}.get(stage.per or "", "cell")
+    kinds = {"codec": "codec", "run": "run", "student": "student", "fd_curve": "run"}
+    kind = kinds.get(stage.per or "", "cell")
     argument = typer.Argument(
         default_factory=_named_by_dvc,
         show_default=False,

@@ -167,7 +167,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         cause = "not a manifest of this version"
     else:
         cause = f"the manifest of {_address(content)!r:.100}"
-        if _address(content) == _address_of(folder):
+        if _address(content) in _addresses_of(folder):
             _require_its_config(folder, content)
             return content
     raise UserError(f"{path}: {cause}; delete it and run `dvc repro`")
@@ -190,7 +190,7 @@ def content_digests(paths: Iterable[Path]) -> dict[str, str]:
 def _require_its_config(folder: Path, content: Mapping[str, Any]) -> None:
     """A run says how it was trained twice: in its manifest, and beside the weights it rebuilds."""
     config = folder / "config.json"
-    if content["stage"] == "train" and read_json(config) != content.get("parameters"):
+    if content["stage"] in ("train", "distill") and read_json(config) != content.get("parameters"):
         raise UserError(f"{config}: not what {MANIFEST} says; delete it and run `dvc repro`")
 
 
@@ -200,12 +200,11 @@ def _address(manifest: Mapping[str, Any]) -> str:
     return f"{stage}@{name}" if name else str(stage)
 
 
-def _address_of(folder: Path) -> str:
-    """The stage that publishes a folder, as DVC calls it; KeyError if none does."""
-    for stage in STAGES.values():
-        if stage.folder and stage.folder(folder.name if stage.per else "") == folder:
-            return stage.address(folder.name if stage.per else None)
-    raise KeyError(folder)
+def _addresses_of(folder: Path) -> list[str]:
+    """The stages that may publish a folder, as DVC calls them: runs and students share a place."""
+    name = folder.name
+    stages = [s for s in STAGES.values() if s.folder and s.folder(name if s.per else "") == folder]
+    return [stage.address(name if stage.per else None) for stage in stages]
 
 
 def _published(folder: Path, manifest: dict[str, Any]) -> dict[str, str]:

@@ -44,7 +44,7 @@ UNTRACKED = frozenset(
     }
 )
 """Modules of the package, and what is below them, that decide no result."""
-TRACKED = frozenset({"settings.resolve"})
+TRACKED = frozenset({"settings.resolve", "settings.students"})
 """Exceptions: which of several settings wins, decides a result."""
 CARRIED = frozenset(
     {
@@ -54,7 +54,7 @@ CARRIED = frozenset(
 )
 """What only runs in latent space or asked in words need. Their code comes to them with the latents
 and the text encoder, whose manifests hold its digests: an edit of it reruns no other run."""
-CARRIED_TO = frozenset({"train", "sample", "fd_curve", "trajectories"})
+CARRIED_TO = frozenset({"train", "distill", "sample", "fd_curve", "trajectories"})
 """The stages that read it so."""
 
 

@@ -14,6 +14,7 @@ TABLE_TITLES = {
     "guidance": "Guidance",
     "choices": "Sampling choices",
     "spaces": "Pixels, latents and words",
+    "students": "Few steps",
 }
 """By params.yaml's tables, in reading order."""
 SAMPLERS = {
@@ -24,6 +25,7 @@ SAMPLERS = {
     "dpm-solver-2": "DPM-Solver++(2M)",
     "dpm-solver-3": "DPM-Solver++(3M)",
     "heun": "Heun in log-SNR",
+    "consistency": "consistency",
 }
 LOSSES = {"epsilon": "ε-MSE", "x0": "x₀-MSE", "v": "v-MSE", "p2": "P2", "min-snr": "min-SNR"}
 """By `weighting`: the mean squared error that the training minimises."""

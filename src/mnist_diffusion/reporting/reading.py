@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,12 @@ from mnist_diffusion.provenance.schemas import (
     judge_reports,
 )
 from mnist_diffusion.provenance.schemas.artifact import Shape, load
-from mnist_diffusion.provenance.schemas.manifest import SampleManifest, TrainManifest, timing_of
+from mnist_diffusion.provenance.schemas.manifest import (
+    DistillManifest,
+    SampleManifest,
+    TrainManifest,
+    timing_of,
+)
 from mnist_diffusion.provenance.schemas.rank_report import RanksReport
 from mnist_diffusion.reporting.labels import departures
 from mnist_diffusion.reporting.results import CellResult, Images, Labels, Results, RunResult
@@ -34,12 +40,13 @@ def load_results(settings: Settings) -> Results:
     classifier = load(paths.CLASSIFIER_REPORT, judge_reports.ClassifierReport)
     reference = load(paths.REFERENCE_REPORT, judge_reports.ReferenceReport)
     runs = {name: _read_run(name, settings) for name in settings.runs}
+    taught = {name: _read_student(name, settings, runs) for name in settings.students}
     results = Results(
         settings=settings,
         classifier=classifier,
         reference=reference,
         runs=runs,
-        cells={name: _read_cell(name, settings, runs) for name in settings.cells},
+        cells={name: _read_cell(name, settings, runs | taught) for name in settings.cells},
         compared=load(paths.COMPARISONS, cell_reports.ComparisonsReport),
         judged=load(paths.CLAIMS, claim_reports.ClaimsReport),
         trajectories=load(paths.TRAJECTORIES, claim_reports.TrajectoriesReport),
@@ -97,6 +104,23 @@ def _read_run(name: str, settings: Settings) -> RunResult:
         loss_by_timestep=read_table(folder / "loss_by_timestep.csv", bins),
         noising=_images(folder / "noising.npy"),
         noising_timesteps=read_json(folder / "noising.json")["timesteps"],
+        seconds=timing.seconds if timing else None,
+    )
+
+
+def _read_student(name: str, settings: Settings, runs: dict[str, RunResult]) -> RunResult:
+    """A student as a run: its teacher's, in all but how it was taught."""
+    folder = paths.model(name)
+    timing = timing_of("distill", name)
+    history = read_table(folder / "history.csv", ["step", "images", "loss", "gradient_norm"])
+    student = settings.students[name]
+    return replace(
+        runs[student.teacher],
+        name=name,
+        settings=settings.denoisers[name],
+        parameters=load(folder / MANIFEST, DistillManifest).network_parameters,
+        history=history,
+        epochs=float(history["images"].iloc[-1]) / student.trajectories,
         seconds=timing.seconds if timing else None,
     )
 

@@ -186,6 +186,13 @@ SPECS = [
         group="condition",
     ),
     Spec(
+        "students",
+        f"The headline in few steps, and distilled: a student is told the guidance scale; {BOLD}",
+        f"cell run sampler steps guidance network_evaluations {SCORES} second_fd_infinity_percent "
+        "milliseconds_per_image",
+        f"{CELL} second_fd_infinity_percent",
+    ),
+    Spec(
         "fidelity",
         "Real test digits by way of each codec, which is the best that its latents can give; first "
         "the digits as they are",

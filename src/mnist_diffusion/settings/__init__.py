@@ -17,6 +17,7 @@ from mnist_diffusion.settings.sampling import Sampling as Sampling
 from mnist_diffusion.settings.sampling import SharedChoices as SharedChoices
 from mnist_diffusion.settings.sampling import SharedSampling as SharedSampling
 from mnist_diffusion.settings.section import Section as Section
+from mnist_diffusion.settings.students import ResolvedStudent as ResolvedStudent
 from mnist_diffusion.settings.training import Networks as Networks
 from mnist_diffusion.settings.training import Recipe as Recipe
 from mnist_diffusion.settings.training import Run as Run

@@ -116,6 +116,8 @@ class Tables(Section):
     """Sampling choices: spacing, bound, guidance interval and rescale."""
     spaces: TableCells
     """Pixels and latents, labels and words."""
+    students: TableCells
+    """A run in many steps, and its students in few."""
 
 
 class Tstr(Section):

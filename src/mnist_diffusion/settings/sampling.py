@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from mnist_diffusion.settings.section import Count, Name, NonNegative, Positive, Section, Share
 
-FIXED_ETA = {"ddpm": 1.0, "ddpm-large": 1.0}
+FIXED_ETA = {"ddpm": 1.0, "ddpm-large": 1.0, "consistency": 1.0}
 """Samplers whose noise is given; all others but ddim have none."""
 
 GuideName = Literal["label", "snapshot", "snapshot-unlabelled"]
@@ -75,11 +75,19 @@ class SamplerChoice(Section):
     """A sampler and its parameters."""
 
     sampler: Literal[
-        "ddpm", "ddpm-large", "ddim", "dpm-solver-1", "dpm-solver-2", "dpm-solver-3", "heun"
+        "ddpm",
+        "ddpm-large",
+        "ddim",
+        "dpm-solver-1",
+        "dpm-solver-2",
+        "dpm-solver-3",
+        "heun",
+        "consistency",
     ]
     steps: Positive
     eta: Share
-    """Share of the ancestral noise: 1 for ddpm, 0 for solvers, either or between for ddim."""
+    """Share of the ancestral noise: 1 for ddpm, 0 for solvers, either or between for ddim; 1 for
+    consistency, whose noise is all fresh."""
     guidance: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
     """s in eps_guide + s·(eps - eps_guide): 0 is unconditional, 1 without a guide."""
 

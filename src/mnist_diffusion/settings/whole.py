@@ -42,6 +42,7 @@ from mnist_diffusion.settings.sampling import (
     SharedSampling,
 )
 from mnist_diffusion.settings.section import Name, NonNegative, Positive, Section
+from mnist_diffusion.settings.students import ResolvedStudent, Student, resolve_student
 from mnist_diffusion.settings.training import Networks, Run, Train
 
 RESERVED_RUNS = {"classifier", "autoencoder", "judges", "clip", "codecs"}
@@ -106,6 +107,7 @@ class Settings(Section):
     train: Train
     defaults: Defaults
     runs: Annotated[dict[Name, Run], Field(min_length=1)]
+    students: dict[Name, Student]
     sample: SharedChoices
     cells: Annotated[dict[Name, Cell], Field(min_length=1)]
     evaluate: Evaluate
@@ -121,10 +123,25 @@ class Settings(Section):
     claims: dict[Name, Claim]
     report: Report
 
+    @property
+    def denoisers(self) -> dict[str, Run]:
+        """What cells draw from: runs, and students as their teachers by another recipe."""
+        taught = {
+            name: self.runs[student.teacher].model_copy(update={"recipe": student.recipe})
+            for name, student in self.students.items()
+        }
+        return self.runs | taught
+
     def run(self, name: str) -> ResolvedRun:
         """A run, with all that it names."""
         run, vector = self.runs[name], self.clip.vector
         return resolve_run(run, self.train, self.networks, self.codecs, vector)
+
+    def student(self, name: str) -> ResolvedStudent:
+        """A student, with all that it and its teacher name."""
+        student = self.students[name]
+        recipe = self.train.recipes[student.recipe]
+        return resolve_student(student, self.run(student.teacher), recipe)
 
     def cell(self, name: str) -> ResolvedCell:
         """A cell, completed by what all cells share."""
@@ -139,9 +156,10 @@ class Settings(Section):
         cell = self.cells[name]
         seed = self.sample.seed if cell.seed is None else cell.seed
         shared = self.sample.model_dump(include=set(SharedSampling.model_fields))
-        if self.runs[cell.run].codec:
+        run = self.denoisers[cell.run]
+        if run.codec:
             shared["micro_batch"] = self.sample.latent_batch
-        return SharedSampling(**{**shared, "seed": seed + self.runs[cell.run].seed})
+        return SharedSampling(**{**shared, "seed": seed + run.seed})
 
     def claimed_pairs(self) -> list[tuple[str, str]]:
         """The cells that claims hold against each other, with their baselines, each once."""
@@ -158,8 +176,10 @@ class Settings(Section):
             if run.codec:
                 require(run.codec, self.codecs, f"runs.{name}.space", "codec")
             self._check_importance(name, run)
+        for name, student in self.students.items():
+            self._check_student(name, student)
         for name, cell in self.cells.items():
-            require(cell.run, self.runs, f"cells.{name}.run", "run")
+            require(cell.run, self.denoisers, f"cells.{name}.run", "run")
             self._check_cell(name, cell)
         for name, table in self.tables:
             for cell_name in table.cells:
@@ -179,6 +199,25 @@ class Settings(Section):
                 f"trajectories.run: {self.trajectories.run} draws latents; set another"
             )
         return self
+
+    def _check_student(self, name: str, student: Student) -> None:
+        if name in self.runs or name in RESERVED_RUNS:
+            raise ValueError(f"students.{name}: this name is taken; choose another")
+        require(student.teacher, self.runs, f"students.{name}.teacher", "run")
+        require(student.recipe, self.train.recipes, f"students.{name}.recipe", "recipe")
+        teacher = self.runs[student.teacher]
+        if teacher.conditioning != "class" or teacher.network != "unet":
+            raise ValueError(
+                f"students.{name}.teacher: {student.teacher} is no U-Net that is asked by label; "
+                "choose one"
+            )
+        if student.steps > self.train.timesteps:
+            raise ValueError(
+                f"students.{name}.steps: {student.steps} exceeds train.timesteps "
+                f"{self.train.timesteps}"
+            )
+        if self.train.recipes[student.recipe].batch_size > student.trajectories:
+            raise ValueError(f"students.{name}.trajectories: fewer than a batch; draw more")
 
     def _check_count(self, section: str, count: int) -> None:
         if count > self.prepare.test:
@@ -205,7 +244,7 @@ class Settings(Section):
 
     def _check_alike(self, place: str, first: str, cell: str, varied: set[str]) -> None:
         """One of each training, which differ in nothing but the factors, or arms in anything."""
-        one, other = (self.runs[self.cells[name].run].model_dump() for name in (first, cell))
+        one, other = (self.denoisers[self.cells[name].run].model_dump() for name in (first, cell))
         beside = sorted(key for key in one if one[key] != other[key] and key not in varied)
         if beside and varied != {"seed"}:
             raise ValueError(
@@ -225,13 +264,13 @@ class Settings(Section):
             require(name, self.runs, "fd_curve.runs", "run")
         for name in self.tstr.cells:
             require(name, self.cells, "tstr.cells", "cell")
-            if not self.cells[name].asks(self.runs[self.cells[name].run].conditioning):
+            if not self.cells[name].asks(self.denoisers[self.cells[name].run].conditioning):
                 raise ValueError(f"tstr.cells: {name} was asked for no digits; leave it out")
             if self.cell(name).count != self.sample.count:
                 raise ValueError(f"tstr.cells: {name} has a count of its own; leave it out")
         for name in self.adherence.cells:
             require(name, self.cells, "adherence.cells", "cell")
-            conditioning = self.runs[self.cells[name].run].conditioning
+            conditioning = self.denoisers[self.cells[name].run].conditioning
             if conditioning != "text" or not self.cells[name].asks(conditioning):
                 raise ValueError(f"adherence.cells: {name} was asked for nothing; leave it out")
         for name in self.seams.cells:
@@ -265,10 +304,13 @@ class Settings(Section):
                 f"cells.{name}.steps: {cell.steps} exceeds train.timesteps {self.train.timesteps}"
             )
         self._check_space(name, self.cell(name))
-        self._check_guide(name, self.cell(name))
+        if cell.run in self.students:
+            self._check_taught(name, self.cell(name), self.students[cell.run])
+        else:
+            self._check_guide(name, self.cell(name))
 
     def _check_space(self, name: str, cell: ResolvedCell) -> None:
-        run = self.runs[cell.run]
+        run = self.denoisers[cell.run]
         if run.codec and cell.x0_bound != "none":
             raise ValueError(
                 f"cells.{name}.x0_bound: {cell.x0_bound} holds x0 within the range of pixels, and "
@@ -282,6 +324,24 @@ class Settings(Section):
         if run.conditioning != "text" and cell.prompts != "digits":
             raise ValueError(
                 f"cells.{name}.prompts: {cell.run} reads no text; set digits, or choose a text run"
+            )
+
+    def _check_taught(self, name: str, cell: ResolvedCell, student: Student) -> None:
+        """A student draws from the points that it has learned, at the scales that it has."""
+        low, high = student.guidance
+        if not low <= cell.guidance <= high:
+            raise ValueError(
+                f"cells.{name}.guidance: {cell.run} knows {low:g} to {high:g}; set one of them"
+            )
+        if student.points % cell.steps or cell.spacing != "trailing":
+            raise ValueError(
+                f"cells.{name}.steps: {cell.run} knows {student.points} points, spaced trailing; "
+                "set steps that divide them"
+            )
+        if cell.guide != "label" or cell.guidance_interval or cell.guidance_rescale:
+            raise ValueError(
+                f"cells.{name}.guide: {cell.run} has its guidance from its teacher; set guide "
+                "label, no interval and no rescale"
             )
 
     def _check_guide(self, name: str, cell: ResolvedCell) -> None:

@@ -63,12 +63,16 @@ def _files(settings: Settings) -> Iterator[Path]:
 
 
 def _runs(settings: Settings) -> list[str]:
-    """Those that some cell draws: what becomes of a model is seen in a sample set."""
-    return list(dict.fromkeys(cell.run for cell in settings.cells.values()))
+    """Those that some cell draws: what becomes of a model is seen in a sample set.
+
+    Students have their teacher's schedule, and another loss.
+    """
+    drawn = dict.fromkeys(cell.run for cell in settings.cells.values())
+    return [run for run in drawn if run in settings.runs]
 
 
 def _analyses(settings: Settings, cells: dict[str, CellMetrics]) -> list[Analysis]:
-    runs = {name: settings.runs[cell.run] for name, cell in settings.cells.items()}
+    runs = {name: settings.denoisers[cell.run] for name, cell in settings.cells.items()}
     return [analysed(name, one, runs, cells) for name, one in settings.effects.items()]
 
 
@@ -80,7 +84,11 @@ def _evidence(
     return Evidence(
         level=settings.evaluate.level,
         scores=CellScores(cells, load(paths.COMPARISONS, ComparisonsReport).comparisons),
-        drawn={name: _drawn(settings, name, cells[name]) for name in settings.cells},
+        drawn={
+            name: _drawn(settings, name, cells[name])
+            for name, cell in settings.cells.items()
+            if cell.run in betas
+        },
         effects={one.name: one.fits for one in analyses},
         losses={run: _losses(run, betas[run]) for run in betas},
         betas=betas,

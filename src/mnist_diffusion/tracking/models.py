@@ -84,6 +84,8 @@ def best_cell(settings: Settings) -> tuple[str, str] | None:
     """The run and the cell that RULE names; None if no cell is good enough yet."""
     scores: list[tuple[float, str, str]] = []
     for cell, chosen in settings.cells.items():
+        if chosen.run not in settings.runs:  # a student, which is not served
+            continue
         labelled = settings.runs[chosen.run].conditioning != "uncond"
         usual = settings.cell(cell).count == settings.sample.count
         if labelled and usual and paths.metrics(cell).is_file():

@@ -91,7 +91,8 @@ class Record:
 
 def name_tag(stage: str) -> str:
     """The tag that says which run or cell a stage was for."""
-    return {"codec": "codec", "run": "run", None: "name"}.get(STAGES[stage].per, "cell")
+    kinds = {"codec": "codec", "run": "run", "student": "student", None: "name"}
+    return kinds.get(STAGES[stage].per, "cell")
 
 
 def as_text(value: Scalar) -> str:
@@ -244,6 +245,7 @@ def _pages(*_: str) -> Record:
 RECORDS: Mapping[str, Callable[[str, str], Record]] = {
     "fetch": _fetch,
     "train": _train,
+    "distill": _train,
     "evaluate": _evaluate,
     "fd_curve": _fd_curve,
     "compare": _compare,

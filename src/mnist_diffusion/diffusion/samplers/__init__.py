@@ -6,6 +6,7 @@ Each is a generator with one signature, `sampler(denoise, x, levels, noise, eta)
 
 from functools import partial
 
+from mnist_diffusion.diffusion.samplers.consistency import consistency
 from mnist_diffusion.diffusion.samplers.ddim import ddim
 from mnist_diffusion.diffusion.samplers.ddpm import ddpm
 from mnist_diffusion.diffusion.samplers.dpm_solver import dpm_solver
@@ -20,6 +21,7 @@ SAMPLERS: dict[str, Sampler] = {
     "dpm-solver-2": partial(dpm_solver, order=2),
     "dpm-solver-3": partial(dpm_solver, order=3),
     "heun": heun,
+    "consistency": consistency,
 }
 
-__all__ = ["SAMPLERS", "Noise", "Sampler", "ddim", "ddpm", "dpm_solver", "heun"]
+__all__ = ["SAMPLERS", "Noise", "Sampler", "consistency", "ddim", "ddpm", "dpm_solver", "heun"]

@@ -11,7 +11,7 @@ from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.provenance.schemas.artifact import Digest, Sourced, Strict, load
-from mnist_diffusion.settings import ResolvedCell, ResolvedRun, SharedSampling
+from mnist_diffusion.settings import ResolvedCell, ResolvedRun, ResolvedStudent, SharedSampling
 from mnist_diffusion.settings.encoders import Captions, ClipTraining, Codec, CodecTraining
 
 SCHEMA = 2
@@ -106,13 +106,27 @@ class TrainManifest(Common):
     outputs: dict[str, Digest]
 
 
+class DistillManifest(Common):
+    """models/<student>"""
+
+    stage: Literal["distill"]
+    name: str
+    parameters: ResolvedStudent
+    """As in config.json, beside the weights."""
+    network_parameters: int
+    schedule: Card
+    final_loss: float
+    inputs: dict[str, Digest]
+    outputs: dict[str, Digest]
+
+
 class SampleParameters(Strict):
     """What made a sample set."""
 
     cell: ResolvedCell
     sample: SharedSampling
-    training: ResolvedRun
-    """The run's config.json."""
+    training: ResolvedRun | ResolvedStudent
+    """The run's or the student's config.json."""
 
 
 class SampleManifest(Common):
@@ -137,6 +151,7 @@ class Manifest(
             | CaptionsManifest
             | ClipManifest
             | TrainManifest
+            | DistillManifest
             | SampleManifest,
             Field(discriminator="stage"),
         ]
