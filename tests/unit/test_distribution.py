@@ -1,15 +1,20 @@
 """The parts of `distribution`: plans, bundles, copies, certificates, what workers must have."""
 
+import asyncio
+import logging
 import os
 import stat
 import subprocess
 import sys
 import tarfile
 import time
+import warnings
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from distributed.core import Server
+from distributed.diskutils import WorkSpace
 from dvc.dependency import param
 from dvc.fs import localfs
 from dvc.repo import Repo
@@ -20,7 +25,7 @@ from mnist_diffusion.distribution.bundle import RANKS, Exchange, archive
 from mnist_diffusion.distribution.compatibility import facts, require_same
 from mnist_diffusion.distribution.plan import Plan, plan
 from mnist_diffusion.distribution.transfer import mirrored
-from mnist_diffusion.distribution.worker import slots, visible_gpus
+from mnist_diffusion.distribution.worker import configure, slots, visible_gpus
 from mnist_diffusion.distribution.workplace import Slot
 from mnist_diffusion.runtime.errors import UserError
 
@@ -214,6 +219,27 @@ def test_a_host_is_shared_out(gpus, gpus_each, cores_each, expected, monkeypatch
 def test_the_gpus_are_those_that_this_process_may_use(said, expected, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
     assert visible_gpus() == expected
+
+
+def test_a_slow_disk_is_nothing_to_tell_the_user(tmp_path, monkeypatch):
+    """Dask would name an option of its own, also where only processors are slow."""
+    make = WorkSpace.__init__
+
+    def slowly(self, *arguments, **options):
+        time.sleep(1.1)
+        make(self, *arguments, **options)
+
+    async def serve():
+        await Server({}, local_directory=str(tmp_path)).close()
+
+    monkeypatch.setattr(WorkSpace, "__init__", slowly)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        asyncio.run(serve())
+        assert "scratch directories" in str(told.pop().message)
+        configure(logging.CRITICAL)
+        asyncio.run(serve())
+    assert not told
 
 
 def test_scratch_of_another_user_is_refused(tmp_path, monkeypatch):
