@@ -22,7 +22,9 @@ LEAST = 1e-4
 
 def cost(results: Results) -> Chart:
     """Relative FD with its interval against network evaluations, a line per sampler."""
-    cells = results.chosen("samplers")
+    students = results.settings.students
+    taught = [cell for cell in results.chosen("students") if cell.run.name in students]
+    cells = [*results.chosen("samplers"), *taught]
     frame = charts.tidy([_cost_row(cell) for cell in cells])
     used = dict.fromkeys(cell.settings.sampler for cell in cells)
     looks = {SAMPLERS[key]: SAMPLER_COLOURS[key] for key in used}
@@ -42,8 +44,8 @@ def cost(results: Results) -> Chart:
         "cost",
         "Quality against cost",
         "Lower left is better; bars are 95 % intervals. Grey: what real test digits score at the "
-        "same n, no bound. Choose a sampler in the legend to single it out; a point leads to its "
-        "cell.",
+        "same n, no bound. What is distilled is guided. Choose a sampler in the legend to single "
+        "it out; a point leads to its cell.",
         f"Relative FD∞ against network evaluations per image. {listed}.",
     )
 

@@ -25,7 +25,7 @@ SAMPLERS = {
     "dpm-solver-2": "DPM-Solver++(2M)",
     "dpm-solver-3": "DPM-Solver++(3M)",
     "heun": "Heun in log-SNR",
-    "consistency": "consistency",
+    "consistency": "consistency, distilled",
 }
 LOSSES = {"epsilon": "ε-MSE", "x0": "x₀-MSE", "v": "v-MSE", "p2": "P2", "min-snr": "min-SNR"}
 """By `weighting`: the mean squared error that the training minimises."""
