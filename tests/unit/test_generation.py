@@ -43,6 +43,21 @@ def test_the_headline_cell_is_drawn_again(here, tmp_path):
     assert np.abs(pixels(tmp_path / "ten.png", 20, 10).astype(int) - stored).max() <= 1
 
 
+def test_a_student_draws_as_its_cell_does(here, tmp_path):
+    told = draw(tmp_path / "few.png", run="few-steps", count=20)
+    assert "(consistency, 2 steps, guidance 1.5" in told
+    stored = np.load("data/samples/few-2/images.npy").astype(int)
+    assert np.abs(pixels(tmp_path / "few.png", 20, 10).astype(int) - stored).max() <= 1
+    draw(tmp_path / "one.png", run="few-steps", count=20, steps=1)
+    assert not np.array_equal(pixels(tmp_path / "one.png", 20, 10), stored)
+    for asked, line in (
+        ({"steps": 5}, "steps: few-steps knows 2 points, spaced trailing"),
+        ({"guidance": 3.0}, "guidance: few-steps knows 1 to 2; set one of them"),
+    ):
+        with pytest.raises(UserError, match=line):
+            draw(tmp_path / "not.png", run="few-steps", **asked)
+
+
 def test_a_digit_is_the_same_whatever_the_count(here, tmp_path):
     for count, columns in ((2, 2), (23, 5)):
         draw(tmp_path / f"{count}.png", digit=3, count=count)

@@ -553,3 +553,71 @@ def test_settings_cannot_be_changed() -> None:
     settings = load_settings(PARAMS)
     with pytest.raises(ValueError, match="frozen"):
         settings.sample.count = 1  # type: ignore[misc]
+
+
+STUDENT = {
+    "teacher": "cosine-class",
+    "recipe": "plain",
+    "trajectories": 100,
+    "sampler": "dpm-solver-2",
+    "steps": 8,
+    "guidance": [1.0, 2.0],
+    "guidance_interval": None,
+    "points": 4,
+    "from_noise": 0.5,
+    "seed": 0,
+}
+FEW = {**CELL, "run": "few", "sampler": "consistency", "steps": 2, "eta": 1.0, "guidance": 1.5}
+"""A cell that a student of the first run can draw."""
+
+
+def _taught(content: dict[str, Any]) -> dict[str, Any]:
+    content["students"] = {"few": dict(STUDENT)}
+    content["cells"]["few"] = dict(FEW)
+    return content
+
+
+def test_a_student_is_its_teacher_by_another_recipe(content: dict[str, Any]) -> None:
+    content["students"] = {"few": {**STUDENT, "recipe": "short"}}
+    settings = parse_settings(content, "params.yaml")
+    teacher, student = settings.run("cosine-class"), settings.student("few")
+    assert student.run == teacher.run and student.train == teacher.train
+    assert student.network.sizes == teacher.network.sizes
+    assert student.network.name == "guided-unet"
+    assert student.recipe == settings.train.recipes["short"] != teacher.recipe
+    assert list(settings.denoisers) == [*settings.runs, "few"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        (
+            "students/few/teacher",
+            "linear-uncond",
+            "students.few.teacher: linear-uncond is no U-Net",
+        ),
+        ("students/few/teacher", "few", "students.few.teacher: there is no run 'few'"),
+        ("students/few/recipe", "long", "students.few.recipe: there is no recipe 'long'"),
+        ("students/few/points", 3, "points: 8 steps do not part in 3"),
+        ("students/few/guidance", [2.0, 1.0], "is no range; put the lower end first"),
+        ("students/few/steps", 4000, "students.few.steps: 4000 exceeds train.timesteps"),
+        ("students/few/trajectories", 10, "students.few.trajectories: fewer than a batch"),
+        ("cells/few/guidance", 2.5, "cells.few.guidance: few knows 1 to 2; set one of them"),
+        ("cells/few/steps", 3, "cells.few.steps: few knows 4 points, spaced trailing"),
+        ("cells/few/spacing", "leading", "cells.few.steps: few knows 4 points, spaced trailing"),
+        ("cells/few/guide", "snapshot", "cells.few.guide: few has its guidance from its teacher"),
+        ("cells/few/eta", 0.0, "cells.few.eta: consistency has eta 1.0; set it so"),
+        ("trajectories/run", "few", "trajectories.run: there is no run 'few'"),
+    ],
+)
+def test_what_a_student_cannot_be_is_told(
+    content: dict[str, Any], key: str, value: object, line: str
+) -> None:
+    parse_settings(_taught(content), "params.yaml")
+    _put(content, key, value)
+    assert line in _refusal(content)
+
+
+def test_a_student_has_a_name_of_its_own(content: dict[str, Any]) -> None:
+    content["students"] = {"cosine-class": dict(STUDENT)}
+    assert "students.cosine-class: this name is taken" in _refusal(content)

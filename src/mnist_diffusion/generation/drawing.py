@@ -30,7 +30,9 @@ from mnist_diffusion.sampling.draw import draw, redraw
 from mnist_diffusion.sampling.wishes import PromptsAsked
 from mnist_diffusion.settings import FIXED_ETA, Compute, ResolvedCell, SharedChoices
 from mnist_diffusion.settings.messages import explain
+from mnist_diffusion.settings.students import Student
 from mnist_diffusion.settings.training import PIXELS
+from mnist_diffusion.settings.whole import untaught
 
 FILES = (checkpoint.CONFIG, checkpoint.WEIGHTS, paths.BETAS)
 """What drawing needs of models/<run>, beside the folders of a codec and of a text encoder."""
@@ -128,6 +130,8 @@ def request(
         changed["steps"] = steps
     cell = _checked(base, changed)
     _check_steps(cell.steps, config["train"]["timesteps"])
+    if "student" in config and (cause := untaught(cell, Student.model_validate(config["student"]))):
+        raise UserError(cause)
     _check_digit(digit, cell, labelled)
     said = None if prompt is None else understand(prompt)
     if said:

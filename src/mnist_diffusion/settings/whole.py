@@ -305,7 +305,8 @@ class Settings(Section):
             )
         self._check_space(name, self.cell(name))
         if cell.run in self.students:
-            self._check_taught(name, self.cell(name), self.students[cell.run])
+            if cause := untaught(self.cell(name), self.students[cell.run]):
+                raise ValueError(f"cells.{name}.{cause}")
         else:
             self._check_guide(name, self.cell(name))
 
@@ -324,24 +325,6 @@ class Settings(Section):
         if run.conditioning != "text" and cell.prompts != "digits":
             raise ValueError(
                 f"cells.{name}.prompts: {cell.run} reads no text; set digits, or choose a text run"
-            )
-
-    def _check_taught(self, name: str, cell: ResolvedCell, student: Student) -> None:
-        """A student draws from the points that it has learned, at the scales that it has."""
-        low, high = student.guidance
-        if not low <= cell.guidance <= high:
-            raise ValueError(
-                f"cells.{name}.guidance: {cell.run} knows {low:g} to {high:g}; set one of them"
-            )
-        if student.points % cell.steps or cell.spacing != "trailing":
-            raise ValueError(
-                f"cells.{name}.steps: {cell.run} knows {student.points} points, spaced trailing; "
-                "set steps that divide them"
-            )
-        if cell.guide != "label" or cell.guidance_interval or cell.guidance_rescale:
-            raise ValueError(
-                f"cells.{name}.guide: {cell.run} has its guidance from its teacher; set guide "
-                "label, no interval and no rescale"
             )
 
     def _check_guide(self, name: str, cell: ResolvedCell) -> None:
@@ -368,6 +351,24 @@ class Settings(Section):
                 f"cells.{name}.guide_snapshot: {cell.guide_snapshot} is not before the end of "
                 f"training, {earlier} are; lower it, or raise train.snapshots"
             )
+
+
+def untaught(cell: ResolvedCell, student: Student) -> str | None:
+    """Which key of a cell asks what its student has not learned, and what to do; None if none."""
+    low, high = student.guidance
+    if not low <= cell.guidance <= high:
+        return f"guidance: {cell.run} knows {low:g} to {high:g}; set one of them"
+    if student.points % cell.steps or cell.spacing != "trailing":
+        return (
+            f"steps: {cell.run} knows {student.points} points, spaced trailing; set steps that "
+            "divide them"
+        )
+    if cell.guide != "label" or cell.guidance_interval or cell.guidance_rescale:
+        return (
+            f"guide: {cell.run} has its guidance from its teacher; set guide label, no interval "
+            "and no rescale"
+        )
+    return None
 
 
 def load_settings(path: Path = paths.PARAMS) -> Settings:
