@@ -97,7 +97,7 @@ EDITS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
     "a chart": ("reporting/pages.py", CODE, {"report"}),
     "a template": ("reporting/templates/style.css", COMMENT, {"report"}),
     "a tag in MLflow": ("tracking/records.py", CODE, set()),
-    "the audit": ("audit/verify.py", CODE, set()),
+    "the audit": ("audit/auditor.py", CODE, set()),
     "how a setting is refused": ("settings/messages.py", CODE, set()),
     "which of two settings wins": ("settings/resolve.py", CODE, {"fidelity", *FROM_TRAINING}),
     "a scale": ("../../scales/gpu.yaml", COMMENT, set()),

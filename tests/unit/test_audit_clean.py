@@ -14,9 +14,9 @@ from tamperings import CELL, SAMPLES, put
 from typer import Exit
 
 from mnist_diffusion.audit import replay
+from mnist_diffusion.audit.auditor import Auditor, audit, chosen_cells
 from mnist_diffusion.audit.output import Checked, Severity, failed, note, print_audit
 from mnist_diffusion.audit.show import diff, show
-from mnist_diffusion.audit.verify import Auditor, audit, chosen_cells
 from mnist_diffusion.runtime.errors import UserError
 
 DVC = Path(sys.executable).with_name("dvc")

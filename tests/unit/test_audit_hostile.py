@@ -5,7 +5,7 @@ import os
 import pytest
 from tamperings import CELL, METRICS, MODEL, SAMPLES, put
 
-from mnist_diffusion.audit.verify import Auditor
+from mnist_diffusion.audit.auditor import Auditor
 
 READ_BY_DVC = ["dvc.yaml", "dvc.lock", "params.yaml"]
 FILES = [

@@ -8,10 +8,10 @@ import pytest
 from tamperings import CELL, MANIFEST, METRICS, RUN, TAMPERINGS, TSTR, one_pixel
 from test_audit_tampering import bless, relock
 
-from mnist_diffusion.audit import chain, dvc, replay, signature, verify
+from mnist_diffusion.audit import auditor, chain, dvc, replay, signature
+from mnist_diffusion.audit.auditor import Auditor
 from mnist_diffusion.audit.chain import Evidence
 from mnist_diffusion.audit.output import Severity
-from mnist_diffusion.audit.verify import Auditor
 
 pytestmark = pytest.mark.faults
 
@@ -21,9 +21,9 @@ def nothing(*_, **__):
 
 
 MUTANTS = {
-    "no look at manifests": (verify, "check_manifest", f"{MANIFEST}, schema"),
-    "no look at each image": (verify, "check_each_image", "one pixel"),
-    "no look at files": (verify, "check_files", "the digest of a file in the manifest"),
+    "no look at manifests": (auditor, "check_manifest", f"{MANIFEST}, schema"),
+    "no look at each image": (auditor, "check_each_image", "one pixel"),
+    "no look at files": (auditor, "check_files", "the digest of a file in the manifest"),
     "no walk along the chain": (chain, "check_links", f"{METRICS}, made_from/classifier"),
     "no look at what others rest on": (chain, "check_links", f"{TSTR}, made_from/sample@{RUN}"),
     "no look at parameters": (chain, "check_parameters", f"{MANIFEST}, parameters/cell/guidance"),
@@ -31,15 +31,15 @@ MUTANTS = {
     "no look at dvc.lock": (dvc, "check", "the MD5 of a dependency in dvc.lock"),
     "no look at params.yaml": (dvc, "check", "a parameter of the run in params.yaml"),
     "no look at dvc.yaml": (dvc, "check", "another command in dvc.yaml"),
-    "no look at MLflow": (verify, "check_tracked", "a metric in MLflow"),
+    "no look at MLflow": (auditor, "check_tracked", "a metric in MLflow"),
 }
 
 
 def is_named(tampering, root):
     tamper, item = TAMPERINGS[tampering]
     tamper(root)
-    auditor = Auditor()
-    findings = [*auditor.audit(CELL).findings, *auditor.report().findings]
+    audited = Auditor()
+    findings = [*audited.audit(CELL).findings, *audited.report().findings]
     return any(f.severity == Severity.FAILED and item in f.item for f in findings)
 
 
@@ -102,7 +102,7 @@ def test_a_stage_that_is_not_compared_is_missed(published_copy, monkeypatch):
 
 
 def signed_findings():
-    findings = verify.signature(Path("../signers")).findings
+    findings = auditor.signature(Path("../signers")).findings
     return {f.item for f in findings if f.severity == Severity.FAILED}
 
 

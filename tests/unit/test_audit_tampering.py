@@ -27,8 +27,8 @@ from tamperings import (
     set_key,
 )
 
+from mnist_diffusion.audit.auditor import Auditor
 from mnist_diffusion.audit.output import Severity, together
-from mnist_diffusion.audit.verify import Auditor
 from mnist_diffusion.provenance.digests import content_digest
 
 

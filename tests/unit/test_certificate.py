@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import subprocess
+from itertools import permutations, product
 from pathlib import Path
 
 import fake_evidence
@@ -15,14 +16,16 @@ from scipy.stats import binom
 from typer import Exit
 
 from mnist_diffusion.audit.certificate import DISTANCES, verify
-from mnist_diffusion.audit.prediction import Spread, by_chance, predicted, spread
+from mnist_diffusion.audit.prediction import Spread, alike, by_chance, log, predicted, spread
 from mnist_diffusion.evaluation.quantities import Quantity
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
+from mnist_diffusion.provenance.schemas.artifact import load
 from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.settings import parse_settings
+from mnist_diffusion.settings import load_settings, parse_settings
 
+REPOSITORY = Path(__file__).parents[2]
 SEEDS = 6
 NAMES = [f"{arm}-{k}" for arm in "ab" for k in range(SEEDS)]
 """Two arms of trainings, alike but for the seed."""
@@ -95,6 +98,29 @@ def test_honest_repetitions_are_outside_as_seldom_as_is_said():
         wrong.append(int((np.abs(new - own) > reach).sum()))
     assert 0.035 < np.mean(wrong) / trainings < 0.055
     assert np.mean(np.array(wrong) > by_chance([1] * trainings, 0.95, 6)) < 0.015
+
+
+def left_out(level):
+    """Of the committed results, whether each training lies where another of its arm predicts it.
+
+    By a spread that has not seen it; under both extractors, of arms of three seeds or more.
+    """
+    settings = load_settings()
+    cells = {cell: load(paths.metrics(cell), CellMetrics) for cell in settings.cells}
+    for arm, metric in product(alike(settings, cells), DISTANCES):
+        for first, other in permutations(arm, 2) if len(arm) > 2 else ():
+            rest = {cell: one for cell, one in cells.items() if one.run != cells[other].run}
+            new, varies = log(cells[other], metric), spread(settings, rest, metric)
+            low, high = predicted(log(cells[first], metric), new.error, varies).interval(level)
+            yield low <= new.estimate <= high
+
+
+def test_a_seed_that_is_left_out_lies_where_the_others_predict(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    inside, half = [*left_out(0.95)], [*left_out(0.5)]
+    assert len(inside) >= 36
+    assert np.mean(inside) > 0.85
+    assert 0.3 < np.mean(half) < 0.8
 
 
 @pytest.fixture

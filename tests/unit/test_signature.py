@@ -25,9 +25,9 @@ from tamperings import (
 )
 from test_audit_tampering import bless, relock
 
+from mnist_diffusion.audit.auditor import Auditor, signature
 from mnist_diffusion.audit.output import Severity
 from mnist_diffusion.audit.signature import SIGNATURE, statement, write_signed
-from mnist_diffusion.audit.verify import Auditor, signature
 from mnist_diffusion.runtime.errors import UserError
 
 PAGE = "reports/README.md"

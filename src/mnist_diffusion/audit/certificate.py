@@ -13,7 +13,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,14 @@ from rich.console import Console
 from rich.table import Table
 
 from mnist_diffusion.audit.output import from_there
-from mnist_diffusion.audit.prediction import RARE, by_chance, log, predicted, spread
+from mnist_diffusion.audit.prediction import (
+    RARE,
+    Spread,
+    by_chance,
+    log,
+    predicted,
+    spread,
+)
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.evaluation.quantities import Quantity
 from mnist_diffusion.files import jsonfile, paths
@@ -162,8 +169,11 @@ def certificate(there: Results, here: Results) -> dict[str, Any]:
         if there.recipe(address) != here.recipe(address):
             text = "not made by the commit's source and parameters; name its own with --commit"
             raise UserError(f"{here.root / paths.LOCK}: {address}: {text}")
-    outputs, scores = _outputs(there, here), list(_scores(there, here))
-    chance = _chance(scores, there.claims.level)
+    spreads = {metric: spread(there.settings, there.judged, metric) for metric in DISTANCES}
+    outputs, scores = _outputs(there, here), list(_scores(there, here, spreads))
+    sizes = Counter(one["run"] for one in scores).values()
+    df = min((one.df for one in spreads.values() if one), default=1)
+    chance = by_chance([*sizes], there.claims.level, df)
     outside = sum(not one["inside"] for one in scores)
     verdicts = {
         name: {"committed": one, "here": here.verdicts.get(name, "missing")}
@@ -183,6 +193,7 @@ def certificate(there: Results, here: Results) -> dict[str, Any]:
         "stages": {"all": len(there.lock), "ran_since": ran},
         "outputs": outputs,
         "level": there.claims.level,
+        "spread": {metric: asdict(one) for metric, one in spreads.items() if one},
         "scores": scores,
         "outside": {"found": outside, "by_chance": chance},
         "verdicts": verdicts,
@@ -209,7 +220,9 @@ def _outputs(there: Results, here: Results) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _scores(there: Results, here: Results) -> Iterator[dict[str, Any]]:
+def _scores(
+    there: Results, here: Results, spreads: Mapping[str, Spread | None]
+) -> Iterator[dict[str, Any]]:
     """Every distance that is not the committed one, and what it lies between by what is."""
     logs = {
         (cell, metric): (log(there.judged[cell], metric), log(here.judged[cell], metric))
@@ -217,7 +230,6 @@ def _scores(there: Results, here: Results) -> Iterator[dict[str, Any]]:
         for metric in DISTANCES
     }
     other = {key: both for key, both in logs.items() if both[0].estimate != both[1].estimate}
-    spreads = {metric: spread(there.settings, there.judged, metric) for metric in DISTANCES}
     for (cell, metric), (own, new) in other.items():
         row: dict[str, Any] = {"cell": cell, "run": there.judged[cell].run, "metric": metric}
         row |= {"committed": math.exp(own.estimate), "here": math.exp(new.estimate)}
@@ -227,13 +239,12 @@ def _scores(there: Results, here: Results) -> Iterator[dict[str, Any]]:
         elif varies:
             likely = predicted(own, new.error, varies)
         else:
-            yield row | {"predicted": None, "df": None, "inside": True, "far": False}
+            yield row | {"predicted": None, "inside": True, "far": False}
             continue
         low, high = likely.interval(there.claims.level)
         least, most = likely.interval(1 - RARE / len(other))
         yield row | {
             "predicted": [math.exp(low), math.exp(high)],
-            "df": None if math.isinf(likely.df) else likely.df,
             "inside": low <= new.estimate <= high,
             "far": not least <= new.estimate <= most,
         }
@@ -243,13 +254,6 @@ def _looked_at(cell: CellMetrics) -> tuple[str, ...]:
     """The images, and what they are judged by."""
     judges = (cell.classifier_sha256, cell.second.autoencoder_sha256, cell.reference_sha256)
     return cell.samples_sha256, *judges
-
-
-def _chance(scores: list[dict[str, Any]], level: float) -> int:
-    """How many of them may be outside by chance."""
-    trainings = [one for one in scores if one["df"]]
-    sizes = Counter(one["run"] for one in trainings)
-    return by_chance([*sizes.values()], level, min((one["df"] for one in trainings), default=1))
 
 
 def _print(told: Mapping[str, Any]) -> None:

@@ -43,26 +43,31 @@ def log(judgement: CellMetrics, metric: str) -> Quantity:
     return Quantity(math.log(value), judgement.errors[metric] / value)
 
 
-def spread(settings: Settings, judged: Judged, metric: str) -> Spread | None:
-    """Pooled over arms; None where no two of `judged` are trainings of one.
-
-    Of the ways in which the same trainings were drawn one counts: another is no other luck.
-    """
+def alike(settings: Settings, judged: Judged) -> list[list[str]]:
+    """The cells of trainings that differ in their seed alone and were drawn one way, most first."""
     drawn = {}
     for cell in judged:
         way = settings.cells[cell].model_dump()
         training = settings.denoisers[way.pop("run")].model_dump()
         drawn[cell] = {**way, "seed": training.pop("seed"), "training": training}
+    found = sorted(arms(drawn).values(), key=len, reverse=True)
+    return [cells for cells in found if len({judged[cell].run for cell in cells}) == len(cells) > 1]
+
+
+def spread(settings: Settings, judged: Judged, metric: str) -> Spread | None:
+    """Pooled over arms; None where no two of `judged` are trainings of one.
+
+    Of the ways in which the same trainings were drawn one counts: another is no other luck.
+    """
     squares, df, errors = 0.0, 0, list[float]()
     seen = set[str]()
-    for cells in sorted(arms(drawn).values(), key=len, reverse=True):
-        runs = {settings.cells[cell].run for cell in cells}
-        if len(runs) < len(cells) or runs & seen:
-            continue
-        logs = [log(judged[cell], metric) for cell in cells]
-        squares += len(logs) * float(np.var([one.estimate for one in logs]))
-        df += len(logs) - 1
-        errors += [one.error**2 for one in logs] if len(logs) > 1 else []
+    for cells in alike(settings, judged):
+        runs = {judged[cell].run for cell in cells}
+        if not runs & seen:
+            logs = [log(judged[cell], metric) for cell in cells]
+            squares += len(logs) * float(np.var([one.estimate for one in logs]))
+            df += len(logs) - 1
+            errors += [one.error**2 for one in logs]
         seen |= runs
     return Spread(max(0.0, squares / df - float(np.mean(errors))), df) if df else None
 

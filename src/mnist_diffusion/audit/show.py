@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mnist_diffusion.audit.auditor import chosen_cells
 from mnist_diffusion.audit.chain import Member, differences
-from mnist_diffusion.audit.verify import chosen_cells
 from mnist_diffusion.evaluation.metrics import METRICS, values
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json

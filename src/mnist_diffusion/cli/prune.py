@@ -76,7 +76,7 @@ def prune(
         print(f"{len(found)} in all, {total}; run again with --yes to remove them")
     else:
         _remove_all(found)
-        print(f"removed {len(found)}, {total}")
+        print(f"removed {len(found)}, {total}; `make repro` brings the report into line")
 
 
 def _places(settings: Settings) -> Iterator[Place]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mnist_diffusion.audit.auditor import audit, sign
 from mnist_diffusion.audit.certificate import verify
 from mnist_diffusion.audit.show import diff, show
-from mnist_diffusion.audit.verify import audit, sign
 from mnist_diffusion.cli.prune import prune
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.instructions import without_avx2
