@@ -56,7 +56,7 @@ class Stage:
         return f"{self.name}@{name}" if name else self.name
 
     def published(self, name: str | None = None) -> Path | None:
-        """The file that says what was made, written last; None for code, fetch and report."""
+        """The file that says what was made, written last; None for code, fetch and the pages."""
         if self.folder:
             return self.folder(name or "") / MANIFEST
         return self.report(name or "") if self.report else None
@@ -198,6 +198,7 @@ STAGES = {
             report=_at(paths.CALIBRATION),
         ),
         Stage("report", "Render tables, pictures and pages."),
+        Stage("playground", "Render the page that draws."),
     )
 }
 

@@ -44,20 +44,19 @@ CELLS = {
         "ranks",
         "tstr",
     ),
-    *("adherence", "seams", "report"),
+    *("adherence", "seams", "report", "playground"),
 }
 """All that an edit of drawing reruns."""
 FROM_TRAINING = {"train", *CELLS}
 FROM_THE_REFERENCE = {
     *("judges", "reference", "fidelity", "evaluate", "fd_curve", "compare", "claims", "ranks"),
-    "calibration",
-    "report",
+    *("calibration", "report", "playground"),
 }
 
 
 OF_WORDS = {
     *("train@latent-text", "sample@grid", "evaluate@grid", "fd_curve@latent-text", "adherence"),
-    *("compare", "claims", "ranks", "report"),
+    *("compare", "claims", "ranks", "report", "playground"),
 }
 """All that comes of what the one run that reads text has read."""
 OF_LATENTS = {
@@ -95,7 +94,7 @@ EDITS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
     "a codec": ("networks/codecs.py", CODE, {"codec", "latents", "fidelity", *OF_LATENTS}),
     "a caption": ("dataset/grammar.py", CODE, {"captions", "clip", "fidelity", *OF_WORDS}),
     "a chart": ("reporting/pages.py", CODE, {"report"}),
-    "a template": ("reporting/templates/style.css", COMMENT, {"report"}),
+    "a template": ("reporting/templates/style.css", COMMENT, {"report", "playground"}),
     "a tag in MLflow": ("tracking/records.py", CODE, set()),
     "the audit": ("audit/auditor.py", CODE, set()),
     "how a setting is refused": ("settings/messages.py", CODE, set()),

@@ -46,6 +46,8 @@ PAUSE_SECONDS = 300.0
 """Opening MLflow costs 4 s: too much for each of many short stages, little now and then, so that
 whoever looks sees the pipeline go on. LAST_STAGE brings the others."""
 LAST_STAGE = "report"
+UNLOGGED = ("code", "playground")
+"""They measure nothing."""
 
 
 @dataclass
@@ -126,7 +128,7 @@ def published(settings: Settings) -> tuple[list[Record], list[str]]:
     found, unreadable = [], []
     for stage, name in declared(settings):
         try:
-            if stage.name != "code" and _is_whole(stage, name):
+            if stage.name not in UNLOGGED and _is_whole(stage, name):
                 record, marks = record_of(stage.name, name), _marks(settings, stage, name)
                 found.append(replace(record, timing=_timing(stage, name), marks=marks))
         except Exception as error:

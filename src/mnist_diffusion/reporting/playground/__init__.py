@@ -1,0 +1,1 @@
+"""The page that draws: trained networks and published scores in one file."""
