@@ -185,7 +185,7 @@ def told(capsys, code, of=None):
 def test_the_same_bits(committed, capsys):
     found = told(capsys, 0)
     assert (found["verdict"], found["scores"]) == ("same bits", [])
-    assert found["outside"] == {"found": 0, "by_chance": 0}
+    assert found["outside"] == {"found": 0, "expected": 0, "by_chance": 0}
     assert found["outputs"]["sample"]["same"] == len(committed.cells)
     assert found["stages"]["ran_since"] == 1
     write_json(paths.timing_of("prepare"), {"finished": "yesterday"})
@@ -207,6 +207,7 @@ def test_more_outside_than_by_chance(committed, capsys):
     move(committed, {name: value + 0.6 for name, value in LOGS.items()})
     found = told(capsys, 1)
     assert found["verdict"] == "not reproduced"
+    assert found["outside"]["expected"] == pytest.approx(0.05 * 2 * len(NAMES))
     assert found["outside"]["found"] == 2 * len(NAMES) > found["outside"]["by_chance"] > 0
     assert not any(one["far"] for one in found["scores"])
 

@@ -195,7 +195,11 @@ def certificate(there: Results, here: Results) -> dict[str, Any]:
         "level": there.claims.level,
         "spread": {metric: asdict(one) for metric, one in spreads.items() if one},
         "scores": scores,
-        "outside": {"found": outside, "by_chance": chance},
+        "outside": {
+            "found": outside,
+            "expected": (1 - there.claims.level) * len(scores),
+            "by_chance": chance,
+        },
         "verdicts": verdicts,
     }
 
@@ -286,6 +290,6 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"{stages['ran_since'] or 'none'} of {stages['all']} stages ran since; "
         f"of {len(told['scores'])} other scores {outside['found']} outside, "
-        f"up to {outside['by_chance']} by chance; "
+        f"some {outside['expected']:.0f} expected and up to {outside['by_chance']} by chance; "
         f"{count - len(changed)} of {count} verdicts the same: {told['verdict']}"
     )
