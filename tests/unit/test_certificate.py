@@ -255,14 +255,18 @@ def test_on_another_machine_what_names_it_is_no_difference(committed, capsys, tm
     for path in (paths.CLAIMS, *map(paths.metrics, committed.cells)):
         other = {"environment": {"cpu": "another"}, "made_from": {"x": "0" * 64}}
         fake_results.change(tmp_path / "there" / path, **other)
+    one = {"environment": {"cpu": "a third", "numerics": "0f"}}
+    fake_results.change(tmp_path / "there" / paths.metrics("a-0"), **one)
+    with (tmp_path / "there" / paths.TABLES / "provenance.csv").open("a") as table:
+        table.write(f"a-1,{'e' * 64}\n")  # one of its cells was not drawn again
     shutil.rmtree(paths.REPORTS)
     found = told(capsys, 0, of=tmp_path / "there")
     assert found["verdict"] == "reproduced"
-    for stage, count in (("sample", committed.cells), ("train", committed.runs)):
-        assert found["outputs"][stage]["same"] == len(count)
+    assert found["outputs"]["sample"]["same"] == len(committed.cells)
+    assert found["outputs"]["train"]["other"] == ["models/a-1"]
     assert found["outputs"]["claims"]["same"] == 1
     assert found["outputs"]["prepare"]["not_told"] == ["data/prepared"]
-    assert found["environment"]["here"] == {"cpu": "another"}
+    assert found["environment"]["here"] == {"cpu": "a third or another", "numerics": "0f"}
 
 
 def test_what_is_no_repetition_or_is_not_complete_is_refused(committed):

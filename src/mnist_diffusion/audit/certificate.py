@@ -10,11 +10,12 @@ import csv
 import math
 import sys
 import tarfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -99,9 +100,21 @@ class Results:
             found[paths.REFERENCE] = one.reference_sha256
         table = self.root / paths.TABLES / "provenance.csv"
         if table.is_file():
-            rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
-            found |= {paths.model(row["run"]): row["weights"] for row in rows}
+            drawn_by = defaultdict[Path, set[str]](set)  # cells of one run may not all be redrawn
+            for row in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):
+                drawn_by[paths.model(row["run"])].add(row["weights"])
+            found |= {path: " ".join(sorted(weights)) for path, weights in drawn_by.items()}
         return {path.as_posix(): digest for path, digest in found.items()}
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """Where its cells were judged; of several places, all that they say."""
+        said = defaultdict[str, set[str]](set)
+        for key, value in chain.from_iterable(
+            one.environment.items() for one in self.judged.values()
+        ):
+            said[key].add(value)
+        return {key: " or ".join(sorted(values)) for key, values in said.items()}
 
     def outs(self, address: str) -> dict[str, str]:
         """The MD5 of what a stage left, by path."""
@@ -189,7 +202,7 @@ def certificate(there: Results, here: Results) -> dict[str, Any]:
         verdict = "reproduced" if all(one["predicted"] for one in scores) else "unverified"
     return {
         "verdict": verdict,
-        "environment": {"committed": there.claims.environment, "here": here.claims.environment},
+        "environment": {"committed": there.environment, "here": here.environment},
         "stages": {"all": len(there.lock), "ran_since": ran},
         "outputs": outputs,
         "level": there.claims.level,
@@ -207,7 +220,7 @@ def certificate(there: Results, here: Results) -> dict[str, Any]:
 def _outputs(there: Results, here: Results) -> dict[str, dict[str, Any]]:
     """By stage: how many outputs it has, how many hold the same, and which do not, or might."""
     found: dict[str, dict[str, Any]] = {}
-    foreign = there.claims.environment != here.claims.environment
+    foreign = there.environment != here.environment
     for address in there.lock:
         empty: dict[str, Any] = {"all": 0, "same": 0, "other": [], "not_told": []}
         row = found.setdefault(address.partition("@")[0], empty)
