@@ -34,7 +34,8 @@ sync(load_settings())
 def build(folder: Path, raw: Path, store: Path) -> None:
     """Make the repository, in about half a minute."""
     ignoring = (".gitignore", "data/.gitignore", "models/.gitignore", ".dvcignore")
-    for name in (*ignoring, "dvc.yaml", ".dvc/config", "requirements.lock"):
+    told = ("CITATION.cff", "LICENSE", "README.md")
+    for name in (*ignoring, *told, "dvc.yaml", ".dvc/config", "requirements.lock"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, folder / name)
     shutil.copytree(REPOSITORY / "src", folder / "src", ignore=shutil.ignore_patterns("*.pyc"))

@@ -111,3 +111,11 @@ def signed_copy(signed, tmp_path, monkeypatch):
     for key in filter(Path.is_file, signed.iterdir()):
         shutil.copy(key, tmp_path)
     return _entered(copy_of(signed / "repository", tmp_path / "repository"), monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def out(published, build_once):
+    """What `mnist-diffusion export` makes of it; only to be read."""
+    import exported  # here, since what others read with takes a second to import
+
+    return build_once("exported", lambda at: exported.build(at, published)) / "out"

@@ -154,6 +154,16 @@ def track(
     raise typer.Exit(1 if counts.failed else 0)
 
 
+@app.command(rich_help_panel=PANEL)
+def export(
+    context: typer.Context, folder: Annotated[Path, typer.Argument(help="A folder to make.")]
+) -> None:
+    """Write all that is published in the formats that others read: see docs/formats.md."""
+    from mnist_diffusion.formats.export import export as write
+
+    write(load_settings(), context.obj / folder)
+
+
 app.command(rich_help_panel=PANEL)(prune)
 
 

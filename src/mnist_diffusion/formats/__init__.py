@@ -1,0 +1,1 @@
+"""What is published here, in the formats that others read."""
