@@ -25,16 +25,23 @@ NAMED = 10
 """How many places of one kind are named before the rest is counted."""
 VERDICTS = ("proven", "failed", "unverified")
 """By exit code."""
-STYLES = {"proven": "green", "failed": "bold red", "unverified": "yellow", "note": "cyan"}
+STYLES = {
+    "proven": "green",
+    "proven within rounding": "green",
+    "failed": "bold red",
+    "unverified": "yellow",
+    "note": "cyan",
+}
 DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 """People compare the first digits; scripts have all of them, in the JSON."""
 
 
 class Severity(StrEnum):
-    """How bad a finding is; a note leaves a proof standing."""
+    """How bad a finding is; a note leaves a proof standing, and rounding one that says so."""
 
     FAILED = "failed"
     UNVERIFIED = "unverified"
+    ROUNDED = "proven within rounding"
     NOTE = "note"
 
 
@@ -74,7 +81,8 @@ class Checked:
 
     @property
     def verdict(self) -> str:
-        return VERDICTS[self.code]
+        rounded = any(finding.severity == Severity.ROUNDED for finding in self.findings)
+        return str(Severity.ROUNDED) if rounded and not self.code else VERDICTS[self.code]
 
     def as_json(self) -> dict[str, Any]:
         findings = [asdict(finding) for finding in self.findings]
@@ -89,6 +97,8 @@ def _finding(
 
 failed = partial(_finding, Severity.FAILED)
 """Something is wrong."""
+rounded = partial(_finding, Severity.ROUNDED)
+"""Something is what it should be, but for how kernels round."""
 unverified = partial(_finding, Severity.UNVERIFIED)
 """Something cannot be looked at, so that nothing is known about it."""
 note = partial(_finding, Severity.NOTE)
@@ -163,7 +173,7 @@ def print_audit(
     more = "" if {"redrawn", "deep"} & {*made} else "; --regenerate 3 draws images again, too"
     console.print(f"checked: {', '.join(made)}{more}", soft_wrap=True)
     verdicts = [one.verdict for one in checked]
-    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in VERDICTS if v in verdicts)
+    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in STYLES if v in verdicts)
     more = "".join(f"; {one.cell} {one.verdict}" for one in beside if one.code)
     number = "1 cell" if len(checked) == 1 else f"{len(checked)} cells"
     console.print(f"{number}: {counts}{more}", soft_wrap=True)
