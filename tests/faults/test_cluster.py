@@ -310,6 +310,26 @@ def test_workers_of_other_code_are_refused(
     assert "other code than here (mnist_diffusion/distribution/errand.py" in line
 
 
+def test_a_killed_head_keeps_no_worker_of_later_code_away(
+    project: Project, cluster: Cluster, tmp_path: Path
+) -> None:
+    project.runs(a=LONG)
+    first = cluster.worker("one")
+    head = project.start(cluster=str(cluster.file))
+    wait_until(lambda: project.attempts("a.model"))
+    head.kill()
+    first.terminate()
+    first.wait(30)
+    other = tmp_path / "other"
+    shutil.copytree(REPOSITORY / "src", other)
+    with (other / "mnist_diffusion/distribution/errand.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    project.environment["PYTHONPATH"] = str(other)
+    project.runs(a=0.0)
+    cluster.worker("two", PYTHONPATH=str(other))
+    assert "train@a" in project.reproduce(cluster=str(cluster.file))
+
+
 def test_workers_that_round_otherwise_are_refused_unless_wished(
     project: Project, cluster: Cluster
 ) -> None:

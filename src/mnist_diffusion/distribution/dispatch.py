@@ -105,8 +105,8 @@ class Dispatch:
     has ended is safe here when a worker is lost.
     """
 
-    def __init__(self, plan: Plan, home: Home, client: Client, run: str):
-        self._plan, self._home, self._client, self._run = plan, home, client, run
+    def __init__(self, plan: Plan, home: Home, client: Client):
+        self._plan, self._home, self._client = plan, home, client
         self._order = TopologicalSorter(plan.away)
         self._order.prepare()
         self._heights = plan.heights()
@@ -159,9 +159,10 @@ class Dispatch:
     def _submit(self, address: str) -> Future[Any]:
         task = self._plan.task(address)
         resources = {"gpus": task.gpus} if task.gpus else None
-        key = f"{address} {self._run}"  # of this run: others may use the same cluster
+        head = self._client.id
+        key = f"{address} {head}"  # other heads may use the same cluster
         return self._client.submit(
-            run_stage, task, self._run, key=key, resources=resources, retries=RETRIES
+            run_stage, task, head, key=key, resources=resources, retries=RETRIES
         )
 
     def _ended(self) -> Collection[Future[Any]]:

@@ -12,7 +12,7 @@ import os
 import sys
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -202,11 +202,6 @@ def _run_on(client: Client, todo: Plan, exchange: Exchange, *terms: Any) -> None
     home = Home(todo, exchange)
     home.offer()
     outs = [out.def_path for stage in todo.stages.values() for out in stage.outs]
-    run = uuid.uuid4().hex[:8]
-    client.register_plugin(Delivery(archive(outs), exchange, *terms), name=run)
+    client.register_plugin(Delivery(archive(outs), exchange, *terms), name=client.id)
     typer.echo(f"{len(todo.away)} stages, {len(client.nthreads())} at a time; logs in .work/logs")
-    try:
-        Dispatch(todo, home, client, run).run()
-    finally:
-        with suppress(Exception):  # a cluster that is gone has forgotten it
-            client.unregister_worker_plugin(run)
+    Dispatch(todo, home, client).run()

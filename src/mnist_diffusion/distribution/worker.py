@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import uuid
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import dask
 import typer
 from distributed import Scheduler, Security, Status, Worker, get_worker
 from distributed.comm.core import connect
-from distributed.diagnostics.plugin import WorkerPlugin
+from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
 
 from mnist_diffusion.distribution.bundle import Exchange, Result, Task
 from mnist_diffusion.distribution.compatibility import facts, require_same
@@ -47,7 +48,6 @@ class StageWorker(Worker):
 
     def __init__(self, *arguments: Any, slot: Slot, **options: Any):
         self.slot = slot
-        self.place: Workplace | None = None
         super().__init__(
             *arguments,
             nthreads=1,
@@ -72,6 +72,9 @@ class Delivery(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         """A worker that comes late and is not like the others closes."""
+        assert isinstance(worker, StageWorker)
+        folder = Path(worker.local_directory, "copies", uuid.uuid4().hex[:8])
+        self.place = Workplace(self.content, self.exchange, worker.slot, folder)
         try:
             if self.expected is not None:
                 require_same(worker.address, self.expected, facts(self.compute))
@@ -81,15 +84,21 @@ class Delivery(WorkerPlugin):
 
     def teardown(self, worker: Worker) -> None:
         """The run has ended, or the worker."""
-        assert isinstance(worker, StageWorker)
-        if worker.place:
-            worker.place.close()
+        self.place.close()
+
+
+class Recall(SchedulerPlugin):
+    """With a head, however it ends, its delivery is gone; none to come is held against that."""
+
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+        """A delivery has the name of its head."""
+        if client in scheduler.worker_plugins:
+            scheduler.loop.add_callback(scheduler.unregister_worker_plugin, None, client)
 
 
 def run_stage(task: Task, run: str) -> Result:
     """What Dask runs on a worker, in the copy that the worker has of that run's project."""
     worker = get_worker()
-    assert isinstance(worker, StageWorker)
     key = worker.get_current_task()
 
     def is_wanted() -> bool:
@@ -98,12 +107,7 @@ def run_stage(task: Task, run: str) -> Result:
 
     made = worker.plugins[run]
     assert isinstance(made, Delivery)
-    folder = Path(worker.local_directory, "copies", run)
-    if not (worker.place and worker.place.folder == folder):
-        if worker.place:
-            worker.place.close()
-        worker.place = Workplace(made.content, made.exchange, worker.slot, folder)
-    return worker.place.perform(task, is_wanted)
+    return made.place.perform(task, is_wanted)
 
 
 def slots(gpus: Sequence[str], gpus_each: int, cores_each: int | None) -> list[Slot]:
@@ -177,6 +181,7 @@ async def _schedule(file: Path | None, host: str | None, port: int) -> None:
         security=security(),
         scheduler_file=str(file) if file else None,
         dashboard_address=DASHBOARD,
+        plugins=[Recall()],
     )
     try:
         async with scheduler:
