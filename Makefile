@@ -50,6 +50,13 @@ scale: $(SETUP)  ## Put another scale into params.yaml: make scale SCALE=gpu [FO
 		{ echo 'error: SCALE: not given; run make scale SCALE=gpu (or smoke)' >&2; exit 1; }
 	@$(BIN)/mnist-diffusion scale "$(SCALE)" $(if $(FORCE),--force)
 
+.PHONY: tstr speedrun
+tstr: $(SETUP)  ## Teach classifiers by 50,000 drawn digits: make tstr [CELL=latent-seconds-g1p5]
+	@$(BIN)/mnist-diffusion yardstick tstr $(if $(CELL),--cell "$(CELL)")
+
+speedrun: $(SETUP)  ## Time two cores to a stated FD, by the rules of docs/speedrun.md
+	@$(BIN)/mnist-diffusion yardstick speedrun
+
 test: $(SETUP)  ## Check style, types and layers, then run all tests but the slow ones
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
