@@ -12,7 +12,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
+import onnxruntime
 import pytest
+import torch
 from PIL import Image
 from ruamel.yaml import YAML
 from small_project import wait_until
@@ -22,6 +24,8 @@ from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.generation import drawing
 from mnist_diffusion.generation.drawing import request
+from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.settings import load_settings
 from mnist_diffusion.tracking import models, store, sync
 
@@ -122,6 +126,22 @@ def test_a_model_holds_no_pickle_and_no_source_but_the_script(registered):
     assert [file.name for file in files if file.suffix == ".py"] == ["serve.py"]
     assert not [file for file in files if file.suffix in (".pkl", ".pickle", ".pt", ".bin")]
     assert not [file for file in files if file.read_bytes().startswith(PICKLES)]
+
+
+def test_the_denoiser_is_there_as_onnx_too(registered):
+    import mlflow.onnx
+
+    loaded = mlflow.onnx.load_model(f"models:/{models.name()}@run-{RUN}")
+    session = onnxruntime.InferenceSession(loaded.SerializeToString())
+    network, _ = checkpoint.load(Path(f"models/{RUN}"), DENOISERS)
+    x, t, asked = torch.randn(3, 1, 28, 28), torch.tensor([1, 50, 99]), torch.tensor([7, -1, 0])
+    with torch.inference_mode():
+        told = network(x, t, asked).numpy()
+    given = {"x": x.numpy(), "t": t.numpy(), "asked": asked.numpy()}
+    assert np.abs(session.run(None, given)[0] - told).max() <= 1e-5
+    folder = Path(unquote(urlsplit(versions()["latent-text"].source).path))
+    names = {file.name for file in (folder / "onnx").iterdir()}
+    assert {"denoiser.onnx", "codec-decoder.onnx", "text-encoder.onnx"} <= names
 
 
 def test_what_would_be_answered_otherwise_is_another_version(registered, monkeypatch):

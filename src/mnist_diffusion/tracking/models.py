@@ -14,7 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mnist_diffusion.files import paths
+from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.files.jsonfile import read_json
+from mnist_diffusion.formats.onnx_files import onnx_functions
 from mnist_diffusion.generation.drawing import FILES, parts_of
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.pipeline import MANIFEST, STAGES
@@ -38,6 +40,7 @@ RULE = (
     "`best` is the run of the cell with the smallest relative FD∞ among those of sample.count "
     f"images that ask for digits, with an accuracy of {ENOUGH:.0%} or more"
 )
+ONNX, DENOISER = "onnx", "denoiser.onnx"
 SCRIPT = Path(__file__).with_name("serve.py")
 REQUIRED = ("mlflow", "numpy", "pandas", "pillow", "pydantic", "safetensors", "torch")
 
@@ -114,7 +117,8 @@ def _weights(run: str) -> str:
 
 def _served(run: str, defaults: Mapping[str, Any]) -> str:
     """A digest of all that decides what is answered."""
-    code = source_digests(source_files("mnist_diffusion.tracking.serve"))
+    modules = ("mnist_diffusion.tracking.serve", "mnist_diffusion.formats.onnx_files")
+    code = source_digests(file for module in modules for file in source_files(module))
     return json_digest([run, _weights(run), _guides(run, defaults), defaults, code])
 
 
@@ -160,6 +164,7 @@ def _make(
             model_config=defaults,
             pip_requirements=[f"{package}=={version(package)}" for package in REQUIRED],
         )
+        _add_onnx(Path(scratch, folder), run)
         client.log_artifacts(training.run_id, f"{scratch}/{folder}", folder)
     made = client.create_model_version(
         name(),
@@ -170,3 +175,21 @@ def _make(
         await_creation_for=30,
     )
     return str(made.version)
+
+
+def _add_onnx(folder: Path, run: str) -> None:
+    """Put what the run's networks do beside the model; mlflow.onnx loads the denoiser."""
+    from mlflow.models import Model
+
+    for name, function in onnx_functions(paths.model(run)):
+        write_atomically(folder / ONNX / name, function.onnx())
+    described = folder / "MLmodel"
+    model = Model.load(str(described))
+    model.add_flavor(
+        "onnx",
+        onnx_version=version("onnx"),
+        data=f"{ONNX}/{DENOISER}",
+        providers=["CPUExecutionProvider"],
+        onnx_session_options=None,
+    )
+    model.save(str(described))
