@@ -126,12 +126,17 @@ print(*(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "mnist_
 """
 
 
+LATE = ["numerics.py"]
+"""Reached, but imported where something is computed alone: it brings torch."""
+
+
 @pytest.mark.parametrize("module", ["provenance.source", "settings", "tracking.ui"])
 def test_source_files_are_what_an_import_loads(module):
     module = f"mnist_diffusion.{module}"
     command = [sys.executable, "-c", LIST_LOADED, module]
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert sorted(map(Path, loaded)) == source.source_files(module)
+    files = [file for file in source.source_files(module) if file.name not in LATE]
+    assert sorted(map(Path, loaded)) == files
 
 
 def test_a_stage_is_its_modules_and_the_data_beside_them():
