@@ -58,7 +58,9 @@ def test_every_cell_is_published_and_judged(clone: Clone, ran: list[str]) -> Non
         metrics = json.loads((clone.folder / f"reports/metrics/{name}.json").read_text())
         count = cell.get("count", params["sample"]["count"])
         assert (images.shape, images.dtype) == ((count, 28, 28), np.uint8)
-        asked = params["runs"][cell["run"]]["conditioning"] != "uncond" and cell["guidance"] != 0
+        student = params["students"].get(cell["run"])  # guided in one call, of its teacher's kind
+        run = params["runs"][student["teacher"] if student else cell["run"]]
+        asked = run["conditioning"] != "uncond" and cell["guidance"] != 0
         assert ((labels == -1).all()) == (not asked)
         assert manifest["outputs"]["images_sha256"] == array_digest(images)
         assert metrics["samples_sha256"] == array_digest(images)
@@ -68,7 +70,7 @@ def test_every_cell_is_published_and_judged(clone: Clone, ran: list[str]) -> Non
         guided_early = cell.get("guide", "label") != "label"
         assert ("guide_weights_sha256" in manifest["inputs"]) == guided_early
         if "guidance_interval" not in cell:
-            each = 1 if cell["guidance"] in (0, 1) else 2
+            each = 1 if student or cell["guidance"] in (0, 1) else 2
             assert manifest["network_evaluations"] == each * cell["steps"]
 
 
