@@ -61,7 +61,8 @@ def test_arithmetic_is_fixed_whatever_was_set_before(wanted, monkeypatch):
 
 def test_the_command_line_makes_cublas_deterministic_before_cuda_starts():
     """cuBLAS reads the variable once; a manifest names it among those that choose kernels."""
-    told = "import os, mnist_diffusion.cli as c; c.app = lambda **_: print(os.environ.get({!r}))"
+    shown = "lambda: lambda **_: print(os.environ.get({!r}))"
+    told = f"import os, mnist_diffusion.cli as c; c.every_command = {shown}"
     name = "CUBLAS_WORKSPACE_CONFIG"
     command = [sys.executable, "-c", f"{told.format(name)}; c.main()"]
     environment = {key: value for key, value in os.environ.items() if key != name}

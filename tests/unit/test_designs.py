@@ -148,7 +148,7 @@ def judged(spread, seed=1):
 
 
 def analyse(name, cells):
-    runs = {cell: SETTINGS.runs[one.run] for cell, one in SETTINGS.cells.items()}
+    runs = {cell: SETTINGS.denoisers[one.run] for cell, one in SETTINGS.cells.items()}
     return analysed(name, SETTINGS.effects[name], runs, cells)
 
 
