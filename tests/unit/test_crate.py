@@ -7,6 +7,7 @@ import exported
 import pytest
 from rocrate.rocrate import ROCrate
 from rocrate_validator import services
+from tamperings import put
 
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.formats.export import export
@@ -93,7 +94,7 @@ def test_all_that_the_pipeline_made_is_in_it_to_the_byte(here, out):
         ),
         (lambda at: (at / "LICENSE").unlink(), "LICENSE: not there; `git restore`"),
         (
-            lambda at: (at / "models/cosine-class/history.csv").open("a").write("1"),
+            lambda at: put(at / "models/cosine-class/history.csv", b"step,loss\n"),
             "models/cosine-class: not what dvc.lock recorded; run `dvc repro`",
         ),
         (lambda at: (at / "out").mkdir(), "out: there already; name a folder that is not"),
