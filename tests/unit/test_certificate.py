@@ -15,8 +15,9 @@ from ruamel.yaml import YAML
 from scipy.stats import binom
 from typer import Exit
 
-from mnist_diffusion.audit.certificate import DISTANCES, verify
+from mnist_diffusion.audit.certificate import verify
 from mnist_diffusion.audit.prediction import Spread, alike, by_chance, log, predicted, spread
+from mnist_diffusion.audit.repetition import DISTANCES
 from mnist_diffusion.evaluation.quantities import Quantity
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json

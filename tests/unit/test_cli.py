@@ -76,6 +76,8 @@ def test_unknown_names_are_refused(project: Path, name: str, call: Call) -> None
 
 def test_the_command_line_is_there_before_torch():
     """What computes imports it, and takes a second or more; a check of params.yaml needs none."""
-    look = "import sys, mnist_diffusion.cli; print({'torch', 'mlflow', 'dvc'} & set(sys.modules))"
+    heavy = "{'torch', 'scipy', 'mlflow', 'dvc'}"
+    begin = "import sys, mnist_diffusion.cli as c; c.every_command()"
+    look = f"{begin}; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -59,12 +59,8 @@ def past(commit: str) -> Past | None:
     """Parameters and source at a commit; None if there is no such commit, or no git."""
     with TemporaryDirectory() as name:
         root, code = Path(name), {}
-        packed, wanted = root / "packed.tar", (str(OWN_ROOT), str(paths.PARAMS))
-        known = COMMIT.fullmatch(commit)
-        if not known or git("archive", f"--output={packed}", commit, "--", *wanted) is None:
+        if not COMMIT.fullmatch(commit) or not unpack(commit, (OWN_ROOT, paths.PARAMS), root):
             return None
-        with tarfile.open(packed) as files:
-            files.extractall(root, filter="data")
         for stage in STAGES:
             with suppress(ModuleNotFoundError):  # it had another name then
                 code[stage] = stage_code(stage, root / OWN_ROOT)
@@ -74,3 +70,13 @@ def past(commit: str) -> Past | None:
             return Past(content, parse_settings(content, str(paths.PARAMS)), code)
         except UserError as error:
             return Past(content, error, code)
+
+
+def unpack(commit: str, wanted: Iterable[Path], folder: Path) -> bool:
+    """Put what a commit has of these into a folder; False if it lacks one, or there is no git."""
+    packed = folder / "packed.tar"
+    if git("archive", f"--output={packed}", commit, "--", *map(str, wanted)) is None:
+        return False
+    with tarfile.open(packed) as files:
+        files.extractall(folder, filter="data")
+    return True
