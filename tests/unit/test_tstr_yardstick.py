@@ -66,6 +66,7 @@ class TestTstr:
             ("inpaint", COUNT, "--cell: inpaint is not asked for whole digits; "),
             (CELL, 401, "--count: 401 is not from 10 to 400 digits; "),
             (CELL, 9, "--count: 9 is not from 10 to 400 digits; "),
+            ("few-2", 9, "--count: 9 is not from 10 to 400 digits; "),  # of a student
         ):
             with pytest.raises(UserError) as refusal:
                 tstr(cell, count, seeds=2)

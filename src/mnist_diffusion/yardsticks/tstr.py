@@ -93,7 +93,7 @@ def _asked(settings: Settings, name: str, count: int) -> ResolvedCell:
     if name not in settings.cells:
         raise UserError(f"--cell: there is no {name!r}; {suggest(name, settings.cells)}")
     cell, size = settings.cell(name), settings.shared(name).micro_batch
-    if not cell.asks(settings.runs[cell.run].conditioning) or cell.inpaint != "none":
+    if not cell.asks(settings.denoisers[cell.run].conditioning) or cell.inpaint != "none":
         raise UserError(f"--cell: {name} is not asked for whole digits; name another")
     if not 10 <= count <= settings.prepare.train:
         most = settings.prepare.train
