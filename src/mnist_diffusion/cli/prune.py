@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -83,13 +83,15 @@ def _places(settings: Settings) -> Iterator[Place]:
     """In the order of the pipeline."""
     singles = [one.folder("") for one in STAGES.values() if one.folder and not one.per]
     shared = {one.folder("any").parent for one in STAGES.values() if one.folder and one.per}
-    models = paths.model("any").parent  # of runs and students alike
-    for stage in (one for one in STAGES.values() if one.per and one.per != "student"):
+    places: dict[Path, Place] = {}  # runs and students share one
+    for stage in (one for one in STAGES.values() if one.per):
         for place in filter(None, (stage.folder, stage.pictures, stage.report)):
             folder, suffix = place("any").parent, place("any").suffix
             others = [one.name for one in (*singles, *shared) if one.parent == folder]
-            own = settings.denoisers if folder == models else stage.names(settings)
-            yield Place(folder, [*map(str, own), *others], stage.name, suffix)
+            own = [*map(str, stage.names(settings)), *others]
+            known = places.setdefault(folder, Place(folder, [], stage.name, suffix))
+            places[folder] = replace(known, names=[*known.names, *own])
+    yield from places.values()
     addresses = [stage.address(name) for stage, name in declared(settings)]
     yield Place(paths.TIMINGS, addresses, suffix=".json")
     yield Place(RESUME, addresses)

@@ -55,13 +55,8 @@ class Inputs:
     @property
     def sources(self) -> dict[str, Any]:
         """What every artifact holds of what made it."""
-        code = {
-            "sha256": json_digest(self.code),
-            "files": dict(self.code),
-            "lockfile_sha256": file_digest(LOCKFILE) if LOCKFILE.exists() else None,
-        }
         made_from, environment = dict(self.made_from), dict(self.environment)
-        return {"made_from": made_from, "code": code, "environment": environment}
+        return {"made_from": made_from, "code": told_of(self.code), "environment": environment}
 
     def verify(self) -> None:
         """UserError if anything is not as it was when the stage started."""
@@ -72,6 +67,12 @@ class Inputs:
         changed += [f"params.yaml: {key}" for key in _differing(self.parameters, parameters)]
         if changed:
             raise UserError(f"{changed[0]}: changed while the stage ran; run `dvc repro` again")
+
+
+def told_of(code: Mapping[str, str]) -> dict[str, Any]:
+    """What an artifact holds of the source that decided it, and of the packages."""
+    lockfile = file_digest(LOCKFILE) if LOCKFILE.exists() else None
+    return {"sha256": json_digest(code), "files": dict(code), "lockfile_sha256": lockfile}
 
 
 def snapshot_inputs(

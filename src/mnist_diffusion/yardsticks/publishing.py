@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mnist_diffusion.files import paths
-from mnist_diffusion.provenance.digests import file_digest, json_digest
+from mnist_diffusion.provenance.digests import json_digest
 from mnist_diffusion.provenance.environment import git_commit
-from mnist_diffusion.provenance.lineage import LOCKFILE, read_manifest
+from mnist_diffusion.provenance.lineage import read_manifest, told_of
 from mnist_diffusion.provenance.schemas.artifact import dump
 from mnist_diffusion.provenance.schemas.yardsticks import Taken
 from mnist_diffusion.provenance.source import stage_code
@@ -23,10 +23,9 @@ def publish(
 ) -> Shape:
     """Write reports/yardsticks/<name>.json: made as these stages do it, from these folders."""
     code = {path: digest for stage in stages for path, digest in stage_code(stage).items()}
-    lockfile = file_digest(LOCKFILE) if LOCKFILE.exists() else None
     made: dict[str, Any] = {
         "made_from": {str(folder): json_digest(read_manifest(folder)) for folder in folders},
-        "code": {"sha256": json_digest(code), "files": code, "lockfile_sha256": lockfile},
+        "code": told_of(code),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         **git_commit(),
     }

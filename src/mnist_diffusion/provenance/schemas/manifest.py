@@ -92,32 +92,31 @@ class Card(Strict):
     first_step_signal: float | None = None
 
 
-class TrainManifest(Common):
+class DenoiserManifest(Common):
+    """What cells draw from."""
+
+    name: str
+    network_parameters: int
+    schedule: Card
+    final_loss: float
+    inputs: dict[str, Digest]
+    outputs: dict[str, Digest]
+
+
+class TrainManifest(DenoiserManifest):
     """models/<run>"""
 
     stage: Literal["train"]
-    name: str
     parameters: ResolvedRun
     """As in config.json, beside the weights."""
-    network_parameters: int
-    schedule: Card
-    final_loss: float
-    inputs: dict[str, Digest]
-    outputs: dict[str, Digest]
 
 
-class DistillManifest(Common):
+class DistillManifest(DenoiserManifest):
     """models/<student>"""
 
     stage: Literal["distill"]
-    name: str
     parameters: ResolvedStudent
     """As in config.json, beside the weights."""
-    network_parameters: int
-    schedule: Card
-    final_loss: float
-    inputs: dict[str, Digest]
-    outputs: dict[str, Digest]
 
 
 class SampleParameters(Strict):

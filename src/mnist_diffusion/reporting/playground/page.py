@@ -147,11 +147,8 @@ def _run(name: str, files: Files) -> dict[str, Any]:
     config = read_json(folder / "config.json")
     run, betas = config["run"], read_array(folder / paths.BETAS, "float64", 1)
     space = "pixels" if run["space"] == "prepared" else run["space"]
-    asked = {"uncond": "unconditional", "class": "by class", "text": "in words"}[
-        run["conditioning"]
-    ]
     told: dict[str, Any] = {
-        "what": f"{run['schedule']} schedule, {asked}, {space}",
+        "what": f"{run['schedule']} schedule, {ASKED[run['conditioning']]}, {space}",
         **{key: run[key] for key in ("prediction", "conditioning")},
         "sizes": config["network"]["sizes"],
         "timesteps": len(betas),
