@@ -31,6 +31,7 @@ from mnist_diffusion.tracking import models, store, sync
 
 RUN, UNLABELLED = "cosine-class", "linear-uncond"
 LATENT = ("latent-class", "latent-text")
+STUDENT = "few-steps"
 CELL, HEADLINE = "cosine-class", "cosine-class-g2"
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 """How pickles of all protocols in use begin, and the archives that torch.save makes."""
@@ -77,7 +78,7 @@ def judge(cell, **scores):
 def expected(run, **asked):
     """The images that `generate` would draw."""
     settings = load_settings()
-    base, config = settings.cell(settings.report.headline), drawing.trained(run)
+    base, config = drawing.usual_cell(settings, run), drawing.trained(run)
     artist = drawing.load(Path(f"models/{run}"), settings.compute, base)
     wanted = request(base, settings.sample, config, run=run, **asked)
     return np.concatenate(list(drawing.batches(artist, wanted)))
@@ -89,11 +90,12 @@ def decoded(rows):
 
 def test_each_run_is_registered_once_with_its_weights(registered):
     found = versions()
-    assert set(found) == {RUN, UNLABELLED, *LATENT}
+    assert set(found) == {RUN, UNLABELLED, *LATENT, STUDENT}
     for run, one in found.items():
         outputs = read_json(Path(f"models/{run}/manifest.json"))["outputs"]
         assert one.tags["weights_sha256"] == outputs["weights_sha256"]
-        assert client().get_run(one.run_id).data.tags["run"] == run
+        told = client().get_run(one.run_id).data.tags
+        assert told["student" if run == STUDENT else "run"] == run
     numbers = {f"run-{run}": one.version for run, one in found.items()}
     assert aliases() == numbers  # after three steps none is good enough to be best
     assert complete().failed == 0
@@ -156,6 +158,7 @@ def test_what_would_be_answered_otherwise_is_another_version(registered, monkeyp
         RUN: True,
         UNLABELLED: False,  # guidance is nothing to it
         **dict.fromkeys(LATENT, True),
+        STUDENT: False,  # it draws in a way of its own
     }
     assert aliases()[f"run-{RUN}"] == after[RUN].version
     monkeypatch.setattr(models, "source_digests", lambda _: {"serve.py": "other code"})
@@ -186,6 +189,11 @@ def test_pyfunc_draws_what_generate_draws(registered, monkeypatch):
     rows = reader.predict(pd.DataFrame([told])).to_dict("records")
     assert [row["digit"] for row in rows] == [7, 7]
     assert np.array_equal(decoded(rows), expected("latent-text", **told))
+    student = mlflow.pyfunc.load_model(f"models:/{models.name()}@run-{STUDENT}")
+    rows = student.predict(pd.DataFrame([{"digit": 4, "steps": 1}])).to_dict("records")
+    assert np.array_equal(decoded(rows), expected(STUDENT, digit=4, steps=1))
+    with pytest.raises(MlflowException, match="steps: few-steps knows 2 points"):
+        student.predict(pd.DataFrame([{"steps": 5}]))
     with pytest.raises(MlflowException, match='prompt: "not" is not understood'):
         reader.predict(pd.DataFrame([{"prompt": "not a seven"}]))
     for wish, word in (
@@ -227,7 +235,7 @@ def test_weights_that_are_not_the_manifests_are_not_registered(unregistered, cap
     shutil.copy(other, unregistered / f"models/{RUN}/weights.safetensors")
     assert complete().failed == 1
     assert_one_warning(capfd, f"{RUN}: is not registered in MLflow")
-    assert set(versions()) == {UNLABELLED, *LATENT}
+    assert set(versions()) == {UNLABELLED, *LATENT, STUDENT}
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from mnist_diffusion.generation.drawing import Request, request
 from mnist_diffusion.generation.obedience import obeying, understood
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.progress_bar import track
-from mnist_diffusion.settings import ResolvedCell, Settings, load_settings
+from mnist_diffusion.settings import Settings, load_settings
 from mnist_diffusion.settings.messages import suggest
 
 
@@ -30,7 +30,7 @@ def generate(out: Path, animation: Path | None, run: str | None, **asked: Any) -
     settings = load_settings()
     name = _known(settings, run, text=asked.get("prompt") is not None)
     config = drawing.trained(name)
-    base = _way(settings, name)
+    base = drawing.usual_cell(settings, name)
     if asked.get("prompt") is not None and asked.get("guidance") is None:
         asked["guidance"] = _most_obeyed(settings, name)
     wanted = request(base, settings.sample, config, run=name, **asked)
@@ -62,13 +62,6 @@ def _known(settings: Settings, run: str | None, text: bool) -> str:
     if name not in settings.denoisers:
         raise UserError(f"run: there is no {name!r}; {suggest(name, settings.denoisers)}")
     return name
-
-
-def _way(settings: Settings, run: str) -> ResolvedCell:
-    """That of the headline cell, but of a student, which draws in its own: of the first of its."""
-    own = (name for name, cell in settings.cells.items() if cell.run == run)
-    headline = settings.report.headline
-    return settings.cell(next(own, headline) if run in settings.students else headline)
 
 
 def _most_obeyed(settings: Settings, run: str) -> float | None:

@@ -28,7 +28,7 @@ from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser, load_denoiser
 from mnist_diffusion.sampling.draw import draw, redraw
 from mnist_diffusion.sampling.wishes import PromptsAsked
-from mnist_diffusion.settings import FIXED_ETA, Compute, ResolvedCell, SharedChoices
+from mnist_diffusion.settings import FIXED_ETA, Compute, ResolvedCell, Settings, SharedChoices
 from mnist_diffusion.settings.messages import explain
 from mnist_diffusion.settings.students import Student
 from mnist_diffusion.settings.training import PIXELS
@@ -140,6 +140,13 @@ def request(
         raise UserError(f"count: got {count}; ask for an image at least")
     own = {"seed": shared.seed if seed is None else seed, "micro_batch": MICRO_BATCH}
     return Request(cell, _checked(shared, own), digit, count, said)
+
+
+def usual_cell(settings: Settings, run: str) -> ResolvedCell:
+    """How a run draws where nothing is asked: as the headline; a student in its own first cell."""
+    own = (name for name, cell in settings.cells.items() if cell.run == run)
+    headline = settings.report.headline
+    return settings.cell(next(own, headline) if run in settings.students else headline)
 
 
 def trained(run: str) -> dict[str, Any]:

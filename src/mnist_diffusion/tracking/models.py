@@ -1,4 +1,4 @@
-"""Trained runs in MLflow's registry: one version for each run as it would be served, no pickle.
+"""Trained denoisers in MLflow's registry: a version for each as it would be served, no pickle.
 
 A version is known by its weights, by what it does where a request says nothing, and by the source
 that draws. What it holds is weights and serve.py; the rest is the package that is installed.
@@ -17,6 +17,7 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.formats.onnx_files import onnx_functions
+from mnist_diffusion.generation import drawing
 from mnist_diffusion.generation.drawing import FILES, parts_of
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.pipeline import MANIFEST, STAGES
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 BEST = "best"
 ALIAS_OF_RUN = "run-{}"
-"""A run's name alone could be a word that MLflow reserves, such as v1."""
+"""Of a student too. The name alone could be a word that MLflow reserves, such as v1."""
 RUN_TAG, WEIGHTS_TAG, SERVED_TAG = "run", "weights_sha256", "served_sha256"
 ENOUGH = 0.98
 RULE = (
@@ -56,7 +57,7 @@ def register(settings: Settings, opened: Store) -> int:
     How many failed, each with one line on stderr; what is wrong with the store is raised.
     """
     needed = (*FILES, MANIFEST)
-    whole = [r for r in settings.runs if all((paths.model(r) / f).is_file() for f in needed)]
+    whole = [r for r in settings.denoisers if all((paths.model(r) / f).is_file() for f in needed)]
     if not whole:
         return 0
     client, best, trained = opened.client, best_cell(settings), runs.latest(opened)
@@ -65,7 +66,7 @@ def register(settings: Settings, opened: Store) -> int:
         try:
             defaults = _defaults(settings, run)
             served = _served(run, defaults)
-            training = trained[STAGES["train"].address(run)]
+            training = trained[STAGES[_manifest(run)["stage"]].address(run)]
             found = known.get(served) or _make(client, run, training, defaults, served)
         except Exception as error:
             failed += 1
@@ -87,7 +88,7 @@ def best_cell(settings: Settings) -> tuple[str, str] | None:
     """The run and the cell that RULE names; None if no cell is good enough yet."""
     scores: list[tuple[float, str, str]] = []
     for cell, chosen in settings.cells.items():
-        if chosen.run not in settings.runs:  # a student, which is not served
+        if chosen.run not in settings.runs:  # a student, which knows few of the ways to draw
             continue
         labelled = settings.runs[chosen.run].conditioning != "uncond"
         usual = settings.cell(cell).count == settings.sample.count
@@ -100,19 +101,24 @@ def best_cell(settings: Settings) -> tuple[str, str] | None:
 
 
 def _defaults(settings: Settings, run: str) -> dict[str, Any]:
-    """The headline cell, of this run, what cells share, and where to compute."""
-    cell = settings.cell(settings.report.headline).model_dump() | {"run": run}
-    if settings.runs[run].conditioning == "uncond":
+    """How it draws where nothing is asked, what cells share, and where to compute."""
+    cell = drawing.usual_cell(settings, run).model_dump() | {"run": run}
+    if settings.denoisers[run].conditioning == "uncond":
         cell |= {"guidance": 0.0, "guide": "label"}
-    if settings.runs[run].codec:
+    if settings.denoisers[run].codec:
         cell["x0_bound"] = "none"
     sections = {"sample": settings.sample, "compute": settings.compute}
     return {"cell": cell} | {name: section.model_dump() for name, section in sections.items()}
 
 
 def _weights(run: str) -> str:
-    digest: str = read_json(paths.model(run) / MANIFEST)["outputs"]["weights_sha256"]
+    digest: str = _manifest(run)["outputs"]["weights_sha256"]
     return digest
+
+
+def _manifest(run: str) -> dict[str, Any]:
+    content: dict[str, Any] = read_json(paths.model(run) / MANIFEST)
+    return content
 
 
 def _served(run: str, defaults: Mapping[str, Any]) -> str:
@@ -127,7 +133,7 @@ def _guides(run: str, defaults: Mapping[str, Any]) -> dict[str, str]:
     if defaults["cell"]["guide"] == "label":
         return {}
     folder = paths.model(run) / checkpoint.SNAPSHOTS
-    files: dict[str, str] = read_json(paths.model(run) / MANIFEST)["files"]
+    files: dict[str, str] = _manifest(run)["files"]
     return {path: digest for path, digest in files.items() if Path(path).parent == folder}
 
 
