@@ -101,3 +101,12 @@ def test_the_rules_pin_the_judge_that_the_report_is_by() -> None:
     pins = read_yaml(REPOSITORY / speedrun.RULES)["pins"]
     judge = read_json(REPOSITORY / "reports/classifier.json")["classifier_sha256"]
     assert pins["models/classifier/weights.safetensors"] == judge
+
+
+def test_the_last_record_of_the_table_is_the_report_that_stands_beside_it() -> None:
+    record = load(REPOSITORY / "reports/yardsticks/speedrun.json", SpeedrunRecord)
+    text = (REPOSITORY / speedrun.RULES).with_suffix(".md").read_text(encoding="utf-8")
+    rows = [line for line in text.partition("## Tried")[0].splitlines() if line.startswith("| 20")]
+    assert rows[-1].startswith(speedrun.row(record))
+    assert record.reached
+    assert record.rules == read_yaml(REPOSITORY / speedrun.RULES)

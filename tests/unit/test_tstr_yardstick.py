@@ -24,8 +24,8 @@ DIGITS = Path(f".work/resume/yardstick@{CELL}")
 REPORT = Path(f"reports/yardsticks/tstr-{CELL}.json")
 
 
-def kept() -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in DIGITS.iterdir()}
+def kept(folder: Path = DIGITS) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
 @pytest.mark.usefixtures("published_copy")
@@ -58,6 +58,10 @@ class TestTstr:
             )
             seen = classify(network, to_tensor(test.images), torch.device("cpu")).seen
             assert accuracy == np.mean(seen.numpy() == test.labels)
+        real = Path(f".work/resume/yardstick-real@{COUNT}")
+        networks = kept(real)
+        assert tstr("cosine-class", COUNT, seeds=2).real == found
+        assert kept(real) == networks  # none is taught twice
 
     def test_what_cannot_be_drawn_or_held_against_real_digits_is_refused(self) -> None:
         for cell, count, told in (

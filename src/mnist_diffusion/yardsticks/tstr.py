@@ -49,11 +49,13 @@ def tstr(cell_name: str | None, count: int, seeds: int) -> TstrYardstick:
     cell = _asked(settings, name, count)
     device = configure(settings.compute)
     denoiser = load_denoiser(paths.model(cell.run), device, cell)
-    with exclusive_lock(f"yardstick@{name}"):
+    with exclusive_lock("yardstick@tstr"):
         drawn, drawing = _drawn(settings, name, count, denoiser)
         published = _published(name, drawn)
-        found = {"drawn": drawn, "real": _real(count)}
-        taught = {kind: _taught(settings, f"{kind}@{name}", found[kind], seeds) for kind in found}
+        taught = {
+            "drawn": _taught(settings, f"drawn@{name}", drawn, seeds),
+            "real": _taught(settings, f"real@{count}", _real(count), seeds),  # of any cell
+        }
         return publish(
             f"tstr-{name}",
             TstrYardstick,
