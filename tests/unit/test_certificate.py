@@ -21,6 +21,7 @@ from mnist_diffusion.audit.repetition import DISTANCES
 from mnist_diffusion.evaluation.quantities import Quantity
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
+from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.provenance.schemas.artifact import load
 from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics
 from mnist_diffusion.runtime.errors import UserError
@@ -126,7 +127,7 @@ def test_a_seed_that_is_left_out_lies_where_the_others_predict(monkeypatch):
 
 @pytest.fixture
 def committed(tmp_path, monkeypatch):
-    """A repository of made-up results, committed, in which a stage has just run again."""
+    """A repository of made-up results, committed, in which all stages have just run again."""
     monkeypatch.chdir(tmp_path)
     YAML().dump(json.loads(json.dumps(content())), paths.PARAMS)
     settings = parse_settings(content(), "params.yaml")
@@ -134,7 +135,6 @@ def committed(tmp_path, monkeypatch):
     paths.TABLES.mkdir()
     weights = "".join(f"{run},{'d' * 64}\n" for run in settings.runs)
     (paths.TABLES / "provenance.csv").write_text("run,weights\n" + weights)
-    write_json(paths.timing_of("prepare"), {"finished": "yesterday"})
     for cell, one in judged(settings, LOGS, 0.05).items():
         write_json(paths.metrics(cell), one.model_dump(mode="json"))
     outs = {"claims": str(paths.CLAIMS), "prepare": "data/prepared"}
@@ -152,11 +152,17 @@ def committed(tmp_path, monkeypatch):
         for address, path in outs.items()
     }
     YAML().dump({"schema": "2.0", "stages": stages}, paths.LOCK)
+    ran(stages, "yesterday")
     for word in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "results")):
         identity = ("-c", "user.name=test", "-c", "user.email=test@example.invalid")
         subprocess.run(["git", *identity, *word], check=True)
-    write_json(paths.timing_of("prepare"), {"finished": "today"})
+    ran(stages, "today")
     return settings
+
+
+def ran(addresses, day):
+    for address in addresses:
+        write_json(paths.timing_of(address), {"finished": day})
 
 
 def replace(old, new):
@@ -188,8 +194,12 @@ def test_the_same_bits(committed, capsys):
     assert (found["verdict"], found["scores"]) == ("same bits", [])
     assert found["outside"] == {"found": 0, "expected": 0, "by_chance": 0}
     assert found["outputs"]["sample"]["same"] == len(committed.cells)
-    assert found["stages"]["ran_since"] == 1
-    write_json(paths.timing_of("prepare"), {"finished": "yesterday"})
+    assert found["stages"]["ran_since"] == found["stages"]["all"]
+    ran([f"sample@{cell}" for cell in committed.cells], "yesterday")
+    found = told(capsys, 0)
+    samples = found["outputs"]["sample"]
+    assert (samples["same"], samples["not_run"]) == (0, len(committed.cells))  # no evidence
+    ran(read_yaml(paths.LOCK)["stages"], "yesterday")
     assert told(capsys, 2)["verdict"] == "unverified"  # nothing was repeated
 
 

@@ -179,3 +179,5 @@ def test_the_seconds_of_all_attempts_are_added_up() -> None:
     second = Resumption(ADDRESS, KEY)
     second.load()
     assert 40.0 <= second.earlier_seconds < 60.0
+    first.load()
+    assert first.earlier_seconds == 40.0  # what it has kept itself is no earlier work

@@ -50,9 +50,11 @@ def verify(
 
 
 def _print(told: Mapping[str, Any]) -> None:
-    table = Table("stage", "outputs", "same bits", "other", "not told", box=None, pad_edge=False)
+    columns = ("stage", "outputs", "same bits", "other", "not told", "not run")
+    table = Table(*columns, box=None, pad_edge=False)
     for name, row in told["outputs"].items():
-        counts = (row["all"], row["same"], len(row["other"]), len(row["not_told"]))
+        listed = (len(row["other"]), len(row["not_told"]))
+        counts = (row["all"], row["same"], *listed, row["not_run"])
         table.add_row(name, *map(str, counts))
     console = Console(highlight=False)
     console.print(table)

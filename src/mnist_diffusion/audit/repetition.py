@@ -148,8 +148,8 @@ def certificate(there: Results, here: Results) -> dict[str, Any]:
         for name, one in there.verdicts.items()
     }
     reversed_ = any({*one.values()} in OPPOSITE for one in verdicts.values())
-    ran = sum(here.ran(address) not in (None, there.ran(address)) for address in there.lock)
-    if all(row["same"] == row["all"] for row in outputs.values()):
+    ran = sum(_ran_since(address, there, here) for address in there.lock)
+    if all(row["same"] + row["not_run"] == row["all"] for row in outputs.values()):
         verdict = "same bits" if ran else "unverified"
     elif reversed_ or outside > chance or any(one["far"] for one in scores):
         verdict = "not reproduced"
@@ -172,19 +172,26 @@ def certificate(there: Results, here: Results) -> dict[str, Any]:
     }
 
 
+def _ran_since(address: str, there: Results, here: Results) -> bool:
+    return here.ran(address) not in (None, there.ran(address))
+
+
 def _outputs(there: Results, here: Results) -> dict[str, dict[str, Any]]:
-    """By stage: how many outputs it has, how many hold the same, and which do not, or might."""
+    """By stage: how many outputs it has, how many hold the same, and which do not, or might.
+
+    What is the committed one, since its stage did not run, is no evidence: `not_run` counts it.
+    """
     found: dict[str, dict[str, Any]] = {}
     foreign = there.environment != here.environment
     for address in there.lock:
-        empty: dict[str, Any] = {"all": 0, "same": 0, "other": [], "not_told": []}
+        empty: dict[str, Any] = {"all": 0, "same": 0, "not_run": 0, "other": [], "not_told": []}
         row = found.setdefault(address.partition("@")[0], empty)
-        ours = here.outs(address)
+        ours, kind = here.outs(address), "same" if _ran_since(address, there, here) else "not_run"
         for path, md5 in there.outs(address).items():
             known = there.holds(path)
             row["all"] += 1
             if md5 == ours.get(path) or (known is not None and known == here.holds(path)):
-                row["same"] += 1
+                row[kind] += 1
             elif foreign and known is None and not path.startswith(str(paths.REPORTS)):
                 row["not_told"].append(path)
             else:

@@ -38,8 +38,9 @@ class Resumption:
         self._key = hashlib.sha256(key.encode()).hexdigest()
         self._folder = FOLDER / address
         self._started = time.monotonic()
+        self._saved = set[Path]()
         self.earlier_seconds = 0.0
-        """What the work that was gone on from has taken, once that is loaded."""
+        """What earlier processes have taken for what was gone on from, once that is loaded."""
 
     def load(self) -> State | None:
         """The newest whole state of this key, if there is one; sweeps like `parts`."""
@@ -69,6 +70,7 @@ class Resumption:
         path = self._folder / f"{self._key[:16]}-{part:06d}{SUFFIX}"
         try:
             write_atomically(path, serialise(tensors, metadata), durable=True)
+            self._saved.add(path)
         except OSError as error:
             raise UserError(
                 f"{path}: not written ({error.strerror}); mend that and run `dvc repro` again: "
@@ -88,7 +90,8 @@ class Resumption:
             if metadata.get("digest") != _digest(tensors, self._key, text):
                 raise ValueError("its content is not what its digest says")
             told = json.loads(text)
-            self.earlier_seconds = max(self.earlier_seconds, told["seconds"])
+            if path not in self._saved:
+                self.earlier_seconds = max(self.earlier_seconds, told["seconds"])
             return tensors, told["facts"]
         except (OSError, SafetensorError, ValueError) as error:
             cause = (str(error).splitlines() or [type(error).__name__])[0]
