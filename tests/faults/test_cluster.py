@@ -163,7 +163,7 @@ def test_a_training_that_is_killed_gives_the_same_bits(
 def test_a_stage_of_two_gpus_is_trained_by_two_processes(
     prepared: Clone, control: Clone, cluster: Cluster, tmp_path: Path
 ) -> None:
-    """On processors, by gloo: what the worker's variable calls GPUs are none."""
+    """On processors, by gloo: what the worker's variable calls GPUs are none. One is killed."""
     pytest.importorskip("mnist_diffusion.runtime.ranks")
     clone = prepared.copy(tmp_path / "repository")
     pipeline = YAML(typ="safe").load(clone.folder / "dvc.yaml")
@@ -173,8 +173,9 @@ def test_a_stage_of_two_gpus_is_trained_by_two_processes(
     project = Project.at(clone.folder, clone.environment | variables)
     cluster.worker("one", "--gpus-per-worker", "2", CUDA_VISIBLE_DEVICES="0,1")
     head = project.start(cluster=str(cluster.file))
-    wait_until(lambda: ranks_within(cluster.folder / "one") == {"0", "1"})
+    wait_until(lambda: {"0", "1"} == ranks_within(cluster.folder / "one").keys())
     assert listened_at(cluster.folder / "one") == {"127.0.0.1"}
+    ranks_within(cluster.folder / "one")["1"].kill()
     told = head.communicate(timeout=PATIENCE)[0]
     assert head.returncode == 0, told
     assert clone.tree("models") == control.tree("models")
@@ -186,13 +187,13 @@ def listened_at(folder: Path) -> set[str]:
     return {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
 
 
-def ranks_within(folder: Path) -> set[str | None]:
-    """Of the processes of one training that work in a folder."""
-    found = set()
+def ranks_within(folder: Path) -> dict[str, psutil.Process]:
+    """The processes of one training that work in a folder."""
+    found = {}
     for process in those_within(folder):
-        with suppress(psutil.Error):
-            found.add(process.environ().get("RANK"))
-    return found - {None}
+        with suppress(psutil.Error, KeyError):
+            found[process.environ()["RANK"]] = process
+    return found
 
 
 def test_three_workers_give_the_lock_of_a_plain_repro(
@@ -386,6 +387,7 @@ def test_a_scheduler_that_dies_ends_all_in_one_line(project: Project, tmp_path: 
     stage = project.attempts("a.model")[0][0]
     cluster.scheduler.kill()
     assert "the scheduler is gone" in refusal(process)
+    assert list(project.lock()) == ["prepare"]
     wait_until(lambda: not is_alive(stage), 10)
     worker.wait(30)
     cluster.close()

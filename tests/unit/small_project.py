@@ -68,7 +68,9 @@ stages:
 REPRODUCE = """
 import json, os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from mnist_diffusion.distribution import repro
+from mnist_diffusion.distribution import dispatch, repro
+if "SETTLE" in os.environ:
+    dispatch.SECONDS_BETWEEN_SETTLEMENTS = float(os.environ["SETTLE"])
 if "APART" in os.environ:  # hosts that do not see one another's disks
     repro.all_see = lambda *_: False
 from mnist_diffusion.runtime.errors import UserError, describe_os_error

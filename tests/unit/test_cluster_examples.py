@@ -9,17 +9,18 @@ from ruamel.yaml import YAML
 from typer.main import get_command
 
 from mnist_diffusion.cli import every_command
+from mnist_diffusion.distribution import workplace
 
 EXAMPLES = Path(__file__).parents[2] / "cluster"
 SCRIPTS = ("slurm.sbatch", "ssh.sh")
 
 
 def pods():
-    """The containers of kubernetes.yaml, by their roles."""
+    """Roles of kubernetes.yaml, and the words that their containers are called with."""
     for one in YAML(typ="safe").load_all(EXAMPLES / "kubernetes.yaml"):
         if one["kind"] == "Deployment":
             pod = one["spec"]["template"]
-            yield pod["metadata"]["labels"]["role"], pod["spec"]["containers"][0]["args"]
+            yield pod["metadata"]["labels"]["role"], pod["spec"]["containers"][0]
 
 
 def calls():
@@ -28,7 +29,7 @@ def calls():
         for line in (EXAMPLES / name).read_text().splitlines():
             if found := re.match(r"[^#]*mnist-diffusion ([a-z]\w+\b[^&|]*)", line):
                 yield name, found[1]
-    yield from (("kubernetes.yaml", " ".join(words)) for _, words in pods())
+    yield from (("kubernetes.yaml", " ".join(one["args"])) for _, one in pods())
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -54,7 +55,14 @@ def test_workers_on_kubernetes_find_their_scheduler():
         for one in YAML(typ="safe").load_all(EXAMPLES / "kubernetes.yaml")
         if one["kind"] == "Service"
     )
-    port, found = str(service["spec"]["ports"][0]["port"]), dict(pods())
+    port, found = str(service["spec"]["ports"][0]["port"]), {k: v["args"] for k, v in pods()}
     assert service["spec"]["selector"]["role"] == "scheduler"
     assert found["scheduler"][1:] == ["--port", port]
     assert found["worker"][1] == f"tls://{service['metadata']['name']}:{port}"
+
+
+def test_workers_on_kubernetes_make_their_scratch_themselves():
+    """The folder that is mounted is root's, and another user's folder is refused."""
+    worker = dict(pods())["worker"]
+    scratch = next(one["value"] for one in worker["env"] if one["name"] == workplace.SCRATCH)
+    assert str(Path(scratch).parent) in {one["mountPath"] for one in worker["volumeMounts"]}

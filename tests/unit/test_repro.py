@@ -6,10 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
+from dvc.lock import Lock
 from small_project import PATIENCE, STAGE, Project, all_end, is_alive, wait_until
 
 import mnist_diffusion
@@ -117,13 +119,15 @@ def test_nothing_listens_where_another_machine_could_speak_to_it(tmp_path):
     assert all_end(tmp_path)
 
 
-def test_a_killed_errand_is_sent_again(tmp_path):
+@pytest.mark.parametrize("killed", ["errand", "stage"])
+def test_what_is_killed_is_tried_again(tmp_path, killed):
+    """Of a stage that is not ours, and so runs in a shell, as one on a GPU does."""
     project = Project(tmp_path, a=3.0, b=0.0)
     process = project.start()
     project.wait_for("a.model")
     stage = psutil.Process(project.attempts("a.model")[0][0])
     errands = [p for p in stage.parents() if "mnist_diffusion.distribution.errand" in p.cmdline()]
-    errands[0].kill()
+    {"errand": errands[0], "stage": stage}[killed].kill()
     told = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 0, told
     assert len(project.attempts("a.model")) == 2
@@ -161,6 +165,43 @@ def test_a_stage_of_ours_is_forked_and_goes_on_whatever_is_killed(tmp_path, kill
     assert process.returncode == 0, told
     (first, _), (_, done) = project.attempts("slow")
     assert done > 0 and not is_alive(first)
+
+
+def test_what_is_home_is_in_the_lock_while_others_run(tmp_path):
+    project = Project(tmp_path, a=0.0, b=PATIENCE)
+    project.environment["SETTLE"] = "0"
+    process = project.start()
+    wait_until(lambda: "sample@a" in project.lock() or process.poll() is not None)
+    process.kill()
+    assert all_end(tmp_path)
+    assert list(project.lock()) == ["prepare", "train@a", "sample@a"]
+    assert (tmp_path / "samples-a/sample").exists()
+    project.runs(a=0.0, b=0.0)
+    assert project.reproduce() == ["train@b", "sample@b"]
+
+
+def test_another_dvc_at_work_meanwhile_stops_nothing(tmp_path):
+    project = Project(tmp_path, a=0.0, b=9.0)
+    project.environment["SETTLE"] = "0"
+    process = project.start()
+    project.wait_for("b.model")
+    with Lock(str(tmp_path / ".dvc/tmp/lock")):
+        time.sleep(5)  # longer than DVC waits for it
+    told = process.communicate(timeout=PATIENCE)[0]
+    assert process.returncode == 0, told
+    assert len(project.lock()) == 5
+
+
+def test_a_stage_that_breaks_without_a_word_of_ours_shows_its_end(tmp_path):
+    project = Project(tmp_path, a=0.0)
+    text = (tmp_path / "dvc.yaml").read_text()
+    breaks = f"{sys.executable} -c 'import runpy; runpy.run_path(\"away\")'"
+    cmd = f"{sys.executable} stage.py raw prepared 0"
+    (tmp_path / "dvc.yaml").write_text(text.replace(cmd, breaks))
+    told = project.start().communicate(timeout=PATIENCE)[0].splitlines()
+    assert "Traceback (most recent call last):" in told
+    assert told[-2].startswith("FileNotFoundError: ")
+    assert told[-1] == f"error: prepare: {told[-2]}; .work/logs/prepare.log has all that it said"
 
 
 def test_progress_is_a_line_a_stage(tmp_path):

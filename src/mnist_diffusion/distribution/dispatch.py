@@ -8,10 +8,12 @@ from collections.abc import Collection
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from graphlib import TopologicalSorter
+from pathlib import Path
 from typing import Any
 
 import typer
 from distributed import Client, Future, KilledWorker, wait
+from dvc.lock import LockError
 from dvc.utils.serialize import dumps_yaml
 from tqdm import tqdm
 
@@ -28,9 +30,11 @@ from mnist_diffusion.runtime.errors import UserError, in_one_line
 
 GONE = "CLUSTER: the scheduler is gone; start it and its workers again, and run this again"
 DEADLY = "four workers died of it; see what they have said"
+LINES = 10
+"""Of what a stage said at last, where it ended without an error of ours."""
 SECONDS_BETWEEN_LOOKS = 5.0
-SECONDS_BETWEEN_SETTLEMENTS = 300.0
-"""After which all is brought home while stages still run; writing dvc.lock takes CPU."""
+SECONDS_BETWEEN_SETTLEMENTS = 30.0
+"""After which what has come is put in place while stages still run."""
 RETRIES = 2
 """Of a stage whose process was killed, as by a system that is out of memory."""
 
@@ -42,6 +46,8 @@ class Home:
         self._plan, self._exchange = plan, exchange
         self._commit = git_commit() | {"dvc_experiment": os.environ.get("DVC_EXP_NAME")}
         self._waiting: list[str] = []
+        self._texts: dict[str, str] = {}
+        """Entries of dvc.lock as they stand there: each is written in YAML but once, and slowly."""
         self._settled = time.monotonic()
 
     def offer(self) -> None:
@@ -62,15 +68,17 @@ class Home:
         if result.entry is None:
             return
         self._plan.lock[result.address] = result.entry
+        self._texts.pop(result.address, None)
         self._waiting.append(result.address)
         if result.timing:
             sidecar = paths.timing_of(result.address)
             write_json(sidecar, {**result.timing, **self._commit})
 
     def settle_now_and_then(self) -> None:
-        """Settle what has waited long enough, so that `make ui` and `dvc metrics` can show it."""
+        """Settle what has waited long enough, so that it shows, and is safe if this is killed."""
         if time.monotonic() - self._settled > SECONDS_BETWEEN_SETTLEMENTS:
-            self.settle()
+            with suppress(LockError):  # another DVC, such as `dvc status`, is at work: next time
+                self.settle()
 
     def settle(self) -> None:
         """Put the outs of what has come in place, and then the entries into dvc.lock, at once."""
@@ -93,9 +101,12 @@ class Home:
         Entries of stages that there are no more stand last, as DVC leaves them.
         """
         lock = self._plan.lock
+        for name in lock.keys() - self._texts.keys():
+            entry = dumps_yaml({"stages": {name: lock[name]}})
+            self._texts[name] = entry.removeprefix("stages:\n")
         names = dict.fromkeys([*self._plan.stages, *lock])
-        ordered = {name: lock[name] for name in names if name in lock}
-        write_atomically(paths.LOCK, dumps_yaml({"schema": "2.0", "stages": ordered}))
+        ordered = [self._texts[name] for name in names if name in lock]
+        write_atomically(paths.LOCK, "".join(["schema: '2.0'\nstages:\n", *ordered]))
 
 
 class Dispatch:
@@ -127,6 +138,7 @@ class Dispatch:
         except BaseException as error:
             with suppress(Exception):  # there is something worse to tell
                 self._client.cancel([*self._running])
+            with suppress(Exception):
                 self._home.settle()
             if isinstance(error, CancelledError):
                 raise UserError(GONE) from None
@@ -157,6 +169,7 @@ class Dispatch:
             self._running[self._submit(address)] = address
 
     def _submit(self, address: str) -> Future[Any]:
+        log_of(address).unlink(missing_ok=True)
         task = self._plan.task(address)
         resources = {"gpus": task.gpus} if task.gpus else None
         head = self._client.id
@@ -183,13 +196,13 @@ class Dispatch:
             raise UserError(f"{address}: {DEADLY}") from None
         except CancelledError:
             raise
+        except ChildProcessError as error:
+            raise UserError(f"{address}: {error}") from None
         except Exception as error:  # of a worker itself, not of the stage
             raise UserError(f"{address}: {in_one_line(error)}; see what its worker says") from None
         self._home.take(result)
         if result.entry is None:
-            log = log_of(address)
-            where = f"; {log} has all that it said" if log.exists() else ""
-            raise UserError(result.failure + where)
+            raise UserError(result.failure + _tell_end(log_of(address)))
         self._order.done(address)
         self._look_for_ready()
         self._tell(address, result.seconds)
@@ -201,3 +214,13 @@ class Dispatch:
         seconds, left = map(tqdm.format_interval, (took, elapsed / self._done * self._left))
         how_far = f"{self._done} of {count}, {60 * self._done / elapsed:.3g} a minute, {left} left"
         typer.echo(f"{address}: done in {seconds}; {how_far}")
+
+
+def _tell_end(log: Path) -> str:
+    """Print the end of a log that has no line of ours to tell what went wrong; where it is."""
+    if not log.exists():
+        return ""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    if not any(line.startswith("error: ") for line in lines):
+        typer.echo("\n".join(lines[-LINES:]), err=True)
+    return f"; {log} has all that it said"

@@ -38,6 +38,8 @@ from mnist_diffusion.settings import load_settings
 
 RESUME = "resume"
 """Within .work, and where data is exchanged: unfinished work by address."""
+KILLED = (f"exited with {-signal.SIGKILL}", f"exited with {128 + signal.SIGKILL}")
+"""So DVC's error ends for a stage that was killed; the second is what a shell between says."""
 
 
 def serve() -> None:
@@ -63,7 +65,7 @@ def serve() -> None:
 
 def _say_to(log: Path) -> None:
     """What this process and those of the stage say goes there."""
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     for standard in (1, 2):
         os.dup2(file, standard)
     os.close(file)
@@ -92,6 +94,8 @@ def _errand(
         _reproduce(Task(**task), Exchange(**exchange))
     except (UserError, OSError, DvcException) as error:
         cause = error.__cause__ or error  # of DVC's errors, which only say what has failed
+        if str(cause).endswith(KILLED):  # by a system out of memory: the worker tries again
+            os.killpg(0, signal.SIGKILL)
         if not isinstance(cause, StageCmdFailedError):  # or else the stage has told why
             line = describe_os_error(error) if isinstance(error, OSError) else str(cause)
             sys.stderr.write(f"error: {' '.join(line.split())}\n")
@@ -117,10 +121,7 @@ def _stand_by(stage: str) -> Callable[..., None]:
     def run(executable: str, command: str, *, env: dict[str, str], **options: Any) -> None:
         with os.fdopen(sink, "w") as told:
             json.dump(env, told)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if code == -signal.SIGKILL:  # by a system out of memory: the worker tries again
-            os.killpg(0, signal.SIGKILL)
-        if code:
+        if code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
             raise StageCmdFailedError(command, code)
 
     return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import socket
 import sys
 from typing import Any
@@ -51,8 +52,9 @@ def _torchrun() -> None:
         place.TCPStore = on_loopback
     try:
         main()
-    except ChildFailedError:  # which has told why
-        raise SystemExit(1) from None
+    except ChildFailedError as error:  # which has told why, unless it was killed
+        killed = any(one.exitcode == -signal.SIGKILL for one in error.failures.values())
+        raise SystemExit(128 + signal.SIGKILL if killed else 1) from None
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Any
 
 from dvc.stage.cache import _can_hash, _get_stage_hash
 
-from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.errors import UserError, in_one_line
 
 SECONDS_BETWEEN_COPIES = 5.0
 """Of unfinished work."""
@@ -53,13 +53,16 @@ def _move(repo: Any, stages: Iterable[Any], move: Callable[..., Any], done: str)
         for odb, objects in stage.get_used_objs().items():
             found[odb] |= objects
     for odb, objects in found.items():
-        if failed := move(objects, odb=odb).failed:
-            first = min(str(one.obj_name or one.value) for one in failed)
+        cause = ""
+        try:
+            if failed := move(objects, odb=odb).failed:
+                first = min(str(one.obj_name or one.value) for one in failed)
+                cause = f"{first} cannot be {done}"
+        except Exception as error:  # of whatever library speaks to the remote
+            cause = in_one_line(error)
+        if cause:
             url = repo.config["remote"][repo.config["core"]["remote"]]["url"]
-            raise UserError(
-                f"{url}: {first} cannot be {done}; "
-                "mend the remote, or give it room, and run this again"
-            )
+            raise UserError(f"{url}: {cause}; mend the remote, or give it room, and run this again")
 
 
 def checkout(stage: Any, uncached: Iterable[str] = ()) -> None:

@@ -202,7 +202,10 @@ def unreachable(address: str, error: BaseException) -> str:
     """Why a scheduler cannot be spoken to."""
     told = f"{error} {error.__cause__} {error.__context__}".lower()
     if any(word in told for word in ("certificate", "ssl", "tls alert")):
-        return f"{address}: has another certificate than this machine; copy one folder to all"
+        return (
+            f"{address}: has another certificate than this machine, or an expired one; "
+            "copy one folder to all"
+        )
     return f"{address}: no scheduler answers there; start one by `mnist-diffusion scheduler`"
 
 

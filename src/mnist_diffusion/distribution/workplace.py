@@ -83,6 +83,7 @@ class Workplace:
         except UserError as error:
             return Result(task.address, failure=str(error))
         except OSError as error:
+            error.filename = error.filename or str(self.folder)
             return Result(task.address, failure=describe_os_error(error))
         if code == -signal.SIGKILL:
             raise ChildProcessError("was killed; give it more memory, or look for who did")
