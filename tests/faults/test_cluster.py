@@ -6,6 +6,9 @@ import json
 import os
 import shutil
 import signal
+import socket
+import ssl
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +19,7 @@ import psutil
 import pytest
 import stub_project
 from clones import REPOSITORY, Clone, new_clone
+from distributed import Client
 from ruamel.yaml import YAML
 from small_project import (
     PATIENCE,
@@ -251,6 +255,7 @@ def test_ctrl_c_ends_all_in_ten_seconds_of_which_each_has_a_copy(
     assert head.returncode != 0
     assert all_end(project.folder)
     assert list(project.lock()) == ["prepare"]
+    assert "Traceback" not in cluster.said()
 
 
 def test_a_stage_that_errs_is_told_once(project: Project, cluster: Cluster) -> None:
@@ -374,6 +379,53 @@ def test_a_foreign_certificate_and_no_encryption_are_refused(
     assert "another certificate" in done.stderr and len(done.stderr.splitlines()) == 1
     done = cluster.call("worker", "tcp://127.0.0.1:8786")
     assert done.stderr.startswith("error: tcp://127.0.0.1:8786: is not encrypted; ")
+
+
+def test_a_scheduler_speaks_to_nobody_without_a_certificate(cluster: Cluster) -> None:
+    """Whoever they are: in plain words, or encrypted and with nothing to show."""
+    address = json.loads(cluster.file.read_text())["address"].removeprefix("tls://")
+    with pytest.raises(OSError, match="Timed out"):
+        Client(f"tcp://{address}", timeout="3s")
+    anyone = ssl.create_default_context()
+    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+    host, _, port = address.rpartition(":")
+    with (
+        socket.create_connection((host, int(port))) as plain,
+        anyone.wrap_socket(plain) as encrypted,
+        pytest.raises(ssl.SSLError, match=r"(?i)certificate.required"),
+    ):
+        encrypted.recv(1)
+
+
+def test_hosts_by_ssh_give_the_same_bits_and_end_with_the_head(
+    prepared: Clone, control: Clone, tmp_path: Path
+) -> None:
+    """The committed script, with a stand-in for ssh, which gives each host a home."""
+    clone = prepared.copy(tmp_path / "repository")
+    command = clone.folder / ".venv/bin/mnist-diffusion"
+    script(command, f'exec {sys.executable} -m mnist_diffusion "$@"')
+    script(
+        tmp_path / "bin/ssh",
+        'while [ "${1#-}" != "$1" ]; do shift; done',
+        'export HOME="$HOSTS/$1" MNIST_DIFFUSION_SCRATCH="$HOSTS/$1/scratch"',
+        'unset XDG_CONFIG_HOME; mkdir -p "$HOME"; cd; shift; exec sh -c "$*"',
+    )
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    variables = {"ADDRESS": "127.0.0.1", "PORT": port, "HOSTS": str(tmp_path / "hosts")}
+    variables |= {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    variables["PATH"] = f"{tmp_path}/bin:{clone.environment['PATH']}"
+    clone.run("cluster/ssh.sh", "one", "two", env=clone.environment | variables)
+    assert all_end(tmp_path)
+    assert clone.contents("models") == control.contents("models")
+    key = tmp_path / "hosts/two/.config/mnist-diffusion/key.pem"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+def script(file: Path, *lines: str) -> None:
+    file.parent.mkdir(parents=True)
+    file.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    file.chmod(0o755)
 
 
 def test_a_scheduler_that_dies_ends_all_in_one_line(project: Project, tmp_path: Path) -> None:

@@ -186,6 +186,10 @@ class Cluster:
         scratch = {"MNIST_DIFFUSION_SCRATCH": str(self.folder / name)}
         return self.start("worker", str(self.file), "--cores", cores, *words, **scratch | variables)
 
+    def said(self) -> str:
+        """What the process has said that was started last."""
+        return (self.folder / f"said-{len(self._started) - 1}").read_text()
+
     def end_workers(self) -> None:
         """End all that was started, but the scheduler; hosts that come later keep nothing of it."""
         self._end([process for process in self._started if process is not self.scheduler])

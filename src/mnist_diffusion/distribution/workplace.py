@@ -93,11 +93,18 @@ class Workplace:
         return Result(task.address, told.get("entry"), told.get("timing"), seconds, failure, said)
 
     def close(self) -> None:
-        """End its process, and return when nothing that it has begun is left."""
-        if self._server:
-            self._server.kill()
-            self._server.communicate()  # closes its orders, with which errands end
-            self._server = None
+        """End its process, and return when nothing that it has begun is left.
+
+        Also while a stage is waited for on another thread, which sees that.
+        """
+        server, self._server = self._server, None
+        if server:
+            assert server.stdin and server.stdout
+            server.kill()
+            with suppress(BrokenPipeError):
+                server.stdin.close()  # with which errands end
+            server.stdout.read()
+            server.wait()
 
     def _order(self, task: Task, log: Path) -> bytes:
         """A line that tells the process what to do, and which stage of ours that is, if any.
