@@ -25,7 +25,7 @@ from mnist_diffusion.distribution.bundle import RANKS, Exchange, archive
 from mnist_diffusion.distribution.compatibility import facts, require_same
 from mnist_diffusion.distribution.plan import Plan, plan
 from mnist_diffusion.distribution.transfer import mirrored
-from mnist_diffusion.distribution.worker import configure, slots, visible_gpus
+from mnist_diffusion.distribution.worker import configure, slots, visible_gpus, work
 from mnist_diffusion.distribution.workplace import Slot
 from mnist_diffusion.runtime.errors import UserError
 
@@ -211,6 +211,11 @@ def test_workers_of_other_code_packages_or_numerics_are_refused():
 def test_a_host_is_shared_out(gpus, gpus_each, cores_each, expected, monkeypatch):
     monkeypatch.setattr("mnist_diffusion.distribution.worker.cores", lambda: 8)
     assert slots(gpus, gpus_each, cores_each) == expected
+
+
+def test_a_worker_of_more_than_its_host_has_is_refused():
+    with pytest.raises(UserError, match=r": this host has \d+ GPUs and \d+ cores; give no more"):
+        work("tls://here:1", 1, 10_000)
 
 
 @pytest.mark.parametrize(

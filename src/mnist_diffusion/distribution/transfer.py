@@ -161,5 +161,4 @@ def _told(place: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # of whatever library speaks to the remote
-        cause = " ".join(str(error).split())[:200]
-        sys.stderr.write(f"warning: {place}: not mirrored ({cause})\n")
+        sys.stderr.write(f"warning: {place}: not mirrored ({in_one_line(error)})\n")

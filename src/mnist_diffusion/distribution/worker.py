@@ -131,9 +131,11 @@ def visible_gpus() -> list[str]:
 
 def work(scheduler: str, gpus_each: int, cores_each: int | None) -> None:
     """Be the workers of this host until the scheduler ends; UserError if it cannot be reached."""
-    held = slots(visible_gpus(), gpus_each, cores_each)
+    gpus = visible_gpus()
+    held = slots(gpus, gpus_each, cores_each)
     if not held:
-        raise UserError(f"--gpus-per-worker, --cores: more than this host has ({cores()} cores)")
+        there = f"{len(gpus)} GPUs and {cores()} cores"
+        raise UserError(f"--gpus-per-worker, --cores: this host has {there}; give no more")
     configure(logging.WARNING)
     asyncio.run(_work(address_of(scheduler), held, scratch()))
 
