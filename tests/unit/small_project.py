@@ -127,7 +127,8 @@ class Project:
         process = self.start(**wishes)
         told = process.communicate(timeout=PATIENCE)[0]
         assert process.returncode == 0, told
-        assert not re.search("^(?!code|fetch|report).*: done here", told, re.MULTILINE), told
+        here = "^(?!code|fetch|report|playground).*: done here"
+        assert not re.search(here, told, re.MULTILINE), told
         return [line.split(":")[0] for line in told.splitlines() if ": done in " in line]
 
     def spans(self, *names: str) -> list[tuple[float, float]]:
@@ -158,7 +159,7 @@ class Cluster:
         self.call("tls")
         self.file = folder / "scheduler.json"
         self.scheduler = self.start("scheduler", "--scheduler-file", str(self.file), "--port", "0")
-        wait_until(self.file.exists)
+        wait_until(lambda: self.file.exists() and self.file.stat().st_size)
 
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "mnist_diffusion", *words]

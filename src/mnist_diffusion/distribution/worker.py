@@ -197,7 +197,8 @@ def configure(level: int) -> None:
     """Set Dask to work with stages, and to say no less than what is of this level."""
     dask.config.set(SETTINGS)
     warnings.filterwarnings("ignore", "Creating scratch directories")  # slow, on a busy machine
-    logging.getLogger("distributed").setLevel(level)
+    for name in ("distributed", "distributed.client"):  # which Dask gives a level of its own
+        logging.getLogger(name).setLevel(level)
 
 
 def unreachable(address: str, error: BaseException) -> str:
