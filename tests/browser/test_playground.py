@@ -16,6 +16,7 @@ import drawn_site
 import numpy as np
 import pytest
 import torch
+from breaking import replaced
 from drawn_site import CELLS as PLAIN
 from drawn_site import RUNS
 
@@ -127,6 +128,8 @@ def test_a_run_is_in_it_that_brings_something_new(here: Path, monkeypatch) -> No
     fewer = page.render(drawn_site.settings()).decode()
     assert list(facts(fewer)["runs"]) == ["cosine", "linear"]
     assert "zero, latent, text, student would make it too large" in fewer
+    monkeypatch.setattr(page, "LARGEST", 1)
+    assert list(facts(page.render(drawn_site.settings()).decode())["runs"]) == ["cosine"]
 
 
 def test_scores_of_other_images_are_refused(here: Path) -> None:
@@ -136,6 +139,36 @@ def test_scores_of_other_images_are_refused(here: Path) -> None:
     with pytest.raises(UserError, match=r"metrics/cosine\.json: judges other images; run"):
         page.render(drawn_site.settings())
     write_json(path, right)
+
+
+BROKEN = {
+    "models/cosine/weights.safetensors": (b"PK", b""),
+    "models/classifier/weights.safetensors": (b"PK",),
+    "models/cosine/betas.npy": (b"PK", b""),
+    "models/cosine/config.json": (b"{", b"{}", b"[]", b'{"run": {}, "network": {}}'),
+    "models/latent/codec/scale.json": (b"{",),
+    "models/text/text/grammar.json": (b"{}", b"[]"),
+    "models/text/text/config.json": (b"{}", b"[1]"),
+    "data/samples/cosine/manifest.json": (b"{}", b"[]"),
+    "data/samples/cosine/images.npy": (b"PK",),
+    "reports/metrics/cosine.json": (b"{}", b"null"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_or_missing_file_is_refused_by_its_name(here: Path, name: str) -> None:
+    """In one line, and the page that is there stays."""
+    before = page.PAGE.read_bytes()
+    for content in (*BROKEN[name], None):
+        with replaced(here / name, content or b""):
+            if content is None:
+                (here / name).unlink()
+            with pytest.raises(UserError) as refused:
+                playground.run(drawn_site.settings())
+            (here / name).touch()
+        line = str(refused.value)
+        assert line.startswith("/".join(name.split("/")[:2])) and "\n" not in line, (content, line)
+    assert page.PAGE.read_bytes() == before
 
 
 def facts(text: str) -> Any:
@@ -191,6 +224,9 @@ class TestInABrowser:
         assert "asked for “a purple seven”" in tab.text("#side-b .seen")
         assert tab.text("#controls-b .unknown").endswith(": purple.")
         assert "asked as they were" in tab.text("#side-b .proof")
+        tab.choose("prompt", "a constructor seven")  # what every object of JavaScript has
+        assert tab.text("#controls-b .unknown").endswith(": constructor.")
+        assert "NaN" not in tab.text("#side-b .seen")
 
     def test_nothing_is_asked_of_a_network_and_nothing_complained_of(self, tab: Page) -> None:
         assert tab.console == []
@@ -221,6 +257,26 @@ class TestInABrowser:
         tab.wait(f"{READY} && {DRAWN}")
         assert tab.text("#side-a .chip") == "✗ not equal"
         assert "one is off by 2 grey levels" in tab.text("#side-a .proof")
+
+    @pytest.mark.parametrize(
+        ("part", "harmed"),
+        [
+            (b"crypto.subtle.digest", b"crypto.nothing.digest"),  # no such thing over plain HTTP
+            (b'new DecompressionStream("deflate")', b'new DecompressionStream("unheard")'),
+            (b"class Weights {", b"class Weights ("),
+        ],
+        ids=["in a draw", "in the page", "in the engine"],
+    )
+    def test_a_browser_that_cannot_draw_says_so(
+        self, here: Path, tab: Page, part: bytes, harmed: bytes
+    ) -> None:
+        whole, bad = page.PAGE.read_bytes(), here / "bad.html"
+        assert whole.count(part) == 1
+        bad.write_bytes(whole.replace(part, harmed))
+        tab.open(bad.as_uri())
+        for side in "ab":
+            score = f"document.querySelector('#side-{side} .score')"
+            tab.wait(f"{score}?.textContent.startsWith('This browser cannot draw: ')")
 
 
 def every(selector: str, which: str) -> str:

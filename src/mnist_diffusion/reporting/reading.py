@@ -214,7 +214,7 @@ def read_array(path: Path, dtype: str, dimensions: int) -> NDArray[Any]:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run `dvc repro` first") from None
-    except ValueError as error:
+    except (EOFError, ValueError) as error:
         raise _wrong(path, f"not an array ({error})") from None
     if array.dtype != dtype or array.ndim != dimensions or array.size == 0:
         form = f"{array.dtype} {array.shape}"

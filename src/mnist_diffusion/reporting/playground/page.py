@@ -38,7 +38,7 @@ NETWORKS = ("unet", "guided-unet")
 IMAGES = 10
 """Of each cell, to hold against what the page draws."""
 LARGEST = 14_500_000
-"""Characters that all it carries may take."""
+"""Characters that all it carries may take, but for the first of the networks."""
 ASKED = {"uncond": "unconditional", "class": "by class", "text": "in words"}
 SHOWN = {"fd_infinity": "relative FD∞", "accuracy": "accuracy"}
 
@@ -66,12 +66,13 @@ def render(settings: Settings) -> bytes:
     """The page; the same bytes for the same files. UserError names the first that is wrong."""
     every = {n: load(paths.samples(n) / MANIFEST, SampleManifest) for n in settings.cells}
     manifests = {name: manifest for name, manifest in every.items() if _drawable(manifest)}
-    files, runs, left = Files(), {}, []
+    files, left = Files(), list[str]()
+    runs: dict[str, Any] = {}
     judge = files.add(_weights(paths.CLASSIFIER))
     for name in chosen_runs(settings, manifests):
         with_it = Files(dict(files.content))
         told = _run(name, with_it)
-        if with_it.size > LARGEST:
+        if runs and with_it.size > LARGEST:
             left.append(name)
         else:
             files, runs[name] = with_it, told
@@ -144,6 +145,15 @@ def _start(settings: Settings, cells: dict[str, Any]) -> list[str]:
 
 def _run(name: str, files: Files) -> dict[str, Any]:
     folder = paths.model(name)
+    try:
+        return _told(folder, files)
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder}: a JSON in it is of another shape ({error}); delete it and run `dvc repro`"
+        ) from None
+
+
+def _told(folder: Path, files: Files) -> dict[str, Any]:
     config = read_json(folder / "config.json")
     run, betas = config["run"], read_array(folder / paths.BETAS, "float64", 1)
     space = "pixels" if run["space"] == "prepared" else run["space"]
@@ -184,7 +194,7 @@ def _cell(name: str, manifest: SampleManifest, settings: Settings, files: Files)
     images = read_array(folder / "images.npy", "uint8", 3)[:IMAGES]
     alike = manifest.parameters.cell.model_copy(update={"count": settings.sample.count})
     prompts = folder / "prompts.txt"
-    lines = prompts.read_text(encoding="ascii").splitlines() if prompts.is_file() else []
+    lines = prompts.read_text(errors="replace").splitlines() if prompts.is_file() else []
     return {
         "settings": manifest.parameters.cell.model_dump(mode="json"),
         "root": manifest.parameters.sample.seed,

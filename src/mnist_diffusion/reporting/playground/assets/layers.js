@@ -4,7 +4,8 @@
 // byte: plain JavaScript takes about four times as long.
 
 const ROWS = 8; // of weights that are multiplied at a time
-const memory = new WebAssembly.Memory({ initial: 1024 }); // 64 MiB
+const SCRATCH = 1 << 25; // bytes for what a network computes on its way
+const memory = new WebAssembly.Memory({ initial: 1 });
 let top = 64; // the first free byte
 
 function assembled() {
@@ -51,11 +52,17 @@ const multiply = new WebAssembly.Instance(new WebAssembly.Module(assembled()), {
 
 const padded = (n, to) => Math.ceil(n / to) * to;
 
+// Not while a network computes: memory that grows takes its tensors away.
+function reserve(bytes) {
+  const lacking = top + bytes - memory.buffer.byteLength;
+  if (lacking > 0) memory.grow(padded(lacking, 1 << 16) >> 16);
+}
+
 // What is taken within `scratch` is free again afterwards, and may hold what was there before.
 function take(floats) {
   const at = top;
   top += 4 * padded(floats, 4);
-  if (top > memory.buffer.byteLength) memory.grow(padded(top - memory.buffer.byteLength, 1 << 22) >> 16);
+  if (top > memory.buffer.byteLength) throw new Error("a network needs more memory than this page has for it");
   return at;
 }
 

@@ -3,6 +3,7 @@
 // A file of safetensors: the header's length in eight bytes, the header in JSON, the numbers.
 class Weights {
   constructor(bytes) {
+    reserve(2 * bytes.byteLength + SCRATCH);
     const length = Number(new DataView(bytes).getBigUint64(0, true));
     const header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length)));
     this.named = {};
@@ -126,7 +127,7 @@ function erf(v) {
 class Reader extends Weights {
   constructor(bytes, sizes, vocabulary) {
     super(bytes);
-    Object.assign(this, sizes, { vocabulary });
+    Object.assign(this, sizes, { vocabulary: new Map(Object.entries(vocabulary)) });
   }
 
   words(text) {
@@ -134,11 +135,11 @@ class Reader extends Weights {
     return spaced.map((word) => word.replace(/^[.;:!?"'()[\]]+|[.;:!?"'()[\]]+$/g, "")).filter(Boolean);
   }
 
-  unknown(text) { return this.words(text).filter((word) => !(word in this.vocabulary)); }
+  unknown(text) { return this.words(text).filter((word) => !this.vocabulary.has(word)); }
 
   // Tokens 1 and 2 are an unknown word and the end.
   run(text) {
-    const tokens = [...this.words(text).slice(0, this.length - 1).map((word) => this.vocabulary[word] ?? 1), 2];
+    const tokens = [...this.words(text).slice(0, this.length - 1).map((word) => this.vocabulary.get(word) ?? 1), 2];
     const n = tokens.length, { width } = this;
     return scratch(() => {
       let h = tensor(width, 1, n);

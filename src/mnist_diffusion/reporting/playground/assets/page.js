@@ -51,7 +51,7 @@ class Side {
     this.letter = letter.toUpperCase();
     this.worker = new Worker(engine);
     this.worker.onmessage = ({ data }) => this.hear(data);
-    this.worker.onerror = ({ message }) => this.tell("score", `This browser cannot draw: ${message}`);
+    this.worker.onerror = ({ message }) => this.fail(message);
     this.known = new Set();
     this.id = 0;
     this.films = {};
@@ -156,16 +156,15 @@ class Side {
     this.films = {};
     this.show();
     this.place.dataset.drawn = "";
-    const published = facts.cells[this.published];
-    this.images = published && (await unpacked(published.images));
+    const published = facts.cells[this.published], images = published && (await unpacked(published.images));
     if (!this.known.has(this.cell.run)) await this.teach(this.cell.run);
-    if (id !== this.id) return;
+    if (id !== this.id) return; // a newer wish has begun meanwhile
+    this.images = images;
     const indices = Array.from({ length: TEN }, (_, k) => common.first + k);
     indices.sort((a, b) => (b === common.index) - (a === common.index));
     const jobs = indices.map((index) => ({ cell: { ...this.cell }, root: common.root, index, asked: this.asked(index) }));
     this.drawing = Object.fromEntries(jobs.map((job) => [job.index, job]));
     this.worker.postMessage({ id, jobs });
-    this.unknown();
     this.score();
     this.refresh();
   }
@@ -198,14 +197,22 @@ class Side {
     this.tell("seen", `The judge sees a ${seen}, ${share} % sure${asked === null ? "" : typeof asked === "number" ? `; asked for a ${asked}` : `; asked for “${asked}”`}.`);
     one(".large", this.place).setAttribute("aria-label", `${this.letter}: the digit as drawn so far; the judge sees a ${seen}`);
     one(".odds", this.place).querySelectorAll("i").forEach((bar, digit) => { bar.style.height = `${100 * frame.odds[digit]}%`; });
+    const strange = frame.strange.length ? `Not among the words it was trained on: ${frame.strange.join(", ")}.` : "";
+    if (one(".unknown", this.controls).textContent !== strange) one(".unknown", this.controls).textContent = strange;
     const end = frames.at(-1), steps = this.cell.steps;
     this.tell("moment", `step ${at} of ${steps}`);
     this.tell("cost", film.whole ? `${end.evaluations} evaluations, ${(end.milliseconds / 1000).toFixed(2)} s here` : "drawing …");
   }
 
+  fail(cause) {
+    this.broken = `This browser cannot draw: ${cause}`;
+    this.score();
+  }
+
   score() {
     const cell = facts.cells[this.published];
-    this.tell("score", cell ? cell.score : "Nobody has published a sample set of this choice, so there is no score to show.");
+    const none = "Nobody has published a sample set of this choice, so there is no score to show.";
+    this.tell("score", this.broken ?? cell?.score ?? none);
     this.tell("name", this.published ?? "a choice of your own");
   }
 
@@ -243,16 +250,10 @@ class Side {
     const { asked } = this.drawing[index];
     return asked === null || (typeof asked === "number" ? asked === index % TEN : asked === cell.prompts[index]);
   }
-
-  unknown() {
-    const vocabulary = this.run.text?.vocabulary ?? {};
-    const words = this.get("prompt").value.toLowerCase().match(/[a-z0-9]+/g) ?? [];
-    const strange = this.run.text ? words.filter((word) => !(word in vocabulary)) : [];
-    one(".unknown", this.controls).textContent = strange.length ? `Not among the words it was trained on: ${strange.join(", ")}.` : "";
-  }
 }
 
 const sides = [];
+addEventListener("unhandledrejection", ({ reason }) => sides.forEach((side) => side.fail(reason.message)));
 
 function drawAll() {
   sides.forEach((side) => side.draw());

@@ -50,16 +50,18 @@ let wanted = 0; // the last of the page's wishes: an older one is given up
 async function draw({ id, jobs }) {
   wanted = id;
   for (const job of jobs) {
-    const started = performance.now();
+    const started = performance.now(), strange = engine.runs[job.cell.run].reader?.unknown(job.asked ?? "") ?? [];
     let steps = 0;
     for await (const frame of drawn(job)) {
       const milliseconds = performance.now() - started, last = frame.t === CLEAN.t;
-      postMessage({ id, index: job.index, milliseconds, last, ...frame });
+      postMessage({ id, index: job.index, milliseconds, last, strange, ...frame });
       if (last || ++steps % 16 === 0) await new Promise((resolve) => setTimeout(resolve)); // hear of newer ones
       if (wanted !== id) return;
     }
   }
 }
+
+globalThis.onunhandledrejection = ({ reason }) => { throw reason; }; // so that the page hears of it
 
 onmessage = ({ data }) => {
   if (data.judge) engine.judge = new Judge(data.judge);
