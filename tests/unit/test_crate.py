@@ -1,16 +1,22 @@
 """The RO-Crate, by the tools of those who read it: rocrate-validator and rocrate."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import exported
 import pytest
 from rocrate.rocrate import ROCrate
 from rocrate_validator import services
-from tamperings import put
+from tamperings import edit_yaml, put, set_key
 
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.formats.export import export
+from mnist_diffusion.provenance.digests import file_digest
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import load_settings
 
@@ -97,9 +103,20 @@ def test_all_that_the_pipeline_made_is_in_it_to_the_byte(here, out):
             lambda at: put(at / "models/cosine-class/history.csv", b"step,loss\n"),
             "models/cosine-class: not what dvc.lock recorded; run `dvc repro`",
         ),
+        (
+            lambda at: put(at / "dvc.lock", b"schema: '2.0'\nstages: [1"),
+            "dvc.lock: not whole; `git restore` it, or `dvc repro`",
+        ),
+        (
+            lambda at: edit_yaml(at / "params.yaml", set_key("cells/grid/guidance", 3.0)),
+            "params.yaml: cells.grid: not what dvc.lock recorded; run `dvc repro`",
+        ),
         (lambda at: (at / "out").mkdir(), "out: there already; name a folder that is not"),
     ],
-    ids=["no lock", "no sample set", "no licence", "other bytes", "there already"],
+    ids=[
+        *("no lock", "no sample set", "no licence", "other bytes", "no YAML", "another setting"),
+        "there already",
+    ],
 )
 def test_what_is_missing_or_changed_is_refused_and_leaves_nothing(
     spoil, refused, published_copy, tmp_path
@@ -109,6 +126,38 @@ def test_what_is_missing_or_changed_is_refused_and_leaves_nothing(
     with pytest.raises(UserError, match=refused.replace("(", r"\(")):
         export(load_settings(), published_copy / "out")
     assert sorted(published_copy.iterdir()) == before
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_lock_that_is_cut_is_refused(share, published_copy):
+    lock = (published_copy / "dvc.lock").read_bytes()
+    put(published_copy / "dvc.lock", lock[: int(share * len(lock))])
+    with pytest.raises(UserError, match=r"^(dvc\.lock|params\.yaml): "):
+        export(load_settings(), published_copy / "out")
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("reached", ["crate/models", "models", "samples"])
+def test_a_killed_export_leaves_no_folder_and_the_next_one_is_whole(reached, out, published_copy):
+    """Whole to the byte: what the dead one has left beside it is gone."""
+    before = sorted(published_copy.iterdir())
+    environment = os.environ | {"PYTHONPATH": str(published_copy / "src")}
+    command = [sys.executable, "-m", "mnist_diffusion", "export", "out"]
+    running = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    while not (published_copy / ".out.unfinished" / reached).exists():
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert not (published_copy / "out").exists()
+    export(load_settings(), published_copy / "out")
+    assert tree(published_copy / "out") == tree(out)
+    assert sorted(published_copy.iterdir()) == sorted([*before, published_copy / "out"])
+
+
+def tree(folder):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): file_digest(path) for path in files}
 
 
 def _list(value):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from dvc.exceptions import DvcException
 from dvc.fs import localfs
 from dvc.ignore import DvcIgnoreFilter
 from dvc.utils.serialize import load_yaml
@@ -18,6 +18,7 @@ from dvc.utils.serialize import load_yaml
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.files.jsonfile import write_json
+from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.formats import crate
 from mnist_diffusion.formats.citation import Citation, read_citation
 from mnist_diffusion.formats.croissant import write_sample_set
@@ -27,6 +28,7 @@ from mnist_diffusion.networks.checkpoint import SNAPSHOTS
 from mnist_diffusion.pipeline import STAGES, declared
 from mnist_diffusion.provenance.lineage import read_manifest
 from mnist_diffusion.runtime.errors import UserError
+from mnist_diffusion.runtime.locks import exclusive_lock, recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.settings import Settings
 
@@ -37,36 +39,60 @@ def export(settings: Settings, folder: Path) -> None:
     """Write the folder, whole or not at all.
 
     UserError if it is there already, or something that is published is missing, or not what
-    dvc.lock recorded.
+    dvc.lock recorded. What a killed export has left beside it goes.
     """
     if folder.exists():
         raise UserError(f"{folder}: there already; name a folder that is not")
     lock = recorded(settings)
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
-    try:
-        citation = read_citation()
-        _write_crate(unfinished / CRATE, lock, citation)
-        models, judged = [*_models(settings)], judgements(settings)
-        for model in track(models, total=len(models), description="models", unit="model"):
-            _write_model(unfinished, model, judged, citation)
-        cells = track(settings.cells, total=len(settings.cells), description="cells", unit="cell")
-        for cell in cells:
-            write_sample_set(unfinished / "samples" / cell, cell, citation)
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with exclusive_lock("export"):
+        unfinished = recreate_dir(folder.with_name(f".{folder.name}.unfinished"))
+        try:
+            _write_all(settings, unfinished, lock)
+            unfinished.rename(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def recorded(settings: Settings) -> crate.Lock:
-    """What dvc.lock has of the stages that params.yaml declares; UserError if it lacks one."""
+    """What dvc.lock has of the stages that params.yaml declares.
+
+    UserError if it lacks one, or has it by another setting.
+    """
     if not paths.LOCK.exists():
         raise UserError(f"{paths.LOCK}: not found; run `dvc repro` first")
-    stages: dict[str, Any] = load_yaml(str(paths.LOCK)).get("stages", {})
+    try:
+        lock: crate.Lock = load_yaml(str(paths.LOCK))["stages"]
+        data = [one for entry in lock.values() for one in [*entry["deps"], *entry["outs"]]]
+        whole = all({"path", "md5", "size"} <= one.keys() for one in data)
+    except (DvcException, AttributeError, LookupError, TypeError):
+        whole = False
+    if not whole:
+        raise UserError(f"{paths.LOCK}: not whole; `git restore` it, or `dvc repro`")
     addresses = [stage.address(name) for stage, name in declared(settings)]
+    params = read_yaml(paths.PARAMS)
     for address in addresses:
-        if address not in stages:
+        if address not in lock:
             raise UserError(f"{paths.LOCK}: {address}: not there; run `dvc repro`")
-    return {address: stages[address] for address in addresses}
+        for key, value in lock[address].get("params", {}).get(str(paths.PARAMS), {}).items():
+            here: Any = params
+            for part in key.split("."):
+                here = (here or {}).get(part)
+            if here != value:
+                raise UserError(
+                    f"{paths.PARAMS}: {key}: not what {paths.LOCK} recorded; run `dvc repro`"
+                )
+    return {address: lock[address] for address in addresses}
+
+
+def _write_all(settings: Settings, folder: Path, lock: crate.Lock) -> None:
+    citation = read_citation()
+    _write_crate(folder / CRATE, lock, citation)
+    models, judged = [*_models(settings)], judgements(settings)
+    for model in track(models, total=len(models), description="models", unit="model"):
+        _write_model(folder, model, judged, citation)
+    cells = track(settings.cells, total=len(settings.cells), description="cells", unit="cell")
+    for cell in cells:
+        write_sample_set(folder / "samples" / cell, cell, citation)
 
 
 def _models(settings: Settings) -> Iterator[Path]:
