@@ -24,6 +24,9 @@ from mnist_diffusion.provenance.digests import content_digest, image_digests
 
 CELL = "cosine-class-g2"
 RUN = "cosine-class"
+STUDENT, FEW = "few-steps", "few-2"
+"""Taught by RUN, and the cell that it draws."""
+SCHOOL = f"models/{STUDENT}"
 SAMPLES = f"data/samples/{CELL}"
 MODEL = f"models/{RUN}"
 MANIFEST = f"{SAMPLES}/manifest.json"
@@ -226,6 +229,16 @@ def snapshot(root: Path) -> None:
     flip_bit(min((root / MODEL / "snapshots").iterdir()))
 
 
+@tampering("a weight of a student, by one bit", f"{SCHOOL}/weights.safetensors")
+def student_weight(root: Path) -> None:
+    flip_bit(root / SCHOOL / "weights.safetensors")
+
+
+@tampering("one pixel of what a student drew", f"data/samples/{FEW}/images.npy: image 17")
+def student_pixel(root: Path) -> None:
+    edit_array(root / f"data/samples/{FEW}/images.npy", _one_pixel)
+
+
 @tampering("the classifier, by one bit", "models/classifier/weights.safetensors")
 def classifier(root: Path) -> None:
     flip_bit(root / "models/classifier/weights.safetensors")
@@ -304,6 +317,11 @@ FIELDS: list[tuple[str, str, str, Any]] = [
     (f"{MODEL}/manifest.json", "final_loss", MODEL, 0.0),
     (f"{MODEL}/manifest.json", "outputs/weights_sha256", MODEL, "0" * 64),
     (f"{MODEL}/config.json", "recipe/steps", "", 1),
+    (f"{SCHOOL}/config.json", "student/points", "", 4),
+    (f"{SCHOOL}/manifest.json", "stage", ": stage", "train"),
+    (f"{SCHOOL}/manifest.json", "parameters/student/steps", ": parameters.student.steps", 8),
+    (f"{SCHOOL}/manifest.json", f"made_from/train@{RUN}", f"{MODEL}/manifest.json", "0" * 64),
+    (f"{SCHOOL}/manifest.json", "inputs/teacher_sha256", SCHOOL, "0" * 64),
     ("data/prepared/manifest.json", "parameters/seed", ": parameters.seed", 1),
     ("models/classifier/manifest.json", "parameters/epochs", ": parameters.epochs", 99),
     ("data/reference/manifest.json", "parameters/repeats", ": parameters.repeats", 99),
@@ -420,6 +438,11 @@ def page(root: Path) -> None:
     edit_text(root / "reports/index.html", "</html>", "</html >")
 
 
+@tampering("the page that draws", "reports/playground.html")
+def playground(root: Path) -> None:
+    edit_text(root / "reports/playground.html", "</html>", "</html >")
+
+
 def _stage(address: str) -> Callable[[Any], Any]:
     return lambda lock: lock["stages"][address]
 
@@ -515,6 +538,12 @@ def mlflow_training(root: Path) -> None:
 @tampering("the last loss of the training in MLflow", "metric loss")
 def mlflow_loss(root: Path) -> None:
     _sql(root, "update latest_metrics set value = 0.001 where key = 'loss'")
+
+
+@tampering("the last loss of a student in MLflow", "metric loss")
+def mlflow_student(root: Path) -> None:
+    own = f"run_uuid in (select run_uuid from tags where key = 'student' and value = '{STUDENT}')"
+    _sql(root, f"update latest_metrics set value = 0.001 where key = 'loss' and {own}")
 
 
 @tampering("a param taken out of MLflow", "param guidance")

@@ -77,7 +77,7 @@ def test_of_many_files_with_one_note_one_is_named_and_all_with_one_fault():
     ]
 
 
-DRAWN_AGAIN = (CELL, "cosine-class-g2-snapshot", "latent-class", "grid", "inpaint")
+DRAWN_AGAIN = (CELL, "cosine-class-g2-snapshot", "latent-class", "grid", "inpaint", "few-2")
 
 
 @pytest.mark.parametrize("cell", DRAWN_AGAIN)

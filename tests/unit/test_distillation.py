@@ -13,11 +13,13 @@ from mnist_diffusion.diffusion.spacings import levels, trailing
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.networks.denoisers import DENOISERS
 from mnist_diffusion.networks.students import STUDENTS, told
-from mnist_diffusion.runtime.seeds import seeded
+from mnist_diffusion.runtime.resumption import Resumption
+from mnist_diffusion.runtime.seeds import derive_seed, seeded
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.sampling.draw import draw, start, walk
 from mnist_diffusion.sampling.lessons import lesson
 from mnist_diffusion.settings import ResolvedCell, SharedSampling, load_settings
+from mnist_diffusion.stages import distill
 from mnist_diffusion.training.distillation import Distillation, Lessons
 from mnist_diffusion.training.loop import fit
 from mnist_diffusion.training.optim import ExponentialAverage
@@ -104,6 +106,28 @@ def test_lessons_are_states_of_the_teacher_s_walk(teacher: nn.Module) -> None:
         assert torch.equal(found[:, point], state)
     visited = [int(at.t) for at in levels(SCHEDULE, 8, "trailing")]
     assert trailing(SCHEDULE, 4) == visited[:-1:2]
+
+
+def test_paths_are_learned_at_the_scales_that_they_were_drawn_at(
+    teacher: nn.Module, in_tmp_path: None
+) -> None:
+    """From the lowest to the highest, and digits in turn: each is drawn again by what is told."""
+    student = SETTINGS.students["few-steps"].model_copy(
+        update={"trajectories": 22, "steps": 8, "guidance": [1.5, 3.0], "guidance_interval": None}
+    )
+    sample = SETTINGS.sample.model_copy(update={"micro_batch": 8})
+    settings = SETTINGS.model_copy(update={"students": {"few": student}, "sample": sample})
+    own, resolved = denoiser(teacher), settings.student("few")
+    taught = distill._lessons(own, settings, resolved, Resumption("distill@few", "key"))
+    assert taught.told[:, 0].tolist() == [k % 10 for k in range(22)]
+    assert taught.told[:, 1].unique().tolist() == [1.5, 2.25, 3.0]
+    seed = derive_seed(student.seed, "distill/paths")
+    for k in (0, 11, 21):
+        cell = distill._cell(settings, resolved, float(taught.told[k, 1]))
+        first = k - k % 8
+        states = lesson(own, cell, seed, range(first, first + 8), student.points)
+        assert torch.equal(states[k % 8, :-1], taught.states[k])
+        assert torch.equal(states[k % 8, -1], taught.ends[k])
 
 
 def lessons(count: int) -> Lessons:

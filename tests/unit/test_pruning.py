@@ -30,6 +30,7 @@ DECLARED = [
     "reports/index.html",
     ".work/resume/train@cosine-class/state",
     ".work/locks/sample@cosine-class-g2",
+    ".work/resume/yardstick-real@cosine-class-g2/state",
     ".work/clone",
     "data/snapshots/cosine-class.npy",
     "dvc.lock",
@@ -46,6 +47,7 @@ STRAYS = [
     "reports/timings/train@gone.json",
     "reports/timings/train@cosine-class-g2.json",
     ".work/resume/train@gone/state",
+    ".work/resume/yardstick@gone/state",
     ".work/locks/train@gone",
 ]
 SHOWN = [
@@ -60,6 +62,7 @@ SHOWN = [
     "reports/timings/train@cosine-class-g2.json",
     "reports/timings/train@gone.json",
     ".work/resume/train@gone",
+    ".work/resume/yardstick@gone",
     ".work/locks/train@gone",
 ]
 
@@ -88,7 +91,7 @@ def test_what_nothing_declares_is_shown_with_its_size_and_stays(capsys):
     *lines, last = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == SHOWN
     assert {" ".join(line.split()[1:]) for line in lines} == {"1.5 kB"}
-    assert last == "12 in all, 18.0 kB; run again with --yes to remove them"
+    assert last == "13 in all, 19.5 kB; run again with --yes to remove them"
     assert files() == before
 
 
@@ -96,7 +99,7 @@ def test_with_yes_it_goes_and_all_else_stays(capsys):
     before = files()
     prune(yes=True)
     told = capsys.readouterr().out.splitlines()[-1]
-    assert told == "removed 12, 18.0 kB; `make repro` brings the report into line"
+    assert told == "removed 13, 19.5 kB; `make repro` brings the report into line"
     assert before - files() == set(STRAYS)
     assert files() <= before
     assert not any(Path(shown).exists() for shown in SHOWN)

@@ -601,11 +601,16 @@ def test_a_student_is_its_teacher_by_another_recipe(content: dict[str, Any]) -> 
         ("students/few/points", 3, "points: 8 steps do not part in 3"),
         ("students/few/guidance", [2.0, 1.0], "is no range; put the lower end first"),
         ("students/few/steps", 4000, "students.few.steps: 4000 exceeds train.timesteps"),
-        ("students/few/trajectories", 10, "students.few.trajectories: fewer than a batch"),
+        ("students/few/trajectories", 63, "students.few.trajectories: 63 are fewer than a batch"),
+        ("sample/micro_batch", 100, "or all of one scale; draw 101 or more"),
+        ("students/few/guidance", [0.0, 1.0], "at 0 its teacher is asked nothing"),
+        ("students/few/from_noise", 1.5, "students.few.from_noise: "),
         ("cells/few/guidance", 2.5, "cells.few.guidance: few knows 1 to 2; set one of them"),
         ("cells/few/steps", 3, "cells.few.steps: few knows 4 points, spaced trailing"),
         ("cells/few/spacing", "leading", "cells.few.steps: few knows 4 points, spaced trailing"),
         ("cells/few/guide", "snapshot", "cells.few.guide: few has its guidance from its teacher"),
+        ("cells/few/guidance_interval", [0.1, 1.0], "cells.few.guide: few has its guidance"),
+        ("cells/few/guidance_rescale", 0.5, "cells.few.guide: few has its guidance"),
         ("cells/few/eta", 0.0, "cells.few.eta: consistency has eta 1.0; set it so"),
         ("trajectories/run", "few", "trajectories.run: there is no run 'few'"),
     ],
@@ -619,5 +624,6 @@ def test_what_a_student_cannot_be_is_told(
 
 
 def test_a_student_has_a_name_of_its_own(content: dict[str, Any]) -> None:
-    content["students"] = {"cosine-class": dict(STUDENT)}
-    assert "students.cosine-class: this name is taken" in _refusal(content)
+    for name in ("cosine-class", "classifier"):
+        content["students"] = {name: dict(STUDENT)}
+        assert f"students.{name}: this name is taken" in _refusal(content)

@@ -40,7 +40,7 @@ from mnist_diffusion.runtime.instructions import limit_instructions
 from mnist_diffusion.settings.messages import suggest
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-TRACKED = ("train", "evaluate")
+TRACKED = ("train", "distill", "evaluate")
 """The stages whose runs in MLflow are looked at."""
 
 Check = Callable[[Evidence, Member], Findings]

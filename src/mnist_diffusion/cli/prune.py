@@ -18,6 +18,8 @@ from mnist_diffusion.runtime.locks import LOCKS, discard_lock, exclusive_lock
 from mnist_diffusion.settings import Settings, load_settings
 
 RESUME = paths.WORK / "resume"
+YARDSTICKS = ("yardstick", "yardstick-drawn", "yardstick-real")
+"""What TSTR keeps of a cell, so that more seeds need no drawing."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def _places(settings: Settings) -> Iterator[Place]:
     yield from places.values()
     addresses = [stage.address(name) for stage, name in declared(settings)]
     yield Place(paths.TIMINGS, addresses, suffix=".json")
+    addresses += [f"{kind}@{cell}" for kind in YARDSTICKS for cell in settings.cells]
     yield Place(RESUME, addresses)
     yield Place(LOCKS, addresses)
 

@@ -205,8 +205,7 @@ class Settings(Section):
             raise ValueError(f"students.{name}: this name is taken; choose another")
         require(student.teacher, self.runs, f"students.{name}.teacher", "run")
         require(student.recipe, self.train.recipes, f"students.{name}.recipe", "recipe")
-        teacher = self.runs[student.teacher]
-        if teacher.conditioning != "class" or teacher.network != "unet":
+        if self.runs[student.teacher].conditioning != "class":  # so that it is a U-Net
             raise ValueError(
                 f"students.{name}.teacher: {student.teacher} is no U-Net that is asked by label; "
                 "choose one"
@@ -216,8 +215,16 @@ class Settings(Section):
                 f"students.{name}.steps: {student.steps} exceeds train.timesteps "
                 f"{self.train.timesteps}"
             )
-        if self.train.recipes[student.recipe].batch_size > student.trajectories:
-            raise ValueError(f"students.{name}.trajectories: fewer than a batch; draw more")
+        least = max(self.train.recipes[student.recipe].batch_size, self.sample.micro_batch + 1)
+        if student.trajectories < least:
+            raise ValueError(
+                f"students.{name}.trajectories: {student.trajectories} are fewer than a batch, or "
+                f"all of one scale; draw {least} or more"
+            )
+        if student.guidance[0] == 0:
+            raise ValueError(
+                f"students.{name}.guidance: at 0 its teacher is asked nothing; begin above it"
+            )
 
     def _check_count(self, section: str, count: int) -> None:
         if count > self.prepare.test:

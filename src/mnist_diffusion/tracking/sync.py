@@ -137,7 +137,7 @@ def published(settings: Settings) -> tuple[list[Record], list[str]]:
 
 
 def mlflow_differences(stage: str, name: str) -> tuple[str, list[runs.Difference]] | None:
-    """The run in MLflow of what train or evaluate has published, and where it says otherwise.
+    """The run in MLflow of what train, distill or evaluate published, and where it says otherwise.
 
     None if MLflow has no such run, or is not there; nothing is made. Other errors are the store's.
     """
@@ -149,7 +149,7 @@ def mlflow_differences(stage: str, name: str) -> tuple[str, list[runs.Difference
     experiment = client.get_experiment_by_name(f"{store.project()}/{runs.EXPERIMENT_OF[stage]}")
     if experiment is None:
         return None
-    digest = {"train": "weights_sha256", "evaluate": "samples_sha256"}[stage]
+    digest = "samples_sha256" if stage == "evaluate" else "weights_sha256"
     tags = {runs.LATEST: "true", name_tag(stage): name, digest: record.tags[digest]}
     wanted = ["attributes.status = 'FINISHED'", *(f"tags.{k} = '{v}'" for k, v in tags.items())]
     found = client.search_runs([experiment.experiment_id], " and ".join(wanted), max_results=1)
