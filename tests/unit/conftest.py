@@ -69,6 +69,30 @@ def here(published, monkeypatch):
     return published
 
 
+@pytest.fixture(scope="session")
+def reported(build_once):
+    """Made-up files of all that a report of `fake_results.small_settings()` reads; only to read."""
+    import fake_results
+
+    return build_once("reported", lambda at: fake_results.build(at, fake_results.small_settings()))
+
+
+@pytest.fixture(scope="session")
+def results(reported):
+    """What the report reads of them; not to be changed."""
+    import fake_results
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(reported)
+        return fake_results.load_results(fake_results.small_settings())
+
+
+@pytest.fixture
+def reported_copy(reported, tmp_path, monkeypatch):
+    """A copy of them to change, as the current folder."""
+    monkeypatch.chdir(shutil.copytree(reported, tmp_path / "reported"))
+
+
 @pytest.fixture
 def in_tmp_path(tmp_path, monkeypatch):
     """An empty folder as the current one."""

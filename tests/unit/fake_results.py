@@ -50,6 +50,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "cosine-class-zero-snr": {**RUN, "zero_terminal_snr": True, "weighting": "v"},
 }
 """Of the tests, whatever params.yaml declares."""
+ABLATIONS = [name for name in RUNS if name.startswith("cosine-class")]
 DRAWN = {"sampler": "dpm-solver-2", "steps": 20, "eta": 0.0, "guidance": 1.0}
 V, G4 = {**DRAWN, "run": "cosine-class-v"}, {"guidance": 4.0}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -62,6 +63,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "g4-rescale": {**G4, "guidance_rescale": 0.7},
     "g4-dynamic": {**G4, "x0_bound": "dynamic"},
 }
+CHOICES = [
+    f"cosine-class-v-{name}"
+    for name in ("g4-interval", "dpm10", "dpm10-leading", "g4", "g4-rescale", "g4-dynamic")
+]
+"""In no good order."""
 CELLS_OF_ALL: dict[str, dict[str, Any]] = {
     **{
         name: {**DRAWN, "run": name} | ({"guidance": 0.0} if "uncond" in name else {})
@@ -115,6 +121,25 @@ def small_content(count: int = 60) -> dict[str, Any]:
     )
     content["tstr"]["cells"] = ["cosine-class-v", "cosine-class-v-g2"]
     return fitted(content)
+
+
+def choices_content() -> dict[str, Any]:
+    """The same with training choices and sampling choices."""
+    whole, small = whole_content(), small_content()
+    names = [*small["cells"], *ABLATIONS, *CHOICES]
+    small["cells"] = {name: whole["cells"][name] for name in names}
+    drawn = [cell["run"] for cell in small["cells"].values()]
+    small["runs"] = {name: run for name, run in whole["runs"].items() if name in drawn}
+    small["tables"] |= tables(ablations=ABLATIONS, choices=CHOICES)
+    return small
+
+
+def add_seed(content: dict[str, Any], run: str, seed: int) -> None:
+    """Another training of a run, drawn as the first is, in the table of schedules."""
+    name = f"{run}-s{seed}"
+    content["runs"][name] = {**content["runs"][run], "seed": seed}
+    content["cells"][name] = {**content["cells"][run], "run": name}
+    content["tables"]["schedules"]["cells"].append(name)
 
 
 def tables(**cells: list[str]) -> dict[str, Any]:

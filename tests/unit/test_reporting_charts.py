@@ -8,8 +8,8 @@ from pathlib import Path
 import fake_results
 import numpy as np
 import pytest
+from fake_results import ABLATIONS
 from PIL import Image
-from test_reporting_choices import ABLATIONS, content
 
 from mnist_diffusion.reporting import (
     charts,
@@ -27,8 +27,9 @@ from mnist_diffusion.settings import Sampling
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    root, content = tmp_path_factory.mktemp("repository"), fake_results.choices_content()
     with pytest.MonkeyPatch.context() as patch:
-        return fake_results.load(tmp_path_factory.mktemp("repository"), patch, content())
+        return fake_results.load(root, patch, content)
 
 
 def values(chart: Chart, field: str) -> list[str]:
@@ -143,7 +144,7 @@ def test_without_effects_nothing_is_said_of_trainings(
     (drawn,) = forest.forest(few)
     assert drawn.caption == forest.IMAGES
     compared = few.compared.model_copy(update={"comparisons": []})
-    assert forest.forest(replace(few, compared=compared)) == []
+    assert not list(forest.forest(replace(few, compared=compared)))
 
 
 def test_effects_stand_in_the_order_they_are_declared_in(results: Results) -> None:

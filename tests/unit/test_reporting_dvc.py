@@ -4,7 +4,6 @@ import json
 import re
 from pathlib import Path
 
-import fake_results
 import pytest
 
 from mnist_diffusion.files import paths
@@ -18,14 +17,9 @@ REPOSITORY = Path(__file__).parents[2]
 PIPELINE = read_yaml(REPOSITORY / "dvc.yaml")
 
 
-@pytest.fixture
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
-    return fake_results.load(tmp_path, monkeypatch, fake_results.small_content())
-
-
 def test_every_plot_is_of_a_column_there_is(results: Results) -> None:
     tables = all_tables(results).items()
-    columns = {paths.TABLES / f"{name}.csv": set(t.csv.values()) for name, t in tables}
+    columns = {paths.TABLES / f"{name}.csv": set(t.spec.published.values()) for name, t in tables}
     plots = [plot for entry in PIPELINE["plots"] for plot in entry.values()]
     assert len(plots) == 3
     for plot in plots:

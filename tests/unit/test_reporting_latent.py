@@ -11,7 +11,7 @@ import pytest
 from fake_evidence import SOURCED
 
 from mnist_diffusion.provenance.schemas.encoder_reports import AdherenceReport, SeamsReport
-from mnist_diffusion.reporting.latent_pictures import codec_strip, prompt_grid
+from mnist_diffusion.reporting.digit_pictures import codec_strip, prompt_grid
 from mnist_diffusion.reporting.pages import render
 from mnist_diffusion.reporting.results import Results
 from mnist_diffusion.reporting.table_list import all_tables
@@ -45,9 +45,8 @@ def seams() -> SeamsReport:
 
 
 @pytest.fixture
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
-    found = fake_results.load(tmp_path, monkeypatch, fake_results.small_content())
-    return replace(found, adherence={CELL: adherence()}, seams={CELL: seams()})
+def results(results: Results) -> Results:
+    return replace(results, adherence={CELL: adherence()}, seams={CELL: seams()})
 
 
 def shown(results: Results, table: str) -> dict[str, list[str]]:

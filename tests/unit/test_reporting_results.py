@@ -1,6 +1,7 @@
 """The report reads exactly what is declared, and refuses the rest in one line."""
 
-import shutil
+import re
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,7 @@ CELL = "cosine-class-v"
 OTHER = "f" * 64
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("original")
-    fake_results.build(root, SETTINGS)
-    return root
-
-
-@pytest.fixture(autouse=True)
-def tree(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(original, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("reported_copy")
 
 
 def refusal() -> str:
@@ -61,12 +52,15 @@ def test_the_declared_runs_and_cells_are_read() -> None:
         paths.CLASSIFIER_REPORT,
         paths.REFERENCE_REPORT,
         paths.PREPARED / "test-images.npy",
+        *(paths.COMPARISONS, paths.CALIBRATION, paths.CLAIMS, paths.TRAJECTORIES),
     ],
     ids=str,
 )
-def test_a_missing_file_is_named(path: Path) -> None:
+def test_a_missing_or_broken_file_is_named(path: Path) -> None:
     path.unlink()
-    assert refusal().startswith(f"{path}: not found")
+    assert refusal() == f"{path}: not found; run `dvc repro` first"
+    path.write_text("{}")
+    assert re.match(rf"{path}: .*; delete it and run `dvc repro`$", refusal())
 
 
 @pytest.mark.parametrize(
@@ -84,6 +78,12 @@ def test_numbers_that_do_not_belong_together_are_refused(
 ) -> None:
     fake_results.change(path, **changes)
     assert words in refusal()
+
+
+def test_a_comparison_with_a_cell_of_the_past_is_refused() -> None:
+    compared = read_json(paths.COMPARISONS)["comparisons"]
+    fake_results.change(paths.COMPARISONS, comparisons=[compared[0] | {"cell": "former"}])
+    assert "compares former, which" in refusal()
 
 
 def test_a_metric_that_a_judgement_lacks_is_named() -> None:
@@ -138,11 +138,11 @@ def test_a_timing_of_other_outputs_is_passed_over(digest: str | None) -> None:
     fake_results.change(paths.timing("sample", CELL), manifest_sha256=digest)
     fake_results.change(paths.timing("train", CELL), manifest_sha256=digest)
     results = load_results(SETTINGS)
-    assert results.cells[CELL].seconds is None
-    assert results.runs[CELL].seconds is None
+    assert isnan(results.cells[CELL].seconds)
+    assert isnan(results.runs[CELL].seconds)
 
 
 def test_a_timing_of_nobody_knows_what_is_passed_over() -> None:
     text = '{"seconds": 3.0, "threads": 2, "finished": "2024-01-01T00:00:00+00:00"}'
     paths.timing("sample", CELL).write_text(text)
-    assert load_results(SETTINGS).cells[CELL].seconds is None
+    assert isnan(load_results(SETTINGS).cells[CELL].seconds)

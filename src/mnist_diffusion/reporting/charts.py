@@ -58,7 +58,8 @@ class Chart:
 
     def png(self) -> bytes:
         """On white, in the page's light colours."""
-        spec = json.loads(re.sub(r"var\(--(\w+)\)", _page_colour, json.dumps(self.spec)))
+        text = re.sub(r"var\(--(\w+)\)", lambda m: _page_colours()[m[1]], json.dumps(self.spec))
+        spec = json.loads(text)
         spec |= {"width": PNG_WIDTH, "background": "white", "autosize": {"type": "pad"}}
         spec["title"] = {"text": self.title, "font": PNG_FONT}
         spec["config"]["font"] = PNG_FONT
@@ -96,10 +97,6 @@ def look() -> dict[str, Any]:
         "rule": {"color": SOFT},
         "text": {"color": SOFT, "fontSize": 12},
     }
-
-
-def _page_colour(found: re.Match[str]) -> str:
-    return _page_colours()[found.group(1)]
 
 
 @cache
@@ -222,7 +219,7 @@ def lines_by(
     names, switch = list(dict.fromkeys(frame[series])), legend_switch(series)
     legend = alt.Legend(title=None, columns=1, symbolType="stroke", symbolSize=300)
     colours, dashes = scale_of(in_turn(names, LINES)), scale_of(in_turn(names, DASHES))
-    encoded = (
+    return (
         alt.Chart(frame)
         .mark_line(point=points)
         .encode(
@@ -233,8 +230,8 @@ def lines_by(
             opacity=fading(switch),
             tooltip=told(frame),
         )
+        .add_params(switch)
     )
-    return encoded.add_params(switch)
 
 
 def slug(name: object) -> str:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import isnan
 from typing import Any
 
 import altair as alt
-import pandas as pd
 
-from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.provenance.schemas.artifact import Spread
-from mnist_diffusion.reporting import charts, labels
+from mnist_diffusion.reporting import charts
 from mnist_diffusion.reporting.charts import Chart, chart
-from mnist_diffusion.reporting.labels import SAMPLERS
-from mnist_diffusion.reporting.results import CellResult, Results, of_usual_n
+from mnist_diffusion.reporting.labels import SAMPLERS, guide
+from mnist_diffusion.reporting.results import NAN, CellResult, Results, of_usual_n
 
 SAMPLER_COLOURS = charts.in_turn(SAMPLERS)
 LEAST = 1e-4
 """What is drawn of a share that may be 0, where the scale is logarithmic."""
+PANELS = {
+    "accuracy": ("Accuracy", "How often the classifier sees the digit asked for."),
+    "fd_infinity": ("Relative FD∞", "Lower is nearer to real digits."),
+    "recall": ("Recall", "The share of real digits that have a drawn one near: variety."),
+    "tstr": ("TSTR accuracy", "A classifier trained on the samples, tested on real digits."),
+}
+"""Metrics against s: title, caption."""
+PANEL_COLOURS = charts.in_turn(PANELS)
 
 
-def cost(results: Results) -> Chart:
+def cost(results: Results) -> Iterator[Chart]:
     """Relative FD with its interval against network evaluations, a line per sampler."""
     students = results.settings.students
     taught = [cell for cell in results.chosen("students") if cell.run.name in students]
@@ -39,7 +46,7 @@ def cost(results: Results) -> Chart:
     points = points.encode(shape=alt.Shape("sampler:N", legend=None)).add_params(switch)
     drawn = alt.layer(charts.real_band(real), rules, lines, points)
     listed = "; ".join(f"{r.sampler}, {r.evaluations}: {r.value:.2f} %" for r in frame.itertuples())
-    return chart(
+    yield chart(
         drawn.properties(height=340),
         "cost",
         "Quality against cost",
@@ -71,40 +78,32 @@ def _scored(cell: str, value: float, interval: Sequence[float]) -> dict[str, Any
     }
 
 
-PANELS = {
-    "accuracy": ("Accuracy", "How often the classifier sees the digit asked for."),
-    "fd_infinity": ("Relative FD∞", "Lower is nearer to real digits."),
-    "recall": ("Recall", "The share of real digits that have a drawn one near: variety."),
-    "tstr": ("TSTR accuracy", "A classifier trained on the samples, tested on real digits."),
-}
-"""Metrics against s: title, caption."""
-PANEL_COLOURS = charts.in_turn(PANELS)
-
-
-def guidance_panels(results: Results) -> list[Chart]:
+def guidance_panels(results: Results) -> Iterator[Chart]:
     """Accuracy, relative FD, recall and TSTR against the scale of guidance by the run itself."""
-    own = [cell for cell in results.chosen("guidance") if not labels.guide(cell.settings)]
+    own = [cell for cell in results.chosen("guidance") if not guide(cell.settings)]
     cells = sorted(own, key=lambda cell: cell.settings.guidance)
-    found = {name: _panel_rows(results, cells, name) for name in PANELS}
-    return [_panel(results, name, rows) for name, rows in found.items() if rows]
+    for name in PANELS:
+        scored = [(cell, *_score(results, cell, name)) for cell in cells]
+        rows = [
+            _scored(cell.name, value, interval) | {"s": cell.settings.guidance}
+            for cell, value, interval in scored
+            if not isnan(interval[0])
+        ]
+        if rows:
+            yield _panel(name, rows, _real(results, name, results.cells[rows[0]["cell"]]))
 
 
-def _panel_rows(results: Results, cells: list[CellResult], name: str) -> list[dict[str, Any]]:
-    """Of the cells that have a value."""
-    rows = []
-    for cell in cells:
-        if name == "tstr":
-            trained = results.tstr.get(cell.name)
-            known = (trained.accuracy, trained.interval) if trained else None
-        else:
-            known = cell.score(name), cell.interval(name)
-        if known and not pd.isna(known[1][0]):
-            rows.append(_scored(cell.name, *known) | {"s": cell.settings.guidance})
-    return rows
+def _score(results: Results, cell: CellResult, name: str) -> tuple[float, tuple[float, float]]:
+    """With its interval; NaN where there is none."""
+    if name != "tstr":
+        return cell.score(name), cell.interval(name)
+    trained = results.tstr.get(cell.name)
+    return (trained.accuracy, trained.interval) if trained else (NAN, (NAN, NAN))
 
 
 def _real(results: Results, name: str, cell: CellResult) -> Spread:
-    if name in METRICS and name != "accuracy":
+    """What real digits score: sets that are like a cell's, or all that there are."""
+    if name not in ("accuracy", "tstr"):
         return results.baseline(name, cell)
     trained = [one.real_accuracy for one in results.tstr.values()]
     value = results.classifier.accuracy if name == "accuracy" else max(trained)
@@ -113,16 +112,15 @@ def _real(results: Results, name: str, cell: CellResult) -> Spread:
 
 def _above_zero(real: Spread) -> Spread:
     """For a logarithm, which has no room for what luck puts below 0."""
-    return Spread(**{end: max(LEAST, value) for end, value in real.model_dump().items()})
+    return Spread(**{end: max(LEAST, value) for end, value in real})
 
 
-def _panel(results: Results, name: str, rows: list[dict[str, Any]]) -> Chart:
+def _panel(name: str, rows: list[dict[str, Any]], real: Spread) -> Chart:
     title, caption = PANELS[name]
     frame = charts.tidy(rows)
     x = alt.X("s:Q", title="guidance scale s").scale(type="symlog", constant=1)
     x = x.axis(values=sorted(frame["s"]), format="~g", labelOverlap=True)
     y = alt.Y("value:Q", title=f"{title}, %").scale(zero=False)
-    real = _real(results, name, results.cells[rows[0]["cell"]])
     if name == "fd_infinity":
         real = _above_zero(real)
         y = charts.logarithmic(alt.Y, "value", f"{title}, %", [100 * real.low, *frame["high"]])

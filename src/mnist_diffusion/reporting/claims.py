@@ -29,26 +29,28 @@ NOTED = 0.4
 
 
 @dataclass(frozen=True)
-class Datum:
-    """One figure of the evidence, with its interval, and the cell it is of."""
-
-    label: str
-    value: str
-    cell: str | None = None
-
-
-@dataclass(frozen=True)
 class ShownClaim:
-    """A sentence of the source, and what came of it."""
+    """A sentence of the source, how it is tested and why so, and what came of it."""
 
     name: str
     """A stable word: the row's anchor."""
     text: str
     test: str
-    """How it is tested, and why so."""
-    outcome: str
-    reason: str
-    data: list[Datum]
+    verdict: ClaimVerdict
+
+    @property
+    def reason(self) -> str:
+        """Why the verdict is so, in a few words; the rest is counted."""
+        if self.verdict.why:
+            return self.verdict.why
+        if not self.verdict.statements:
+            facts = [f"{one.words}{'' if one.true else ' (not so)'}" for one in self.verdict.facts]
+            return f"{'; '.join(facts)}."
+        first, *others = self.verdict.statements
+        told = [one.finding for one in others]
+        counts = [f"{told.count(word)} {word}" for word in FINDINGS if word in told]
+        more = f" Of {len(others)} more: {', '.join(counts)}." if others else ""
+        return f"{first.label}: {figure(first)}.{more}"
 
 
 def shown_claims(results: Results) -> dict[str, list[ShownClaim]]:
@@ -58,36 +60,20 @@ def shown_claims(results: Results) -> dict[str, list[ShownClaim]]:
         if not any(name in own for own in prose.values()):
             raise UserError(f"{PROSE}: says nothing of claims.{name}; add its text under a section")
     shown = {
-        section: [_shown(name, judged[name], **own[name]) for name in own if name in judged]
+        section: [ShownClaim(n, **own[n], verdict=judged[n]) for n in own if n in judged]
         for section, own in prose.items()
     }
     return {section: claims for section, claims in shown.items() if claims}
 
 
-def tally(claims: Sequence[ShownClaim]) -> dict[str, str]:
+def tally(outcomes: Sequence[str]) -> dict[str, str]:
     """How many claims have each outcome, as in "2 hold"; those that none has are left out."""
-    counts = {word: sum(one.outcome == word for one in claims) for word in OUTCOMES}
+    counts = {word: outcomes.count(word) for word in OUTCOMES}
     return {word: f"{n} {word if n == 1 else OUTCOMES[word][0]}" for word, n in counts.items() if n}
 
 
-def _shown(name: str, verdict: ClaimVerdict, text: str, test: str) -> ShownClaim:
-    data = [Datum(one.label, _figure(one), *one.cells[:1]) for one in verdict.statements]
-    return ShownClaim(name, text, test, verdict.outcome, _reason(verdict, data), data)
-
-
-def _reason(verdict: ClaimVerdict, data: Sequence[Datum]) -> str:
-    if verdict.why:
-        return verdict.why
-    if not data:
-        words = [f"{fact.words}{'' if fact.true else ' (not so)'}" for fact in verdict.facts]
-        return f"{'; '.join(words)}."
-    first = f"{data[0].label}: {data[0].value}."
-    others = [one.finding for one in verdict.statements[1:]]
-    counts = [f"{others.count(word)} {word}" for word in FINDINGS if word in others]
-    return f"{first} Of {len(others)} more: {', '.join(counts)}." if others else first
-
-
-def _figure(one: Statement) -> str:
+def figure(one: Statement) -> str:
+    """A figure of the evidence: the estimate, its interval, and what was expected."""
     estimate, low, high, bound = (
         f"{signed_points(value)} %" if one.form == "percent" else f"{value:.3g}"
         for value in (one.estimate, *one.interval, one.bound)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -38,6 +38,7 @@ LARGE = 4
 FRAMES = 21
 NOISING_FRAMES = 11
 FRAME_MILLISECONDS, LAST_FRAME_MILLISECONDS = 120, 2200
+THICKNESSES, SLANTS = ("thin", "medium", "thick"), ("left", "upright", "right")
 
 
 @dataclass(frozen=True)
@@ -66,42 +67,49 @@ class Picture:
         return f"data:image/{self.suffix};base64,{encoded}"
 
 
-def all_pictures(results: Results) -> list[Picture | None]:
+def all_pictures(results: Results) -> Iterator[Picture]:
     """The same bytes for the same results."""
+    of_headline = (hero, beside, animation, film, best_and_worst)
+    of_several = (noising, guidance_strip, sampler_strip, codec_strip, prompt_grid)
+    yield from (made for make in (*of_headline, *of_several) if (made := make(results)))
     first = "The first of each class in MNIST's test set."
-    makers = (hero, beside, noising, animation, film, guidance_strip, sampler_strip, best_and_worst)
-    return [
-        *(make(results) for make in makers),
-        digit_samples("real", "Real digits", first, results.real_images, results.real_labels),
-        *(cell_samples(cell) for cell in results.cells.values()),
-    ]
+    yield digit_samples("real", "Real digits", first, results.real_images, results.real_labels)
+    yield from map(cell_samples, results.cells.values())
 
 
 def still(
-    name: str, title: str, caption: str, alt: str, picture: Image.Image, file: bool = True
+    name: str,
+    title: str,
+    caption: str,
+    alt: str,
+    picture: Image.Image,
+    *,
+    shown: Image.Image | None = None,
+    file: bool = True,
 ) -> Picture:
-    """A picture that does not move."""
-    width, height = picture.size
-    return Picture(name, title, caption, alt, png_bytes(picture), width, height, file=file)
+    """A picture that does not move; what is `shown` on the page is smaller."""
+    few = png_bytes(shown) if shown else b""
+    return Picture(
+        name, title, caption, alt, png_bytes(picture), *picture.size, file=file, shown=few
+    )
 
 
 def digit_samples(name: str, title: str, caption: str, images: Images, labels: Labels) -> Picture:
     """Five of each class, a column per digit; without labels the first fifty."""
     what = "one column per digit from 0 to 9" if labels[0] >= 0 else "no digit was asked for"
     alt = f"Grid of {DIGITS} by 5 digits, {title}: {what}."
-    tiles = by_class(images, labels, 5)
-    picture = still(f"samples-{name}", title, caption, alt, sheet(tiles, zoom=2))
-    return replace(picture, shown=png_bytes(sheet(tiles, zoom=1)))
+    large, small = (sheet(by_class(images, labels, 5), zoom) for zoom in (2, 1))
+    return still(f"samples-{name}", title, caption, alt, large, shown=small)
 
 
 def cell_samples(cell: CellResult) -> Picture:
     """The first digits of a cell, unselected."""
-    shown = {name: METRICS[name].shown(cell.score(name)) for name in ("fd_infinity", "accuracy")}
-    judged = f", accuracy {shown['accuracy']}\N{NO-BREAK SPACE}%" if cell.asked else ""
-    caption = (
-        f"Relative FD∞ {shown['fd_infinity']}\N{NO-BREAK SPACE}%{judged}; "
-        f"{cell.evaluations} network evaluations an image."
+    distance, accuracy = (
+        f"{METRICS[name].shown(cell.score(name))}\N{NO-BREAK SPACE}%"
+        for name in ("fd_infinity", "accuracy")
     )
+    judged = f", accuracy {accuracy}" if cell.asked else ""
+    caption = f"Relative FD∞ {distance}{judged}; {cell.evaluations} network evaluations an image."
     return digit_samples(cell.name, cell.name, caption, cell.images, cell.labels)
 
 
@@ -126,8 +134,7 @@ def beside(results: Results) -> Picture:
         f"first {BESIDE} of each in MNIST's test set."
     )
     alt = f"{BESIDE} rows of drawn digits above {BESIDE} rows of real ones, a column per digit."
-    picture = still("beside", "Drawn digits beside real ones", caption, alt, large)
-    return replace(picture, shown=png_bytes(small))
+    return still("beside", "Drawn digits beside real ones", caption, alt, large, shown=small)
 
 
 def _stacked(above: Image.Image, below: Image.Image, margin: int) -> Image.Image:
@@ -145,7 +152,7 @@ def noising(results: Results) -> Picture:
     first = next(iter(runs.values()))
     kept = _evenly(len(first.noising), NOISING_FRAMES)
     tiles = np.stack([run.noising[kept] for run in runs.values()])
-    steps = [first.noising_timesteps[i] for i in kept]
+    steps = (first.noising_timesteps[i] for i in kept)
     words = ["clean" if t < 0 else f"t = {t}" for t in steps]
     caption = "The same digit under each schedule, from clean to the last timestep."
     alt = f"Rows of a digit fading into noise under the schedules {'; '.join(runs)}."
@@ -210,7 +217,7 @@ def best_and_worst(results: Results) -> Picture:
     cell = results.headline
     found = cell.metrics.extremes
     halves = [
-        in_rows(np.asarray(cell.images[chosen[: 2 * DIGITS]]), DIGITS, count=2 * DIGITS)
+        in_rows(cell.images[chosen[: 2 * DIGITS]], DIGITS, count=2 * DIGITS)
         for chosen in (found.best, found.worst)
     ]
     caption = (
@@ -225,10 +232,13 @@ def best_and_worst(results: Results) -> Picture:
 def _strip(
     name: str, title: str, caption: str, cells: Sequence[CellResult], rows: Sequence[str], zoom: int
 ) -> Picture | None:
-    """None where the cells are too few to fill a row, or there is but one."""
-    if len(cells) < 2 or not (places := _first_of_each_digit(cells)):
+    """The first of each digit, by the labels of those that ask; None where there is one cell."""
+    if len(cells) < 2:
         return None
-    return strip(name, title, caption, [cell.images[places] for cell in cells], rows, zoom)
+    count = min(len(cell.images) for cell in cells)
+    asked = next((cell.labels for cell in cells if cell.labels[0] >= 0), cells[0].labels)
+    tiles = [by_class(cell.images[:count], asked[:count], rows=1)[0] for cell in cells]
+    return strip(name, title, caption, tiles, rows, zoom)
 
 
 def strip(
@@ -239,14 +249,33 @@ def strip(
     return still(name, title, caption, alt, titled(sheet(np.stack(tiles), zoom), [], rows))
 
 
-def _first_of_each_digit(cells: Sequence[CellResult]) -> list[int]:
-    """Places of images that all cells have, by the labels of those that ask."""
-    count = min(len(cell.images) for cell in cells)
-    asked = next((cell.labels for cell in cells if cell.labels[0] >= 0), None)
-    if asked is None:
-        return list(range(min(count, DIGITS)))
-    labels = np.asarray(asked[:count])
-    return [int(i) for digit in range(DIGITS) for i in np.flatnonzero(labels == digit)[:1]]
+def codec_strip(results: Results) -> Picture:
+    """Real digits, and below them as each codec gives them back."""
+    pairs = list(results.reconstructions.values())
+    tiles = [pairs[0][0][::2], *(back[::2] for _, back in pairs)]
+    caption = "Real test digits, and what comes back of them by way of each codec."
+    rows = ["real", *results.reconstructions]
+    return strip("codec-strip", "There and back", caption, tiles, rows)
+
+
+def prompt_grid(results: Results) -> Picture | None:
+    """Of the cell that obeys most: each digit with each of its looks, the first of each."""
+    obeyed = {
+        name: one.all.everything or 0.0
+        for name, one in results.adherence.items()
+        if one.prompts == "grid" and len(results.cells[name].images) >= 9 * DIGITS
+    }
+    if not obeyed:
+        return None
+    best = max(obeyed, key=lambda name: obeyed[name])
+    tiles = in_rows(results.cells[best].images[: 9 * DIGITS], DIGITS)
+    rows = [f"{thickness}, {slant}" for slant in SLANTS for thickness in THICKNESSES]
+    caption = (
+        f"Cell {best}: each digit asked for in words with each thickness and slant, unselected."
+    )
+    alt = f"Ten columns of digits, rows {'; '.join(rows)}."
+    picture = titled(sheet(tiles, zoom=2), [], rows)
+    return still("prompt-grid", "Asked for in words", caption, alt, picture)
 
 
 def _moments(cell: CellResult, rows: int) -> Tiles:

@@ -27,21 +27,31 @@ NEAREST = 0.05
 """A ratio below this is drawn at this: a logarithmic axis has no end."""
 ONE_TRAINING = "one training, vs "
 """Before what a cell is held against: over its images, not over trainings."""
-SETTLED = ("better", "worse", "equivalent")
-
-
-def forest(results: Results) -> list[Chart]:
-    """Every choice against what it is an alternative to; nothing where there is none."""
-    trained = [row for one in results.effects.values() for row in _trained(one)]
-    rows = [*trained, *_compared(results)]
-    return [_forest(rows, _caption(results))] if rows else []
-
-
+SETTLED = ["better", "worse", "equivalent"]
 IMAGES = (
     "Left of 1 is nearer to real digits than the cell named above (vs). Paired by image, of one "
     "training: the intervals are over images and say nothing of other trainings. Faint: "
     "unresolved."
 )
+
+
+def forest(results: Results) -> Iterator[Chart]:
+    """Every choice against what it is an alternative to, a row each; none where there is none."""
+    trained = [row for one in results.effects.values() for row in _trained(one)]
+    rows = [*trained, *_compared(results)]
+    if not rows:
+        return
+    frame = tidy(rows)
+    order = _under_headings(frame)
+    first = frame[frame["features"] == "classifier"]
+    listed = "; ".join(f"{r.choice} ×{r.ratio:.2f}" for r in first.itertuples())
+    yield chart(
+        _drawn(frame, order).properties(height=ROW_HEIGHT * len(order)),
+        "forest",
+        "Which choice matters: the distance from real digits, as a multiple",
+        _caption(results),
+        f"Distance from real digits as a multiple, under the classifier's features: {listed}.",
+    )
 
 
 def _caption(results: Results) -> str:
@@ -99,21 +109,6 @@ def _row(
     }
 
 
-def _forest(rows: Sequence[dict[str, Any]], caption: str) -> Chart:
-    """A row a choice, both extractors."""
-    frame = tidy(list(rows))
-    order = _under_headings(frame)
-    first = frame[frame["features"] == "classifier"]
-    listed = "; ".join(f"{r.choice} ×{r.ratio:.2f}" for r in first.itertuples())
-    return chart(
-        _drawn(frame, order).properties(height=ROW_HEIGHT * len(order)),
-        "forest",
-        "Which choice matters: the distance from real digits, as a multiple",
-        caption,
-        f"Distance from real digits as a multiple, under the classifier's features: {listed}.",
-    )
-
-
 def _under_headings(frame: pd.DataFrame) -> list[str]:
     """Rows by what they are held against, each group under its heading, the best first."""
     order: list[str] = []
@@ -139,7 +134,7 @@ def _drawn(frame: pd.DataFrame, order: Sequence[str]) -> Any:
         y=y,
         yOffset=alt.YOffset("features:N", sort=["classifier", "autoencoder"]),
         color=alt.Color("features:N", scale=COLOURS, legend=legend),
-        opacity=alt.when(alt.FieldOneOfPredicate("verdict", list(SETTLED)))
+        opacity=alt.when(alt.FieldOneOfPredicate("verdict", SETTLED))
         .then(alt.value(1))
         .otherwise(alt.value(0.35)),
     )

@@ -12,23 +12,18 @@ import pandas as pd
 
 from mnist_diffusion.evaluation.metrics import LIKENESS, METRICS
 from mnist_diffusion.reporting import labels
-from mnist_diffusion.reporting.results import NAN, CellResult, Results, RunResult
-from mnist_diffusion.settings import Run, Sampling
+from mnist_diffusion.reporting.results import NAN, CellResult, Results, RunResult, in_percent
 
 NONE = "–"
 DIGITS = [str(digit) for digit in range(10)]
-
-RUN_COLUMNS = [*Run.model_fields]
-CELL_COLUMNS = [
-    *("cell", "run", "sampler", "steps", "eta", "guidance", "guide"),
-    *("spacing", "first_step_signal", "bound", "guidance_interval", "guidance_rescale"),
-    *("departures", "network_evaluations", "n", "fd", "relative_fd_floor_percent"),
-    *("relative_fd_percent", "relative_fd_low", "relative_fd_high", "relative_fd_interval"),
-    *("fd_infinity_percent", "fd_infinity_low", "fd_infinity_high", "fd_infinity_interval"),
-    *("fd_infinity_floor_percent", "class_fd_percent", "class_fd_interval"),
-    *("accuracy_percent", "accuracy_interval", "confidence_percent"),
-    *("seconds", "milliseconds_per_image"),
-]
+CELL = (
+    "cell run sampler steps eta guidance guide spacing first_step_signal bound guidance_interval "
+    "guidance_rescale departures network_evaluations n fd relative_fd_floor_percent "
+    "relative_fd_percent relative_fd_low relative_fd_high relative_fd_interval "
+    "fd_infinity_percent fd_infinity_low fd_infinity_high fd_infinity_interval "
+    "fd_infinity_floor_percent class_fd_percent class_fd_interval accuracy_percent "
+    "accuracy_interval confidence_percent seconds milliseconds_per_image"
+)
 """What the CSV of every table of cells has."""
 KEYS = {name: f"{name}_percent" if metric.percent else name for name, metric in METRICS.items()}
 """The columns of the metrics' values."""
@@ -45,16 +40,16 @@ def cells_frame(results: Results) -> pd.DataFrame:
             **_provenance(cell),
             **_digits(cell.metrics.accuracy_per_class),
             "network_evaluations": cell.evaluations,
-            "seconds": NAN if cell.seconds is None else cell.seconds,
+            "seconds": cell.seconds,
             "milliseconds_per_image": cell.milliseconds,
             "name": cell.name,
             "tstr": _tstr(results, cell),
             "condition": labels.condition(cell),
             "drawing": labels.drawing(cell),
-            "run_and_drawing": labels.run_and_drawing(cell),
+            "run_and_drawing": f"{cell.run.name}, {labels.drawing(cell)}",
             "changed": changed.get(cell.name),
             "own_steps": int(cell.run.history["step"].iloc[-1]),
-            "training_seconds": NAN if cell.run.seconds is None else cell.run.seconds,
+            "training_seconds": cell.run.seconds,
         }
         for cell in results.cells.values()
     ]
@@ -76,7 +71,7 @@ def runs_frame(results: Results) -> pd.DataFrame:
         }
         for run in results.runs.values()
     ]
-    frame = pd.DataFrame(rows).astype({"seconds": float})
+    frame = pd.DataFrame(rows)
     # Where each network has a recipe of its own, it says nothing new.
     several = bool((frame.groupby("network")["recipe"].nunique() > 1).any())
     return frame.assign(own_recipe=frame["recipe"] if several else "")
@@ -93,10 +88,9 @@ def _drawing(cell: CellResult) -> dict[str, Any]:
     unconditional = cell.run.settings.conditioning == "uncond" and not guided
     return {
         "cell": cell.name,
-        **cell.settings.model_dump(include=set(Sampling.model_fields)),
+        **cell.settings.model_dump(),
         "guidance": NAN if unconditional else cell.settings.guidance,
         "guide": labels.guide(cell.settings),
-        "spacing": cell.settings.spacing,
         "first_step_signal": cell.manifest.schedule.first_step_signal,
         "bound": labels.bound(cell.settings),
         "guidance_interval": labels.guided_at(cell.settings) if guided else None,
@@ -120,8 +114,7 @@ def _scores(cell: CellResult) -> dict[str, Any]:
             f"{name}_interval": labels.ends_text(known) if known else NONE,
         }
     for name in ("relative_fd", "fd_infinity"):
-        real = METRICS[name].of_real(cell.metrics)
-        found[f"{name}_floor_percent"] = NAN if real is None else 100 * real
+        found[f"{name}_floor_percent"] = in_percent(METRICS[name].of_real(cell.metrics))
     return found
 
 
@@ -166,8 +159,7 @@ def accuracies_frame(results: Results, cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _digits(accuracies: Mapping[Any, float | None] | None) -> dict[str, float]:
-    known = {digit: (accuracies or {}).get(digit) for digit in DIGITS}
-    return {digit: NAN if value is None else 100 * value for digit, value in known.items()}
+    return {digit: in_percent((accuracies or {}).get(digit)) for digit in DIGITS}
 
 
 def real_scores(results: Results) -> dict[str, Any]:

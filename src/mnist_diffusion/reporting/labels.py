@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from mnist_diffusion.reporting.results import CellResult
 from mnist_diffusion.settings import Choices, ResolvedCell
@@ -69,11 +69,6 @@ def drawing(cell: CellResult) -> str:
     return f"{steps}, {condition(cell)}"
 
 
-def run_and_drawing(cell: CellResult) -> str:
-    """Alike but for the lesser choices of sampling."""
-    return f"{cell.run.name}, {drawing(cell)}"
-
-
 def is_guided(cell: ResolvedCell) -> bool:
     """Whether there is a guidance to confine or rescale: 0 and 1 call one denoiser alone."""
     return cell.guidance not in (0, 1)
@@ -135,17 +130,3 @@ def ends_text(interval: Sequence[float]) -> str:
     """An interval of fractions, in per cent."""
     low, high = interval
     return f"{points(low)} to {points(high)}"
-
-
-def machines(cells: Iterable[CellResult]) -> str:
-    """Where the cells with a timing were drawn; empty if there are none."""
-    names = dict.fromkeys(_machine(cell) for cell in cells if cell.seconds is not None)
-    return "; ".join(names)
-
-
-def _machine(cell: CellResult) -> str:
-    environment = cell.manifest.environment
-    if environment["device"].startswith("cuda"):
-        return environment["gpu"]
-    cpu = environment["cpu"]
-    return f"{cpu}, threads: {cell.threads}" if cell.threads else cpu

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
+from math import isnan
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mnist_diffusion.evaluation.metrics import SUMMARY
@@ -26,7 +26,6 @@ from mnist_diffusion.reporting import (
 from mnist_diffusion.reporting.charts import Chart
 from mnist_diffusion.reporting.digit_pictures import all_pictures
 from mnist_diffusion.reporting.labels import TABLE_TITLES
-from mnist_diffusion.reporting.latent_pictures import codec_strip, prompt_grid
 from mnist_diffusion.reporting.results import CellResult, Results
 from mnist_diffusion.reporting.table_list import all_tables
 
@@ -37,28 +36,22 @@ SCORES = paths.REPORTS / "scores"
 
 def render(results: Results) -> dict[Path, bytes]:
     """Every file of the report by its path; the same bytes for the same results."""
-    tables, sections = all_tables(results), claims.shown_claims(results)
-    every = [claim for own in sections.values() for claim in own]
-    found = (*all_pictures(results), codec_strip(results), prompt_grid(results))
-    pictures = {picture.name: picture for picture in found if picture}
-    by_place, ns = all_charts(results), {cell.metrics.n for cell in results.cells.values()}
+    tables, by_place = all_tables(results), all_charts(results)
+    pictures = {picture.name: picture for picture in all_pictures(results)}
+    ns = sorted({cell.metrics.n for cell in results.cells.values()})
     content = {
         "results": results,
         "tables": tables,
         "pictures": pictures,
         "charts": by_place,
         "facts": summary.facts(results),
-        "counts": " or ".join(f"{n:,}" for n in sorted(ns)),
+        "counts": " or ".join(f"{n:,}" for n in ns),
         "repeats": summary.repeats(results),
         "titles": TABLE_TITLES,
         "gallery": gallery(results),
-        "claims": every,
-        "signs": claims.OUTCOMES,
-        "effect_rows": claims.effect_rows,
-        "aliased": claims.aliased,
-        "resolution": claims.resolution,
-        "sections": sections,
-        "tally": claims.tally(every),
+        "claims": claims,
+        "sections": claims.shown_claims(results),
+        "tally": claims.tally([one.outcome for one in results.judged.claims.values()]),
         "detected": metric_charts.detection_grid(results),
         "packed": charts.packed_script(chart for own in by_place.values() for chart in own),
     }
@@ -79,19 +72,20 @@ def render(results: Results) -> dict[Path, bytes]:
 
 def all_charts(results: Results) -> dict[str, list[Chart]]:
     """Charts by the place they stand in."""
-    return {
-        "forest": forest.forest(results),
-        "levels": training_charts.schedule_levels(results),
-        "late-errors": training_charts.late_errors(results),
-        "cost": [choice_charts.cost(results)],
-        "guidance": choice_charts.guidance_panels(results),
-        "losses": training_charts.losses(results),
-        "fd-curves": training_charts.fd_curves(results),
-        "against-n": metric_charts.against_n(results),
-        "corruptions": metric_charts.corruption_levels(results),
-        "confusion": metric_charts.confusion(results),
-        "reliability": [metric_charts.reliability_diagram(results)],
+    makers = {
+        "forest": forest.forest,
+        "levels": training_charts.schedule_levels,
+        "late-errors": training_charts.late_errors,
+        "cost": choice_charts.cost,
+        "guidance": choice_charts.guidance_panels,
+        "losses": training_charts.losses,
+        "fd-curves": training_charts.fd_curves,
+        "against-n": metric_charts.against_n,
+        "corruptions": metric_charts.corruption_levels,
+        "confusion": metric_charts.confusion,
+        "reliability": metric_charts.reliability_diagram,
     }
+    return {place: list(make(results)) for place, make in makers.items()}
 
 
 def gallery(results: Results) -> dict[str, list[str]]:
@@ -106,29 +100,24 @@ def gallery(results: Results) -> dict[str, list[str]]:
 
 def score_files(results: Results) -> dict[str, str]:
     """The few numbers of a cell that `dvc metrics` puts into a row, by cell."""
-    return {name: to_text(dict(_scores(cell))) for name, cell in results.cells.items()}
+    return {name: to_text(_scores(cell)) for name, cell in results.cells.items()}
 
 
-def _scores(cell: CellResult) -> Iterator[tuple[str, float]]:
+def _scores(cell: CellResult) -> dict[str, float]:
     low, high = cell.interval("fd_infinity")
-    ends = (("fd_infinity_low", low), ("fd_infinity_high", high))
-    for name, share in (*((name, cell.score(name)) for name in SUMMARY), *ends):
-        if not np.isnan(share):
-            yield f"{name}_percent", round(100 * share, 2)
-    yield from (("network_evaluations", cell.evaluations), ("n", cell.metrics.n))
+    shares = {name: cell.score(name) for name in SUMMARY}
+    shares |= {"fd_infinity_low": low, "fd_infinity_high": high}
+    known = {f"{k}_percent": round(100 * v, 2) for k, v in shares.items() if not isnan(v)}
+    return known | {"network_evaluations": cell.evaluations, "n": cell.metrics.n}
 
 
 def publish(files: Mapping[Path, bytes]) -> None:
     """Write each file whole, then drop tables and figures that are no longer part of the report."""
     for path, content in files.items():
         write_atomically(path, content)
-    for folder, suffixes in (
-        (paths.TABLES, {".csv"}),
-        (paths.FIGURES, {".png", ".gif"}),
-        (SCORES, {".json"}),
-    ):
+    for folder in (paths.TABLES, paths.FIGURES, SCORES):
         for path in folder.iterdir():
-            if path.suffix in suffixes and path not in files:
+            if path.suffix in (".csv", ".png", ".gif", ".json") and path not in files:
                 path.unlink()
 
 

@@ -30,7 +30,7 @@ from mnist_diffusion.provenance.schemas.manifest import (
 )
 from mnist_diffusion.provenance.schemas.rank_report import RanksReport
 from mnist_diffusion.reporting.labels import departures
-from mnist_diffusion.reporting.results import CellResult, Images, Labels, Results, RunResult
+from mnist_diffusion.reporting.results import NAN, CellResult, Results, RunResult
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings
 
@@ -59,10 +59,10 @@ def load_results(settings: Settings) -> Results:
         adherence=_each(paths.adherence, encoder_reports.AdherenceReport, settings.adherence.cells),
         seams=_each(paths.seams, encoder_reports.SeamsReport, settings.seams.cells),
         reconstructions={
-            name: _images(paths.reconstructions(name), dimensions=4) for name in settings.codecs
+            name: read_array(paths.reconstructions(name), "uint8", 4) for name in settings.codecs
         },
-        real_images=_images(paths.PREPARED / "test-images.npy"),
-        real_labels=_labels(paths.PREPARED / "test-labels.npy"),
+        real_images=read_array(paths.PREPARED / "test-images.npy", "uint8", 3),
+        real_labels=read_array(paths.PREPARED / "test-labels.npy", "int64", 1),
     )
     for path, what, found, expected in _facts(results):
         if found != expected:
@@ -89,45 +89,44 @@ def stray_metrics(settings: Settings) -> list[Path]:
 
 def _read_run(name: str, settings: Settings) -> RunResult:
     folder = paths.model(name)
-    manifest = load(folder / MANIFEST, TrainManifest)
-    history = read_table(folder / "history.csv", ["step", "images", "loss", "gradient_norm"])
     bins = ["step", "bin_start", "bin_end", "loss"]
-    timing = timing_of("train", name)
     return RunResult(
         name=name,
         settings=settings.runs[name],
-        parameters=manifest.network_parameters,
-        betas=read_array(folder / "betas.npy", "float64", 1),
+        parameters=load(folder / MANIFEST, TrainManifest).network_parameters,
         schedule=read_table(folder / "schedule.csv", ["t", "alpha_bar", "log_snr"]),
-        history=history,
-        epochs=float(history["images"].iloc[-1]) / settings.prepare.train,
         loss_by_timestep=read_table(folder / "loss_by_timestep.csv", bins),
-        noising=_images(folder / "noising.npy"),
+        noising=read_array(folder / "noising.npy", "uint8", 3),
         noising_timesteps=read_json(folder / "noising.json")["timesteps"],
-        seconds=timing.seconds if timing else None,
+        **_training("train", name, settings.prepare.train),
     )
 
 
 def _read_student(name: str, settings: Settings, runs: dict[str, RunResult]) -> RunResult:
     """A student as a run: its teacher's, in all but how it was taught."""
-    folder = paths.model(name)
-    timing = timing_of("distill", name)
-    history = read_table(folder / "history.csv", ["step", "images", "loss", "gradient_norm"])
     student = settings.students[name]
     return replace(
         runs[student.teacher],
         name=name,
         settings=settings.denoisers[name],
-        parameters=load(folder / MANIFEST, DistillManifest).network_parameters,
-        history=history,
-        epochs=float(history["images"].iloc[-1]) / student.trajectories,
-        seconds=timing.seconds if timing else None,
+        parameters=load(paths.model(name) / MANIFEST, DistillManifest).network_parameters,
+        **_training("distill", name, student.trajectories),
     )
 
 
+def _training(stage: str, name: str, examples: int) -> dict[str, Any]:
+    """How a training on so many examples went."""
+    history = read_table(paths.model(name) / "history.csv", ["step", "images", "loss"])
+    timing = timing_of(stage, name)
+    return {
+        "history": history,
+        "epochs": float(history["images"].iloc[-1]) / examples,
+        "seconds": timing.seconds if timing else NAN,
+    }
+
+
 def _read_cell(name: str, settings: Settings, runs: dict[str, RunResult]) -> CellResult:
-    folder = paths.samples(name)
-    resolved = settings.cell(name)
+    folder, resolved = paths.samples(name), settings.cell(name)
     timing = timing_of("sample", name)
     return CellResult(
         name=name,
@@ -136,10 +135,10 @@ def _read_cell(name: str, settings: Settings, runs: dict[str, RunResult]) -> Cel
         run=runs[resolved.run],
         metrics=_read_metrics(paths.metrics(name)),
         manifest=load(folder / MANIFEST, SampleManifest),
-        images=_images(folder / "images.npy"),
-        labels=_labels(folder / "labels.npy"),
-        trajectory=_images(folder / "trajectory.npy", dimensions=4),
-        seconds=timing.seconds if timing else None,
+        images=read_array(folder / "images.npy", "uint8", 3),
+        labels=read_array(folder / "labels.npy", "int64", 1),
+        trajectory=read_array(folder / "trajectory.npy", "uint8", 4),
+        seconds=timing.seconds if timing else NAN,
         threads=timing.threads if timing else None,
     )
 
@@ -220,11 +219,3 @@ def read_array(path: Path, dtype: str, dimensions: int) -> NDArray[Any]:
         form = f"{array.dtype} {array.shape}"
         raise _wrong(path, f"is {form}, not {dtype} in {dimensions} dimensions")
     return array
-
-
-def _images(path: Path, dimensions: int = 3) -> Images:
-    return read_array(path, "uint8", dimensions)
-
-
-def _labels(path: Path) -> Labels:
-    return read_array(path, "int64", 1)

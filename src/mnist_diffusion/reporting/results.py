@@ -33,12 +33,10 @@ class RunResult:
     name: str
     settings: Run
     parameters: int
-    betas: NDArray[np.float64]
-    """(T,)"""
     schedule: pd.DataFrame
     """t, beta, alpha_bar, log_snr; the last is minus infinity where no signal is left."""
     history: pd.DataFrame
-    """step, images, loss, gradient_norm"""
+    """step, images, loss"""
     epochs: float
     """Passes over the training digits."""
     loss_by_timestep: pd.DataFrame
@@ -47,19 +45,14 @@ class RunResult:
     """One digit from clean to noise: (frames, 28, 28)."""
     noising_timesteps: list[int]
     """-1 is the clean digit."""
-    seconds: float | None
-    """Wall clock of the training, where the sidecar tells of these very weights."""
+    seconds: float
+    """Wall clock of the training; NaN where no sidecar tells of these very weights."""
 
     @property
     def schedule_name(self) -> str:
         """A schedule that is brought down to no signal at all is another schedule."""
         ending = ", zero SNR" if self.settings.zero_terminal_snr else ""
         return f"{self.settings.schedule}{ending}"
-
-    @property
-    def seconds_per_image(self) -> float | None:
-        """Of the training."""
-        return None if self.seconds is None else self.seconds / float(self.history["images"].max())
 
 
 @dataclass(frozen=True)
@@ -79,10 +72,10 @@ class CellResult:
     """(n,), -1 where no digit was asked for"""
     trajectory: Images
     """(frames, k, 28, 28), noise first, the first k images last"""
-    seconds: float | None
-    """Wall clock of drawing all n, where the sidecar tells of these very images."""
+    seconds: float
+    """Wall clock of drawing all n; NaN where no sidecar tells of these very images."""
     threads: int | None
-    """How many took these seconds."""
+    """How many took these seconds; None where it is unknown."""
 
     def score(self, metric: str) -> float:
         """By the name of a metric; NaN where it has no value for this cell."""
@@ -96,7 +89,7 @@ class CellResult:
     @property
     def milliseconds(self) -> float:
         """Of drawing one image; NaN where no timing is known."""
-        return NAN if self.seconds is None else 1000 * self.seconds / self.metrics.n
+        return 1000 * self.seconds / self.metrics.n
 
     @property
     def asked(self) -> bool:
@@ -165,6 +158,11 @@ class Results:
     def chosen(self, table: str) -> list[CellResult]:
         """The cells of one of params.yaml's tables, in its order."""
         return [self.cells[name] for name in getattr(self.settings.tables, table).cells]
+
+
+def in_percent(share: float | None) -> float:
+    """A fraction in per cent; NaN where there is none."""
+    return NAN if share is None else 100 * share
 
 
 def of_usual_n(cells: list[CellResult]) -> list[CellResult]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mnist_diffusion.evaluation.quantities import share_of
+from mnist_diffusion.evaluation.quantities import mean, share_of
 from mnist_diffusion.provenance.schemas.cell_reports import PairedComparison
 from mnist_diffusion.provenance.schemas.encoder_reports import (
     AdherenceReport,
@@ -20,7 +20,7 @@ from mnist_diffusion.provenance.schemas.encoder_reports import (
 )
 from mnist_diffusion.provenance.schemas.rank_report import RankDisagreement, RankedCell, RanksReport
 from mnist_diffusion.reporting.labels import ends_text, points
-from mnist_diffusion.reporting.results import NAN, Results
+from mnist_diffusion.reporting.results import NAN, Results, in_percent
 from mnist_diffusion.reporting.tables import LACKING
 
 TINY = 1e-6
@@ -81,9 +81,8 @@ def _rank(one: RankedCell) -> str:
 
 def disagreements_frame(report: RanksReport) -> pd.DataFrame:
     """Every two cells of which judges say the opposite, with both their differences, in points."""
-    ways = {"nearer_by": -1, "farther_by": 1}
     rows = [
-        {"cell": one.cell, "other": one.other} | {key: _by(one, way) for key, way in ways.items()}
+        {"cell": one.cell, "other": one.other, "nearer_by": _by(one, -1), "farther_by": _by(one, 1)}
         for one in report.disagreements
     ]
     return pd.DataFrame(rows)
@@ -135,8 +134,9 @@ def prompts_frame(results: Results) -> pd.DataFrame:
     rows = [
         {
             **{"cell": name, "guidance": one.guidance, "n": one.n},
-            **{f"{key}_right": _percent(getattr(one.all, key)) for key in RIGHT},
-            **{key: _percent(getattr(one, key).everything) for key in ("held_out", "seen_corners")},
+            **{f"{key}_right": in_percent(getattr(one.all, key)) for key in RIGHT},
+            "held_out": in_percent(one.held_out.everything),
+            "seen_corners": in_percent(one.seen_corners.everything),
             "everything": _share_text(one.all, level),
             "held_out_text": _share_text(one.held_out, level),
             "seen_text": _share_text(one.seen_corners, level),
@@ -153,8 +153,8 @@ def _followed(one: AdherenceReport) -> Iterator[tuple[str, Any]]:
         following = getattr(one, key)
         yield f"{key}_rank", following.rank_correlation
         for code, word in looks.items():
-            mean = following.means.get(code)
-            yield word, "n/a" if mean is None else f"{mean:.1f} ({one.real[key][code]:.1f})"
+            drawn = following.means.get(code)
+            yield word, LACKING if drawn is None else f"{drawn:.1f} ({one.real[key][code]:.1f})"
 
 
 def looks_kept(results: Results) -> str:
@@ -180,24 +180,18 @@ def _share_text(group: Obedience, level: float) -> str:
     return f"{points(group.everything)} ({ends_text((max(low, 0.0), min(high, 1.0)))})"
 
 
-def _percent(share: float | None) -> float:
-    return NAN if share is None else 100 * share
-
-
 def seams_frame(results: Results) -> pd.DataFrame:
     """Every cell that draws halves: the step across the edge, in per cent of the pixels' range."""
     rows = []
     for name, one in results.seams.items():
         drawn, real = np.array(one.drawn), np.array(one.real)
-        error = float((drawn - real).std(ddof=1) / len(drawn) ** 0.5)
-        told = {"cell": name, "guidance": one.guidance, "n": one.n}
         rows.append(
             {
-                **told,
-                "seam": 100 * float(drawn.mean()),
-                "seam_real": 100 * float(real.mean()),
-                "seam_excess": 100 * float(drawn.mean() / real.mean() - 1),
-                "seam_error": 100 * error / float(real.mean()),
+                **{"cell": name, "guidance": one.guidance, "n": one.n},
+                "seam": 100 * drawn.mean(),
+                "seam_real": 100 * real.mean(),
+                "seam_excess": 100 * (drawn.mean() / real.mean() - 1),
+                "seam_error": 100 * mean(drawn - real).error / real.mean(),
             }
         )
     return pd.DataFrame(rows)

@@ -6,10 +6,11 @@ import pandas as pd
 
 from mnist_diffusion.evaluation.metrics import METRICS
 from mnist_diffusion.reporting import frames, small_frames, summary
-from mnist_diffusion.reporting.frames import DIGITS, KEYS, NONE
+from mnist_diffusion.reporting.frames import CELL, DIGITS, KEYS, NONE
 from mnist_diffusion.reporting.labels import LOSSES, OUTPUTS, SAMPLERS, TABLE_TITLES
 from mnist_diffusion.reporting.results import Results
 from mnist_diffusion.reporting.tables import Column, Spec, Table
+from mnist_diffusion.settings import Run
 
 TITLES = {name: metric.title for name, metric in METRICS.items()}
 UNITS = {name: f"{title}{', %' if METRICS[name].percent else ''}" for name, title in TITLES.items()}
@@ -119,17 +120,12 @@ COLUMNS = {
     )
 }
 SCORES = "fd_infinity_percent fd_infinity_interval class_fd_percent accuracy_percent"
-TRAINED = " ".join(frames.RUN_COLUMNS)
-CELL = " ".join(frames.CELL_COLUMNS)
+TRAINED = " ".join(Run.model_fields)
 BOLD = "bold: lowest relative FD∞ and highest accuracy"
 WITHOUT = " ".join(["tstr", *(KEYS[name] for name in PLAIN)])
 MADE_FROM = (
     "cell run weights betas samples classifier alpha_bar_last log_snr first_step_signal "
     "network_evaluations eta"
-)
-COMPARED = (
-    "table cell baseline metric difference error low high ratio_low ratio_high p p_adjusted "
-    "verdict n training_seeds"
 )
 SPECS = [
     Spec(
@@ -137,7 +133,7 @@ SPECS = [
         "Noise schedules by conditioning, a row a training: the effects tell what a choice does",
         "cell schedule conditioning guidance guide? network weighting? timestep_sampling? seed? "
         f"sampler? steps? eta? departures? {SCORES}",
-        f"group {TRAINED} {CELL}",
+        f"condition=group {TRAINED} {CELL}",
         group="condition",
         crowns=False,
         sort=["guidance"],
@@ -147,7 +143,7 @@ SPECS = [
         f"Training choices; {BOLD} where drawn alike",
         "cell changed prediction weighting timestep_sampling terminal_snr seed? sampler? steps? "
         f"guidance? {SCORES}",
-        f"group {TRAINED} {CELL} changed terminal_snr",
+        f"drawing=group {TRAINED} {CELL} changed terminal_snr",
         group="drawing",
         note=summary.ablations_note,
     ),
@@ -173,7 +169,7 @@ SPECS = [
         f"Sampling choices; {BOLD} among rows of the same run, sampler, steps and guidance",
         "cell run? sampler? steps spacing first_step_signal bound guidance guide? "
         f"guidance_interval guidance_rescale network_evaluations {SCORES}",
-        f"group {CELL}",
+        f"run_and_drawing=group {CELL}",
         group="run_and_drawing",
         sort=["run_and_drawing"],
     ),
@@ -182,7 +178,7 @@ SPECS = [
         f"Pixels and latents, asked by label and in words; {BOLD} of the same guidance",
         f"cell space conditioning network? own_steps seed guidance departures? {SCORES} "
         "training_seconds",
-        f"group {TRAINED} {CELL} own_steps training_seconds",
+        f"condition=group {TRAINED} {CELL} own_steps training_seconds",
         group="condition",
     ),
     Spec(
@@ -265,7 +261,8 @@ SPECS = [
         "Paired comparisons: a cell less its baseline, in points of a per cent",
         "cell baseline table metric difference low high ratio_low ratio_high p_shown verdict n "
         "training_seeds",
-        COMPARED,
+        "table cell baseline metric difference error low high ratio_low ratio_high p p_adjusted "
+        "verdict n training_seeds",
     ),
     Spec(
         "ranks",
@@ -287,7 +284,7 @@ SPECS = [
         f"{MADE_FROM} drawn_spacing=spacing drawn_bound=bound "
         "drawn_guidance_interval=guidance_interval drawn_guidance_rescale=guidance_rescale "
         "sample_seed=seed",
-        row_ids="cell",
+        anchors=True,
     ),
 ]
 
@@ -309,6 +306,8 @@ def all_tables(results: Results) -> dict[str, Table]:
         "prompts": small_frames.prompts_frame(results),
         "seams": small_frames.seams_frame(results),
     }
-    known = ((spec, sources.get(spec.name, cells)) for spec in SPECS)
-    built = [spec.build(results, frame, COLUMNS) for spec, frame in known if len(frame)]
-    return {table.name: table for table in built if len(table.frame)}
+    return {
+        spec.name: spec.build(results, frame, COLUMNS)
+        for spec in SPECS
+        if len(frame := sources.get(spec.name, cells))
+    }

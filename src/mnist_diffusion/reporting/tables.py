@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import pandas as pd
@@ -52,21 +53,12 @@ class Value:
 
 @dataclass(frozen=True)
 class Table:
-    """A frame with its name (a file name too), caption and columns."""
+    """A spec's rows of these results, and the columns that it shows of them."""
 
-    name: str
-    caption: str
+    spec: Spec
     frame: pd.DataFrame
     columns: list[Column]
-    csv: Mapping[str, str]
-    """The frame's columns that are published, with the names they have there."""
-    real_rows: int = 0
-    """How many first rows are of real digits: to compare with, not to win."""
-    group: str | None = None
-    """The key of the column that says which rows compete with one another; else all do."""
     note: str = ""
-    row_ids: str | None = None
-    """The key of the column that gives each row its anchor."""
 
     def rows(self) -> list[list[Value]]:
         """The shown values, row by row."""
@@ -74,11 +66,11 @@ class Table:
 
     def anchors(self) -> list[str | None]:
         """The cell each row is the anchor of, if any."""
-        return list(self.frame[self.row_ids]) if self.row_ids else [None] * len(self.frame)
+        return list(self.frame["cell"]) if self.spec.anchors else [None] * len(self.frame)
 
     def to_csv(self) -> str:
         """Six significant digits, no index."""
-        published = self.frame[list(self.csv)].rename(columns=dict(self.csv))
+        published = self.frame[list(self.spec.published)].rename(columns=self.spec.published)
         return published.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
     def _values(self, column: Column) -> list[Value]:
@@ -93,11 +85,11 @@ class Table:
 
     def _winners(self, column: Column) -> list[bool]:
         """Which rows read best, each within its own group; real digits never."""
-        if column.best is None:
+        if column.best is None or not self.spec.crowns:
             return [False] * len(self.frame)
         frame = self.frame.reset_index(drop=True)
-        groups = frame[self.group] if self.group else pd.Series("", index=frame.index)
-        rivals = frame[column.key].iloc[self.real_rows :].dropna()
+        groups = frame[self.spec.group] if self.spec.group else pd.Series("", index=frame.index)
+        rivals = frame[column.key].iloc[self.spec.real_rows :].dropna()
         if column.same_n and "n" in frame:
             rivals = rivals[frame["n"] == frame["n"].mode()[0]]
         # What reads the same is equally good: nobody wins by a digit that is not shown.
@@ -112,21 +104,29 @@ class Spec:
     """A table as a filter of a frame."""
 
     name: str
-    """Where params.yaml has a table of this name: of its cells, in its order."""
+    """Its file's too. Where params.yaml has a table of this name: of its cells, in its order."""
     caption: str
     columns: str
     """Keys of columns in order; those with "?" are shown only where rows differ in them."""
     csv: str = ""
     """Keys of what is published, or all columns; "key=name" gives it another name there."""
     group: str | None = None
-    """The column that says which rows compete with one another."""
+    """The column that says which rows compete with one another; else all do."""
     crowns: bool = True
     """Whether the best stand out: not where rows are single trainings, told apart by luck too."""
     sort: Sequence[str] = ()
     """Columns by which rows are ordered: numbers by size, words by their first appearance."""
     real_rows: int = 0
+    """How many first rows are of real digits: to compare with, not to win."""
     note: Callable[[Results], str] = lambda results: ""
-    row_ids: str | None = None
+    anchors: bool = False
+    """Whether each row is where a link to its cell leads."""
+
+    @cached_property
+    def published(self) -> dict[str, str]:
+        """The frame's columns that are published, with the names they have there."""
+        parted = (key.partition("=") for key in (self.csv or self.columns).split())
+        return {key: name or key for key, _, name in parted}
 
     def build(self, results: Results, frame: pd.DataFrame, columns: Mapping[str, Column]) -> Table:
         """The table of these results; a column that `columns` lacks has its key as its title."""
@@ -134,22 +134,9 @@ class Spec:
             names = [cell.name for cell in results.chosen(self.name)]
             frame = frame.set_index("cell", drop=False).loc[names].reset_index(drop=True)
         frame = frame.sort_values(list(self.sort), key=_ranks, kind="stable", na_position="first")
-        if self.group:
-            frame = frame.assign(group=frame[self.group])
-        published = (key.partition("=") for key in (self.csv or self.columns).split())
         keys = [key.rstrip("?") for key in self.columns.split() if _is_shown(frame, key)]
         shown = [columns.get(key) or Column(key, key.replace("_", " ")) for key in keys]
-        return Table(
-            self.name,
-            self.caption,
-            frame,
-            shown if self.crowns else [replace(column, best=None) for column in shown],
-            {key: name or key for key, _, name in published},
-            real_rows=self.real_rows,
-            group="group" if self.group else None,
-            note=self.note(results),
-            row_ids=self.row_ids,
-        )
+        return Table(self, frame, shown, self.note(results))
 
 
 def _ranks(values: pd.Series) -> pd.Series:

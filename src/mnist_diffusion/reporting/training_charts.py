@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import altair as alt
 import pandas as pd
 
@@ -9,7 +11,7 @@ from mnist_diffusion.provenance.schemas.artifact import Spread
 from mnist_diffusion.reporting import charts
 from mnist_diffusion.reporting.charts import Chart, chart
 from mnist_diffusion.reporting.labels import LOSSES, SAMPLERS, TABLE_TITLES
-from mnist_diffusion.reporting.results import NAN, Results, RunResult, one_run_per_schedule
+from mnist_diffusion.reporting.results import Results, RunResult, one_run_per_schedule
 from mnist_diffusion.reporting.small_frames import fd_curves_frame
 
 POINTS = 200
@@ -18,6 +20,14 @@ LEVELS = 120
 """Of a line along the timesteps."""
 LATE = 0.75
 """The share of a training after which errors by timestep are taken."""
+SIGNALS = (
+    ("alpha_bar", "ᾱ(t)", "Signal left", "The share of the digit's variance left."),
+    (
+        *("log_snr", "ln(ᾱ / (1 − ᾱ))", "Log signal-to-noise ratio"),
+        "Above 0 there is more digit than noise; a line that ends early falls to minus infinity.",
+    ),
+)
+"""Of a schedule: column, axis, title, caption."""
 INCOMPARABLE = (
     "Other losses, and losses of different schedules, are not comparable with one another: they "
     "weigh the noise levels differently."
@@ -33,86 +43,65 @@ def groups(results: Results) -> dict[str, list[RunResult]]:
     return {"schedules": broad, "ablations": list(single.values())}
 
 
-def schedule_levels(results: Results) -> list[Chart]:
+def schedule_levels(results: Results) -> Iterator[Chart]:
     """Signal left and log-SNR along the timesteps, a line per schedule."""
     runs = one_run_per_schedule(results)
-    frame = charts.tidy(pd.concat([_levels(name, run) for name, run in runs.items()]))
-    share = "The share of the digit's variance left."
-    ratio = (
-        "Above 0 there is more digit than noise; a line that ends early falls to minus infinity."
-    )
-    return [
-        _level(frame, "alpha_bar", "ᾱ(t)", "Signal left", share),
-        _level(frame, "log_snr", "ln(ᾱ / (1 − ᾱ))", "Log signal-to-noise ratio", ratio),
+    levels = [
+        run.schedule.iloc[:: max(1, len(run.schedule) // LEVELS)].assign(run=name)
+        for name, run in runs.items()
     ]
+    frame, x = charts.tidy(pd.concat(levels)), alt.X("t:Q", title="timestep t")
+    for key, axis, title, caption in SIGNALS:
+        own, y = frame[["run", "t", key]], alt.Y(f"{key}:Q", title=axis)
+        yield chart(
+            charts.lines_by("run", own, x, y, points=False).properties(height=240),
+            charts.slug(key),
+            title,
+            caption,
+            f"{title} over timesteps for the schedules {'; '.join(runs)}: all fall from signal to "
+            "noise.",
+        )
 
 
-def _levels(name: str, run: RunResult) -> pd.DataFrame:
-    return run.schedule.iloc[:: max(1, len(run.schedule) // LEVELS)].assign(run=name)
-
-
-def _level(frame: pd.DataFrame, key: str, axis: str, title: str, caption: str) -> Chart:
-    x, y = alt.X("t:Q", title="timestep t"), alt.Y(f"{key}:Q", title=axis)
-    listed = "; ".join(frame["run"].unique())
-    return chart(
-        charts.lines_by("run", frame[["run", "t", key]], x, y, points=False).properties(height=240),
-        charts.slug(key),
-        title,
-        caption,
-        f"{title} over timesteps for the schedules {listed}: all fall from signal to noise.",
-    )
-
-
-def losses(results: Results) -> list[Chart]:
+def losses(results: Results) -> Iterator[Chart]:
     """Training loss, a chart per loss that is minimised."""
     alike: dict[str, list[RunResult]] = {}
     for run in results.runs.values():
         alike.setdefault(run.settings.weighting, []).append(run)
-    return [_loss(weighting, runs) for weighting, runs in alike.items()]
-
-
-def _loss(weighting: str, runs: list[RunResult]) -> Chart:
-    frame = charts.tidy(pd.concat([_history(run) for run in runs]))
     x = alt.X("thousand images:Q", title="thousand training images")
-    y = charts.logarithmic(alt.Y, "loss", LOSSES[weighting], frame["loss"])
-    return chart(
-        charts.lines_by("run", frame, x, y, points=False).properties(height=260),
-        f"loss-{weighting}",
-        f"Loss minimised: {LOSSES[weighting]}",
-        f"Lightly smoothed. {INCOMPARABLE}" if len(runs) > 1 else "Lightly smoothed.",
-        f"Training loss of {', '.join(run.name for run in runs)}, falling with images seen.",
-    )
+    for weighting, runs in alike.items():
+        frame, name = charts.tidy(pd.concat([_history(run) for run in runs])), LOSSES[weighting]
+        y = charts.logarithmic(alt.Y, "loss", name, frame["loss"])
+        yield chart(
+            charts.lines_by("run", frame, x, y, points=False).properties(height=260),
+            f"loss-{weighting}",
+            f"Loss minimised: {name}",
+            f"Lightly smoothed. {INCOMPARABLE}" if len(runs) > 1 else "Lightly smoothed.",
+            f"Training loss of {', '.join(run.name for run in runs)}, falling with images seen.",
+        )
 
 
 def _history(run: RunResult) -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {
-            "run": run.name,
-            "thousand images": run.history["images"] / 1000,
-            "loss": run.history["loss"].ewm(span=5).mean(),
-        }
-    )
-    return frame.iloc[:: max(1, len(frame) // POINTS)]
+    smoothed = run.history["loss"].ewm(span=5).mean()
+    columns = {"run": run.name, "thousand images": run.history["images"] / 1000, "loss": smoothed}
+    return pd.DataFrame(columns).iloc[:: max(1, len(run.history) // POINTS)]
 
 
-def late_errors(results: Results) -> list[Chart]:
+def late_errors(results: Results) -> Iterator[Chart]:
     """Where along the noise levels each run errs at the end of its training, in one measure."""
-    return [_late_errors(table, runs) for table, runs in groups(results).items()]
-
-
-def _late_errors(table: str, runs: list[RunResult]) -> Chart:
-    frame = charts.tidy(pd.concat([_late(run) for run in runs]))
     x = alt.X("timestep:Q", title="timestep t")
-    y = charts.logarithmic(alt.Y, "error", "mean squared error of ε", frame["error"])
-    return chart(
-        charts.lines_by("run", frame, x, y).properties(height=260),
-        f"late-errors-{table}",
-        f"Error in ε by timestep: {TABLE_TITLES[table].lower()}",
-        "By tenths of the timesteps, over the last quarter of the training: little noise left, "
-        "much right. Measured alike whatever a run minimises, but importance sampling looks more "
-        "often at the hard timesteps of a tenth.",
-        f"The last error of {', '.join(run.name for run in runs)} over ten bins of timesteps.",
-    )
+    for table, runs in groups(results).items():
+        frame = charts.tidy(pd.concat([_late(run) for run in runs]))
+        y = charts.logarithmic(alt.Y, "error", "mean squared error of ε", frame["error"])
+        yield chart(
+            charts.lines_by("run", frame, x, y).properties(height=260),
+            f"late-errors-{table}",
+            f"Error in ε by timestep: {TABLE_TITLES[table].lower()}",
+            "By tenths of the timesteps, over the last quarter of the training: little noise left, "
+            "much right. Measured alike whatever a run minimises, but importance sampling looks "
+            "more often at the hard timesteps of a tenth.",
+            f"The last error of {', '.join(run.name for run in runs)} over ten bins of timesteps.",
+        )
 
 
 def _late(run: RunResult) -> pd.DataFrame:
@@ -123,22 +112,20 @@ def _late(run: RunResult) -> pd.DataFrame:
     return pd.DataFrame({"run": run.name, "timestep": errors.index, "error": errors.to_numpy()})
 
 
-def fd_curves(results: Results) -> list[Chart]:
+def fd_curves(results: Results) -> Iterator[Chart]:
     """Relative FD along training, against images or seconds; none where no run is followed."""
-    runs = [results.runs[name] for name in results.fd_curves]
-    return [_fd_curve(results, runs)] if runs else []
-
-
-def _fd_curve(results: Results, runs: list[RunResult]) -> Chart:
-    found = list(results.fd_curves.values())
+    if not results.fd_curves:
+        return
+    one, *_ = followed = list(results.fd_curves.values())
     against = alt.param(
         name="against", value="images", bind=alt.binding_radio(options=["images", "seconds"],
         labels=["images", "seconds"], name="Against: ")
     )  # fmt: skip
     x = alt.X("along:Q", title="thousand training images, or seconds of training")
     points = fd_curves_frame(results)
-    frame = charts.tidy(pd.concat([_along(points, run) for run in runs]))
-    floor, key = found[0].relative_fd_floor, "relative_fd_percent"
+    paces = {run.name: run.seconds / run.history["images"].max() for run in results.runs.values()}
+    frame = charts.tidy(points.assign(seconds=points["images"] * points["run"].map(paces)))
+    floor, key = one.relative_fd_floor, "relative_fd_percent"
     y = charts.logarithmic(alt.Y, key, "relative FD, %", [100 * floor, *frame[key]])
     lines = charts.lines_by("run", frame, x, y)
     lines = lines.transform_calculate(
@@ -146,9 +133,8 @@ def _fd_curve(results: Results, runs: list[RunResult]) -> Chart:
     ).transform_filter("isValid(datum.along)")
     real = charts.real_band(Spread(mean=floor, low=floor, high=floor))
     drawn = alt.layer(real, lines).add_params(against)
-    listed = "; ".join(f"{p.run} ends at {100 * p.points[-1].relative_fd:.1f} %" for p in found)
-    one = found[0]
-    return chart(
+    listed = "; ".join(f"{p.run} ends at {100 * p.points[-1].relative_fd:.1f} %" for p in followed)
+    yield chart(
         drawn.properties(height=320),
         "fd-curve",
         "Relative FD along training",
@@ -157,8 +143,3 @@ def _fd_curve(results: Results, runs: list[RunResult]) -> Chart:
         "one another, not with the tables. No interval.",
         f"Relative FD along training. {listed}.",
     )
-
-
-def _along(points: pd.DataFrame, run: RunResult) -> pd.DataFrame:
-    own = points[points["run"] == run.name]
-    return own.assign(seconds=own["images"] * (run.seconds_per_image or NAN))
