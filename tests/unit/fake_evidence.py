@@ -4,12 +4,37 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-import numpy as np
+from pydantic import BaseModel
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json, write_json
+from mnist_diffusion.provenance.schemas.artifact import Sourced
+from mnist_diffusion.provenance.schemas.cell_reports import (
+    ComparisonsReport,
+    CurvePoint,
+    FdCurveReport,
+    PairedComparison,
+    Pixels,
+    SecondNetwork,
+    TstrReport,
+)
+from mnist_diffusion.provenance.schemas.claim_reports import (
+    ClaimsReport,
+    ClaimVerdict,
+    EffectsReport,
+    MainEffect,
+    Statement,
+    TrajectoriesReport,
+)
+from mnist_diffusion.provenance.schemas.encoder_reports import (
+    ClipReport,
+    DigitsJudged,
+    FidelityReport,
+)
+from mnist_diffusion.provenance.schemas.judge_reports import CalibrationReport
+from mnist_diffusion.provenance.schemas.rank_report import RanksReport
 from mnist_diffusion.settings import Settings
 
 LIKENESS = {
@@ -18,16 +43,42 @@ LIKENESS = {
 }
 INFINITIES = ("fd_infinity", "second_fd_infinity")
 AUTOENCODER = "e" * 64
+JUDGE = hashlib.sha256(b"judge").hexdigest()
 SOURCED = {
     "made_from": {},
     "code": {"sha256": "c" * 64, "files": {}, "lockfile_sha256": None},
     "environment": {"device": "cpu", "cpu": "Abacus 9", "gpu": "none"},
 }
-"""What every report says of its making."""
+"""What all say of their making."""
 HALF = 0.0005
 """Of every interval."""
 METRICS = ("fd_infinity", "second_fd_infinity", "kid", "recall")
 CORRUPTIONS = ("blur", "dropped-class")
+
+
+def filled(shape: type[BaseModel], **known: Any) -> dict[str, Any]:
+    """An artifact as JSON: what is known of it, and of all else anything that is allowed."""
+    known = (SOURCED if issubclass(shape, Sourced) else {}) | known
+    kinds = {field.alias or name: field.annotation for name, field in shape.model_fields.items()}
+    return {name: _any(kind) for name, kind in kinds.items() if name not in known} | known
+
+
+def _any(kind: Any) -> Any:
+    """Something of a type: null where that will do, no items where there can be some."""
+    options = get_args(kind)
+    if get_origin(kind) is Annotated:
+        return _any(options[0])
+    if kind is None or type(None) in options:
+        return None
+    if get_origin(kind) is Literal:
+        return options[0]
+    if get_origin(kind) is tuple:
+        return [_any(one) for one in options]
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return filled(kind)
+    return {str: "d" * 64, int: 60, float: 0.5, bool: False, list: [], dict: {}}[
+        get_origin(kind) or kind
+    ]
 
 
 def around(value: float, half: float = HALF) -> list[float]:
@@ -43,7 +94,7 @@ def likeness() -> dict[str, Any]:
 
 
 def metrics(relative: float, accuracy: float | None, guidance: float) -> dict[str, Any]:
-    """The newer keys of reports/metrics/<cell>.json; the stronger the guidance, the fuller."""
+    """The scores of reports/metrics/<cell>.json; the stronger the guidance, the fuller."""
     values = {
         "kid": 2 * relative,
         "energy": 3 * relative,
@@ -51,41 +102,25 @@ def metrics(relative: float, accuracy: float | None, guidance: float) -> dict[st
         "recall": 0.9 - 0.05 * max(guidance - 1, 0),
         "density": 1.1,
         "coverage": 0.9,
-    }
-    intervals = {key: around(value) for key, value in values.items()}
-    copies = {"share": 0.91, "expected": 0.92, "p": 0.6}
-    return values | {
+        "relative_fd": relative,
         "fd_infinity": relative,
         "class_fd": None if accuracy is None else 8 * relative,
+        "accuracy": accuracy,
+        "confidence": 0.97,
+    }
+    twins = {f"second_{name}": relative for name in ("relative_fd", "fd_infinity")}
+    found = {k: None if v is None else around(v) for k, v in (values | twins).items()}
+    full = 0.04 * max(guidance - 1, 0)
+    second = {"relative_fd": relative, "fd_infinity": relative, "relative_fd_floor": 0.001}
+    return values | {
+        **{"fd": 50 * relative, "fd_floor": 0.05, "relative_fd_floor": 0.001},
         "fd_per_class": None if accuracy is None else {str(d): 2 * relative for d in range(10)},
-        "second": {"autoencoder_sha256": AUTOENCODER, "fd": 1.0, "fd_floor": 0.1}
-        | {"relative_fd": relative, "fd_infinity": relative, "relative_fd_floor": 0.001},
-        "memorisation": {"median_distance": 6.1, "median_distance_test": 6.4}
-        | {"pixels": copies, "features": copies},
-        "pixels": {
-            "saturated": 0.35 + 0.04 * max(guidance - 1, 0),
-            "saturated_real": 0.36,
-            "stroke_gap": abs(0.04 * max(guidance - 1, 0) - 0.01),
-            "background": 0.002,
-            "background_real": 0.001,
-            "mass": 101.0 + 4 * max(guidance - 1, 0),
-            "mass_real": 103.0,
-        },
+        "second": filled(SecondNetwork, autoencoder_sha256=AUTOENCODER, **second),
+        "pixels": filled(Pixels, saturated=0.35 + full, mass=101 + 100 * full),
         "floors": likeness(),
-        "predicted_per_class": {str(d): 0.1 for d in range(10)},
-        "compared": 60,
         "level": 0.95,
-        "errors": dict.fromkeys(("fd_infinity", "second_fd_infinity"), HALF / 1.96),
-        "intervals": intervals
-        | {
-            "relative_fd": around(relative),
-            "second_relative_fd": around(relative),
-            "fd_infinity": around(relative),
-            "second_fd_infinity": around(relative),
-            "class_fd": None if accuracy is None else around(8 * relative),
-            "accuracy": None if accuracy is None else around(accuracy),
-            "confidence": around(0.97),
-        },
+        "errors": dict.fromkeys(INFINITIES, HALF / 1.96),
+        "intervals": found,
         "extremes": {"best": list(range(20)), "worst": list(range(20, 40))},
     }
 
@@ -93,70 +128,31 @@ def metrics(relative: float, accuracy: float | None, guidance: float) -> dict[st
 def write(root: Path, settings: Settings) -> None:
     """Comparisons, TSTR, FD curves and calibration of everything declared."""
     compared = {"level": 0.95, "comparisons": _compared(root, settings)}
-    digests = {f"{key}_sha256": "d" * 64 for key in ("classifier", "autoencoder", "reference")}
-    write_json(root / paths.COMPARISONS, SOURCED | compared | {"left_out": []} | digests)
-    per_class = {"accuracy_per_class": {str(d): 0.97 for d in range(10)}}
-    tested = {"n_test": 100, "level": 0.95, "epochs": 8, "accuracies": [0.96, 0.98], **per_class}
+    write_json(root / paths.COMPARISONS, filled(ComparisonsReport, **compared))
     for name in settings.tstr.cells:
-        trained = {"cell": name, "run": settings.cells[name].run, "n": 60, "accuracy": 0.97}
-        real = {"interval": [0.96, 0.98], "real_accuracy": 0.975, "real_interval": [0.97, 0.98]}
-        trained |= SOURCED | tested | real | {"samples_sha256": "d" * 64}
-        write_json(root / paths.tstr(name), trained)
+        taught = {"cell": name, "run": settings.cells[name].run, "accuracy": 0.97}
+        taught |= {"accuracies": [0.96, 0.98], "interval": [0.96, 0.98], "real_accuracy": 0.975}
+        write_json(root / paths.tstr(name), filled(TstrReport, **taught))
     for name in settings.fd_curve.runs:
         write_json(root / paths.fd_curve(name), fd_curve(name))
     for name in settings.codecs:
         write_json(root / paths.fidelity(name), fidelity(name))
-    write_json(root / paths.CLIP_REPORT, clip())
+    write_json(root / paths.CLIP_REPORT, filled(ClipReport))
     write_json(root / paths.CLAIMS, claims(next(iter(settings.cells))))
-    write_json(root / paths.TRAJECTORIES, trajectories(settings.trajectories.run))
+    write_json(root / paths.TRAJECTORIES, filled(TrajectoriesReport))
     write_json(root / paths.CALIBRATION, _calibration())
     write_json(root / paths.RANKS, _ranks(root, settings))
 
 
-def fidelity(codec: str, loss: float = 0.001, judge: str | None = None) -> dict[str, Any]:
+def fidelity(codec: str, loss: float = 0.001, judge: str = JUDGE) -> dict[str, Any]:
     """reports/fidelity/<codec>.json of a codec by way of which distances grow by so much."""
 
     def judged(more: float) -> dict[str, Any]:
-        scores = {"relative_fd": 0.001 + more, "fd_infinity": more, "second_fd_infinity": 3 * more}
-        scores |= {"accuracy": 0.996 - more, "saturated": 0.07 - 20 * more}
-        scores |= {"mass": 100.0, "background": 0.001}
-        return scores | {"errors": dict.fromkeys(scores, 0.0001)}
+        scores = {"fd_infinity": more, "second_fd_infinity": 3 * more, "accuracy": 0.996 - more}
+        return filled(DigitsJudged, **scores, errors={"fd_infinity": 0.0001})
 
-    share = {"n": 40, **dict.fromkeys(("digit", "thickness", "slant", "width", "everything"), 0.9)}
-    kept = dict.fromkeys(("all", "held_out", "seen_corners"), share)
-    cost = {"encoding_mflop": 5.5, "decoding_mflop": 8.6, "pixel_mflop": 44.9, "latent_mflop": 13.2}
-    looks = {"thickness_bias": 0.05, "thickness_error": 0.06, "slant_error": 0.3}
-    told = {"codec": codec, "n": 100, "values": 196, "error": 0.0047, "psnr": 29.3, "level": 0.95}
-    return (
-        SOURCED
-        | told
-        | cost
-        | looks
-        | {
-            "high_frequencies": 0.48,
-            "looks": kept,
-            "real": judged(0.0),
-            "back": judged(loss),
-            "back_drawn": judged(1.1 * loss),
-            "digits_sha256": "d" * 64,
-            "codec_sha256": "d" * 64,
-            "classifier_sha256": judge or hashlib.sha256(b"judge").hexdigest(),
-            "autoencoder_sha256": AUTOENCODER,
-        }
-    )
-
-
-def clip() -> dict[str, Any]:
-    """reports/clip.json"""
-    shares = {
-        "digit_by_word": 0.98,
-        "digit_by_numeral": 0.98,
-        "auc": 0.99,
-        "held_out_of_four": 0.99,
-    }
-    shares |= {"thickness_of_three": 0.85, "slant_of_three": 0.86}
-    shares |= {"thickness_of_two": 1.0, "slant_of_two": 1.0}
-    return shares | {"n": 100, "held_out": 5, "clip_sha256": "d" * 64}
+    told = {"codec": codec, "classifier_sha256": judge, "pixel_mflop": 44.9, "latent_mflop": 13.2}
+    return filled(FidelityReport, **told, real=judged(0.0), back=judged(loss))
 
 
 OUTCOMES = {
@@ -170,73 +166,44 @@ OUTCOMES = {
 """A claim of each outcome."""
 
 
-def effect(factor: str, level: str, ratio: float, verdict: str) -> list[dict[str, Any]]:
-    """Under both feature extractors."""
-    told = {"of": "training", "factor": factor, "level": level, "base": "cosine", "trainings": 6}
-    told |= {"ratio": ratio, "interval": [ratio / 1.1, ratio * 1.1], "p": 0.01, "p_adjusted": 0.02}
-    told |= {"verdict": verdict}
-    return [told | {"metric": metric} for metric in ("fd_infinity", "second_fd_infinity")]
+def effect(level: str, ratio: float, verdict: str) -> list[dict[str, Any]]:
+    """Of a schedule, under both feature extractors."""
+    told = {"factor": "schedule", "level": level, "base": "cosine", "verdict": verdict}
+    told |= {"ratio": ratio, "interval": [ratio / 1.1, ratio * 1.1]}
+    return [filled(MainEffect, **told, metric=metric) for metric in INFINITIES]
 
 
 def claims(cell: str) -> dict[str, Any]:
     """reports/claims.json: two effects of training, and a claim of each outcome."""
-    statement = {
-        "label": "relative FD∞, v/p2 over v/epsilon",
-        "form": "ratio",
-        "estimate": 0.64,
-        "interval": [0.55, 0.73],
-        "relation": "below",
-        "bound": 1.0,
-        "finding": "holds",
-        "cells": [],
-    }
+    figures = {"estimate": 0.64, "interval": [0.55, 0.73], "bound": 1.0}
+    ratio = filled(Statement, label="relative FD∞, v/p2 over v/epsilon", **figures)
     percent = {"form": "percent", "label": f"recall, {cell}", "cells": [cell]}
-    statements = [statement, statement | percent | {"finding": "unresolved"}]
-    family = {"family": "one", "level": 0.99, "p": 0.001, "p_holm": 0.003}
-    tested = family | {"statements": statements, "facts": [], "why": ""}
-    apart = {"family": "one", "level": None, "p": None, "p_holm": None, "statements": []}
-    special = {
-        "identity": apart | {"facts": [{"words": "so it is", "true": True}], "why": ""},
-        "not testable here": apart | {"facts": [], "why": "No run is asked by a text."},
+    statements = [ratio, ratio | percent | {"finding": "unresolved"}]
+    apart = {
+        "identity": {"facts": [{"words": "so it is", "true": True}]},
+        "not testable here": {"why": "No run is asked by a text."},
     }
-    analysis = {
-        "trainings": 18,
-        "df": 7,
-        "spread": {"fd_infinity": 0.08, "second_fd_infinity": 0.06},
-        "blocked": False,
-        "effects": effect("schedule", "linear", 1.3, "worse")
-        + effect("schedule", "quadratic", 0.97, "equivalent"),
-        "aliases": [{"factor": "schedule", "interaction": ["a", "b"], "share": 0.7}],
-        "arms": {},
+    verdicts = {
+        name: filled(ClaimVerdict, outcome=outcome, family="one", why="")
+        | apart.get(outcome, {"p": 0.001, "statements": statements})
+        for name, outcome in OUTCOMES.items()
     }
-    judged = {name: special.get(one, tested) | {"outcome": one} for name, one in OUTCOMES.items()}
-    return SOURCED | {"level": 0.95, "effects": {"training": analysis}, "claims": judged}
+    analysis = filled(
+        EffectsReport,
+        **{"trainings": 18, "df": 7, "spread": {"fd_infinity": 0.08, "second_fd_infinity": 0.06}},
+        effects=effect("linear", 1.3, "worse") + effect("quadratic", 0.97, "equivalent"),
+        aliases=[{"factor": "schedule", "interaction": ["a", "b"], "share": 0.7}],
+    )
+    return filled(ClaimsReport, level=0.95, effects={"training": analysis}, claims=verdicts)
 
 
-def trajectories(run: str) -> dict[str, Any]:
-    """reports/trajectories.json"""
-    solver = {"evaluations": 10, "rmse": 0.02, "squares": [0.0004, 0.0004]}
-    settling = {"coarse": [0.1, 0.2], "fine": [0.5, 0.6]}
-    found = {
-        "run": run,
-        "weights_sha256": "d" * 64,
-        "exact": solver,
-        "solvers": {"ddim-10": solver},
-    }
-    return SOURCED | found | {"predicted": settling, "noise": settling}
-
-
-def fd_curve(name: str, pace: float = 1.0) -> dict[str, Any]:
-    """A run whose relative FD halves every 400 / pace steps of 64 images."""
-    steps = range(400, 2801, 400)
-    points: list[dict[str, Any]] = [
-        {"step": s, "images": 64 * s, "fd": 1.0, "relative_fd": 2 ** (-pace * s / 400)}
-        | {"samples_sha256": "d" * 64}
-        for s in steps
+def fd_curve(name: str) -> dict[str, Any]:
+    """A run whose relative FD halves every 400 steps of 64 images."""
+    points = [
+        filled(CurvePoint, step=step, images=64 * step, relative_fd=2 ** (-step / 400))
+        for step in range(400, 2801, 400)
     ]
-    drawn = {"count": 30, "steps": 6, "sampler": "dpm-solver-2", "guidance": 1.0}
-    floors = {"fd_floor": 0.05, "relative_fd_floor": 0.001, "digits_sha256": "d" * 64}
-    return SOURCED | {"run": name, **drawn, "points": points, **floors}
+    return filled(FdCurveReport, run=name, points=points, sampler="ddim", relative_fd_floor=0.001)
 
 
 def _compared(root: Path, settings: Settings) -> list[dict[str, Any]]:
@@ -259,26 +226,16 @@ def _value(root: Path, cell: str, metric: str) -> float | None:
 def _comparison(
     table: str, baseline: str, cell: str, metric: str, own: float, base: float
 ) -> dict[str, Any]:
-    difference = own - base
-    better = (difference < 0) == (metric != "accuracy")
-    verdict = "better" if better else "worse"
-    return {
-        "table": table,
-        "baseline": baseline,
-        "cell": cell,
-        "metric": metric,
-        "difference": difference,
-        "error": HALF / 1.96,
-        "relative": None,
-        "relative_error": None,
-        "ratio": None if metric == "accuracy" else [1 + end / base for end in around(difference)],
-        "interval": around(difference),
-        "p": 0.01,
-        "p_adjusted": 0.02,
-        "verdict": verdict if abs(difference) > HALF else "unresolved",
-        "n": 60,
-        "training_seeds": 1,
-    }
+    difference, distance = own - base, metric != "accuracy"
+    verdict = "better" if (difference < 0) == distance else "worse"
+    return filled(
+        PairedComparison,
+        **{"table": table, "baseline": baseline, "cell": cell, "metric": metric},
+        difference=difference,
+        interval=around(difference),
+        ratio=[1 + end / base for end in around(difference)] if distance else None,
+        verdict=verdict if abs(difference) > HALF else "unresolved",
+    )
 
 
 def _ranks(root: Path, settings: Settings) -> dict[str, Any]:
@@ -295,14 +252,9 @@ def _ranks(root: Path, settings: Settings) -> dict[str, Any]:
     one, other, *_ = values
     apart = values[one] - values[other]
     found = {"cell": one, "other": other, "errors": {"classifier": HALF, "seed-1": HALF}}
-    return SOURCED | {
-        "n": settings.sample.count,
-        "level": 0.95,
-        "judges": {"classifier": "d" * 64, "seed-1": "e" * 64},
-        "cells": rows,
-        "agreement": [{"judge": "classifier", "other": "seed-1", "tau": -1.0}],
-        "disagreements": [found | {"differences": {"classifier": apart, "seed-1": -apart}}],
-    }
+    found |= {"differences": {"classifier": apart, "seed-1": -apart}}
+    judges = {"classifier": "d" * 64, "seed-1": "e" * 64}
+    return filled(RanksReport, judges=judges, cells=rows, disagreements=[found])
 
 
 def _calibration() -> dict[str, Any]:
@@ -319,12 +271,10 @@ def _calibration() -> dict[str, Any]:
                 | {"value": 0.003, "relative_to_floor": 9.0 * s * sees}
                 for s in (0.5, 1.0)
             ]
-    ns = np.array([50, 100, 200])
     against = [
-        {"n": int(n), "metric": m, "mean": 1 / n, "low": 0.9 / n, "high": 1.1 / n}
+        {"n": n, "metric": m, "mean": 1 / n, "low": 0.9 / n, "high": 1.1 / n}
         for m in METRICS
-        for n in ns
+        for n in (50, 100, 200)
     ]
-    floor = {metric: {"mean": 0.1, "low": 0.1, "high": 0.1} for metric in METRICS}
-    found = {"count": 60, "repeats": 2, "floor": floor}
-    return SOURCED | found | {"against_n": against, "corruptions": rungs, "verdicts": verdicts}
+    told = {"against_n": against, "corruptions": rungs, "verdicts": verdicts}
+    return filled(CalibrationReport, **told)

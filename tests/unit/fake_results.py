@@ -11,6 +11,7 @@ import fake_evidence
 import numpy as np
 import pandas as pd
 import pytest
+from fake_evidence import filled
 from PIL import Image, ImageDraw, ImageFont
 from smoke_scale import RUN
 
@@ -18,6 +19,9 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.provenance.digests import json_digest
+from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics
+from mnist_diffusion.provenance.schemas.judge_reports import ClassifierReport, ReferenceReport
+from mnist_diffusion.provenance.schemas.manifest import Card, SampleManifest, Timing, TrainManifest
 from mnist_diffusion.reporting.reading import load_results
 from mnist_diffusion.reporting.results import Results
 from mnist_diffusion.settings import ResolvedCell, Run, Settings, parse_settings
@@ -81,9 +85,7 @@ def _digest(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-JUDGE, REFERENCE = _digest("judge"), _digest("reference")
-MADE = {"schema": 2, "files": {}, **fake_evidence.SOURCED}
-"""What every manifest says of its making."""
+JUDGE, REFERENCE = fake_evidence.JUDGE, _digest("reference")
 
 
 def small_settings() -> Settings:
@@ -214,41 +216,21 @@ def _write_shared(root: Path, count: int) -> None:
     levels = np.linspace(0.05, 0.95, 10)
     confusion = np.diag([98] * 10) + np.diag([2] * 9, 1)
     confusion[9, 8] = 2
-    classifier = {
-        "n": 1000,
-        "accuracy": 0.9951,
-        "accuracy_per_class": {str(d): 0.99 + d / 1000 for d in range(10)},
-        "expected_calibration_error": 0.0031,
-        "reliability": [
+    classifier = filled(
+        ClassifierReport,
+        accuracy=0.9951,
+        accuracy_per_class={str(d): 0.99 + d / 1000 for d in range(10)},
+        reliability=[
             {"confidence": float(c), "accuracy": float(c**0.9), "count": int(10 * 40**c)}
             for c in levels
         ],
-        "confusion": confusion.tolist(),
-        "classifier_sha256": JUDGE,
-    }
+        confusion=confusion.tolist(),
+        classifier_sha256=JUDGE,
+    )
     write_json(root / paths.CLASSIFIER_REPORT, classifier)
-    write_json(root / paths.REFERENCE_REPORT, _reference(count))
-
-
-def _reference(count: int) -> dict[str, Any]:
-    floor = fake_evidence.likeness() | {
-        "fd": {"mean": 0.05, "low": 0.04, "high": 0.06},
-        "relative_fd": {"mean": 0.001, "low": 0.0008, "high": 0.0012},
-        "second_fd": {"mean": 0.1, "low": 0.1, "high": 0.1},
-        "second_relative_fd": {"mean": 0.001, "low": 0.001, "high": 0.001},
-        "accuracy": {"mean": 0.995, "low": 0.993, "high": 0.997},
-    }
-    described = {"n": 60000, "features": 128, "trace": 50.0, "reference_sha256": REFERENCE}
-    return described | {
-        "n_per_class": {str(d): 6000 for d in range(10)},
-        "n_test": 100,
-        "classifier_sha256": JUDGE,
-        "second": described | {"autoencoder_sha256": fake_evidence.AUTOENCODER},
-        "within": {"kid": 2.0, "energy": -10.0},
-        "memorisation": {"median_distance": 6.4, "nearer": 92, "nearer_in_features": 93},
-        "pixels": {"saturated": 0.36, "mass": 103.0, "background": 0.001},
-        "floors": {str(count): floor},
-    }
+    digests = {"classifier_sha256": JUDGE, "reference_sha256": REFERENCE}
+    reference = filled(ReferenceReport, **digests, floors={str(count): fake_evidence.likeness()})
+    write_json(root / paths.REFERENCE_REPORT, reference)
 
 
 def _alphas_bar(run: Run) -> np.ndarray:
@@ -290,18 +272,15 @@ def _write_run(root: Path, name: str, settings: Settings) -> None:
     digit = digits(np.array([5]), "noising")[0]
     _save(folder / "noising.npy", _noised(digit, signal, "noise"))
     write_json(folder / "noising.json", {"timesteps": [-1, *moments.tolist()]})
-    weights = {"weights_sha256": _digest(name)}
-    digits_read = {"images_sha256": _digest("images"), "labels_sha256": _digest("labels")}
-    manifest = MADE | {
-        "stage": "train",
-        "name": name,
-        "parameters": resolved,
-        "network_parameters": 283_124,
-        "schedule": _card(run),
-        "final_loss": float(history["loss"][-1]),
-        "inputs": digits_read,
-    }
-    write_json(folder / "manifest.json", manifest | {"outputs": weights})
+    manifest = filled(
+        TrainManifest,
+        name=name,
+        parameters=resolved,
+        schedule=_card(run),
+        inputs={"images_sha256": _digest("images"), "labels_sha256": _digest("labels")},
+        outputs={"weights_sha256": _digest(name)},
+    )
+    write_json(folder / "manifest.json", manifest)
     if name != "source-uncond":
         write_json(root / paths.timing("train", name), _timing(232.4, folder))
 
@@ -330,36 +309,33 @@ def _manifest(name: str, settings: Settings) -> dict[str, Any]:
     first = -TIMESTEPS // cell.steps if cell.spacing == "leading" else -1
     signal = float(np.sqrt(alphas_bar[first]))
     moments = np.linspace(TIMESTEPS - 1, -1, cell.steps + 1).astype(int)
-    return MADE | {
-        "stage": "sample",
-        "name": name,
-        "network_evaluations": _evaluations(cell),
-        "trajectory_timesteps": moments.tolist(),
-        "parameters": {
+    return filled(
+        SampleManifest,
+        name=name,
+        network_evaluations=_evaluations(cell),
+        trajectory_timesteps=moments.tolist(),
+        parameters={
             "cell": cell.model_dump(),
             "sample": settings.shared(name).model_dump(),
             "training": settings.run(cell.run).model_dump(),
         },
-        "inputs": {
+        inputs={
             "weights_sha256": _digest(cell.run),
             "betas_sha256": _digest(f"{run.schedule} {run.zero_terminal_snr}"),
         },
-        "outputs": {"images_sha256": _digest(name)},
-        "schedule": _card(run) | {"first_step_signal": signal},
-    }
+        outputs={"images_sha256": _digest(name)},
+        schedule=_card(run) | {"first_step_signal": signal},
+    )
 
 
 def _card(run: Run) -> dict[str, Any]:
     alphas_bar = _alphas_bar(run)
-    return {
-        "betas_sha256": _digest(f"{run.schedule} {run.zero_terminal_snr}"),
-        "timesteps": TIMESTEPS,
-        "alpha_bar_first": float(alphas_bar[0]),
-        "alpha_bar_last": float(alphas_bar[-1]),
-        "log_snr_max": 9.2,
-        "log_snr_min": None if run.zero_terminal_snr else -10.1,
-        "t_where_snr_is_1": 500,
-    }
+    return filled(
+        Card,
+        alpha_bar_last=float(alphas_bar[-1]),
+        log_snr_max=9.2,
+        log_snr_min=None if run.zero_terminal_snr else -10.1,
+    )
 
 
 def _evaluations(cell: ResolvedCell) -> int:
@@ -373,13 +349,7 @@ def _timing(seconds: float, folder: Path) -> dict[str, Any]:
     """A sidecar of the stage that made this folder."""
     made = json_digest(json.loads((folder / "manifest.json").read_text()))
     finished = "2024-01-01T00:00:00+00:00"
-    return {
-        "seconds": seconds,
-        "threads": 2,
-        "images_per_second": 100.0,
-        "finished": finished,
-        "manifest_sha256": made,
-    }
+    return filled(Timing, seconds=seconds, threads=2, finished=finished, manifest_sha256=made)
 
 
 def _metrics(name: str, settings: Settings, asked: bool) -> dict[str, Any]:
@@ -390,23 +360,16 @@ def _metrics(name: str, settings: Settings, asked: bool) -> dict[str, Any]:
     share = round(settings.sample.count / 10 * accuracy)
     confusion = np.diag([share] * 10)
     confusion[:, 8] += settings.sample.count // 10 - share
-    return fake_evidence.SOURCED | {
-        "cell": name,
-        "run": cell.run,
-        "n": settings.sample.count,
-        "fd": 50 * relative,
-        "relative_fd": relative,
-        "fd_floor": 0.05,
-        "relative_fd_floor": 0.001,
-        "accuracy": accuracy if asked else None,
-        "accuracy_per_class": {str(d): accuracy - d / 1000 for d in range(10)} if asked else None,
-        "confusion": confusion.tolist() if asked else None,
-        "confidence": 0.97,
+    return filled(
+        CellMetrics,
+        **{"cell": name, "run": cell.run, "n": settings.sample.count},
+        accuracy_per_class={str(d): accuracy - d / 1000 for d in range(10)} if asked else None,
+        confusion=confusion.tolist() if asked else None,
         **fake_evidence.metrics(relative, accuracy if asked else None, cell.guidance),
-        "classifier_sha256": JUDGE,
-        "reference_sha256": REFERENCE,
-        "samples_sha256": _digest(name),
-    }
+        classifier_sha256=JUDGE,
+        reference_sha256=REFERENCE,
+        samples_sha256=_digest(name),
+    )
 
 
 def change(path: Path, **values: Any) -> None:

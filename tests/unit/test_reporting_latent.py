@@ -2,15 +2,19 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import fake_evidence
 import fake_results
 import numpy as np
 import pytest
-from fake_evidence import SOURCED
+from fake_evidence import filled
 
-from mnist_diffusion.provenance.schemas.encoder_reports import AdherenceReport, SeamsReport
+from mnist_diffusion.provenance.schemas.encoder_reports import (
+    AdherenceReport,
+    Following,
+    Obedience,
+    SeamsReport,
+)
 from mnist_diffusion.reporting.digit_pictures import codec_strip, prompt_grid
 from mnist_diffusion.reporting.pages import render
 from mnist_diffusion.reporting.results import Results
@@ -20,28 +24,21 @@ from mnist_diffusion.runtime.errors import UserError
 CELL = "cosine-class-v"
 
 
-def adherence(everything: float = 0.8, **changes: Any) -> AdherenceReport:
-    def shares(n: int, of_all: float | None) -> dict[str, Any]:
-        rest = dict.fromkeys(("digit", "thickness", "slant", "width"), of_all)
-        return {"n": n, **rest, "everything": of_all}
-
-    following = {"means": {"1": 1.9, "2": 2.5, "3": 3.6}, "rank_correlation": 0.93}
-    told = {"cell": CELL, "run": CELL, "prompts": "grid", "guidance": 3.0, "n": 60}
-    groups = {
-        "all": shares(60, everything),
-        "held_out": shares(0, None),
-        "seen_corners": shares(9, 0.7),
-    }
-    real = {key: {"1": 1.8, "2": 2.6, "3": 3.5} for key in ("thickness", "slant")}
-    digests = {"samples_sha256": fake_results._digest(CELL), "classifier_sha256": "d" * 64}
-    both = {"thickness": following, "slant": following, "real": real}
-    return AdherenceReport.model_validate(SOURCED | told | groups | both | digests | changes)
+def adherence(everything: float = 0.8) -> AdherenceReport:
+    following = filled(Following, means={"1": 1.9, "2": 2.5, "3": 3.6})
+    found = filled(
+        AdherenceReport,
+        **{"cell": CELL, "prompts": "grid", "samples_sha256": fake_results._digest(CELL)},
+        all=filled(Obedience, n=60, everything=everything),
+        **{"thickness": following, "slant": following},
+        real={key: {"1": 1.8, "2": 2.6, "3": 3.5} for key in ("thickness", "slant")},
+    )
+    return AdherenceReport.model_validate(found)
 
 
 def seams() -> SeamsReport:
-    told = {"cell": CELL, "run": CELL, "inpaint": "right", "guidance": 3.0, "n": 4}
     jumps = {"drawn": [0.2, 0.4, 0.2, 0.4], "real": [0.2, 0.2, 0.2, 0.2]}
-    return SeamsReport.model_validate(SOURCED | told | jumps | {"samples_sha256": "d" * 64})
+    return SeamsReport.model_validate(filled(SeamsReport, cell=CELL, **jumps))
 
 
 @pytest.fixture
