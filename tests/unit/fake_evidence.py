@@ -144,15 +144,15 @@ def write(root: Path, settings: Settings) -> None:
     write_json(root / paths.RANKS, _ranks(root, settings))
 
 
-def fidelity(codec: str, loss: float = 0.001, judge: str = JUDGE) -> dict[str, Any]:
-    """reports/fidelity/<codec>.json of a codec by way of which distances grow by so much."""
+def fidelity(codec: str) -> dict[str, Any]:
+    """reports/fidelity/<codec>.json of a codec by way of which distances grow."""
+    told = {"codec": codec, "classifier_sha256": JUDGE, "pixel_mflop": 44.9, "latent_mflop": 13.2}
+    return filled(FidelityReport, **told, real=_digits_judged(0.0), back=_digits_judged(0.001))
 
-    def judged(more: float) -> dict[str, Any]:
-        scores = {"fd_infinity": more, "second_fd_infinity": 3 * more, "accuracy": 0.996 - more}
-        return filled(DigitsJudged, **scores, errors={"fd_infinity": 0.0001})
 
-    told = {"codec": codec, "classifier_sha256": judge, "pixel_mflop": 44.9, "latent_mflop": 13.2}
-    return filled(FidelityReport, **told, real=judged(0.0), back=judged(loss))
+def _digits_judged(more: float) -> dict[str, Any]:
+    scores = {"fd_infinity": more, "second_fd_infinity": 3 * more, "accuracy": 0.996 - more}
+    return filled(DigitsJudged, **scores, errors={"fd_infinity": 0.0001})
 
 
 OUTCOMES = {

@@ -256,15 +256,11 @@ def _write_run(root: Path, name: str, settings: Settings) -> None:
     steps = np.arange(50, 2801, 50)
     size = float(_random(f"{name} loss").uniform(0.7, 1.4))
     loss = 0.03 + 0.9 * np.exp(-steps / 300) + _random(name).normal(0, 0.002, len(steps))
-    norms = np.exp(_random(f"{name} norm").normal(0, 0.1, len(steps)))
-    history = {"step": steps, "images": steps * 64, "loss": size * loss, "gradient_norm": norms}
-    _csv(folder / "history.csv", history)
+    _csv(folder / "history.csv", {"step": steps, "images": steps * 64, "loss": size * loss})
     starts = np.arange(0, TIMESTEPS, 100)
-    bins = {"step": 2800, "bin_start": starts, "bin_end": starts + 100}
-    _csv(
-        folder / "loss_by_timestep.csv",
-        bins | {"loss": size * (0.2 * np.exp(-starts / 300) + 0.01)},
-    )
+    late = {"loss": size * (0.2 * np.exp(-starts / 300) + 0.01)}
+    bins = {"step": 2800, "bin_start": starts, "bin_end": starts + 100, **late}
+    _csv(folder / "loss_by_timestep.csv", bins)
     resolved = settings.run(name).model_dump()
     write_json(folder / "config.json", resolved)
     moments = np.linspace(99, TIMESTEPS - 1, 10).astype(int)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import fake_evidence
 import fake_results
 import numpy as np
 import pytest
@@ -19,7 +18,6 @@ from mnist_diffusion.reporting.digit_pictures import codec_strip, prompt_grid
 from mnist_diffusion.reporting.pages import render
 from mnist_diffusion.reporting.results import Results
 from mnist_diffusion.reporting.table_list import all_tables
-from mnist_diffusion.runtime.errors import UserError
 
 CELL = "cosine-class-v"
 
@@ -101,14 +99,3 @@ def test_a_grid_is_of_the_cell_that_obeys_most(results: Results) -> None:
     picture = prompt_grid(replace(results, cells=cells, adherence=both))
     assert picture is not None
     assert picture.caption.startswith("Cell other:")
-
-
-def test_a_codec_judged_by_another_judge_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    content = fake_results.small_content()
-    name = next(iter(content["codecs"]))
-    told = fake_evidence.fidelity
-    monkeypatch.setattr(fake_evidence, "fidelity", lambda codec: told(codec, judge="e" * 64))
-    with pytest.raises(UserError, match=rf"fidelity/{name}.json: classifier eee"):
-        fake_results.load(tmp_path, monkeypatch, content)

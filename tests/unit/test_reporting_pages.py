@@ -14,11 +14,15 @@ import pytest
 from PIL import Image
 
 from mnist_diffusion.files import paths
+from mnist_diffusion.files.yamlfile import read_yaml
+from mnist_diffusion.reporting.charts import dvc_page
 from mnist_diffusion.reporting.labels import TABLE_TITLES
 from mnist_diffusion.reporting.pages import PAGE, README, gallery, publish, render
 from mnist_diffusion.reporting.results import Results
 
 SETTINGS = fake_results.small_settings()
+REPOSITORY = Path(__file__).parents[2]
+PIPELINE = read_yaml(REPOSITORY / "dvc.yaml")
 MOST_PAGE_BYTES = 1_200_000
 MOST_FIGURE_BYTES = 150_000
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -235,3 +239,32 @@ def test_cells_of_no_comparison_have_a_shelf_of_their_own(
     content["tables"]["choices"]["cells"] = ["cosine-class-v-dpm10"]
     shelves = gallery(fake_results.load(tmp_path, monkeypatch, content))
     assert shelves["Others"] == ["cosine-class-v-dpm10-leading"]
+
+
+def test_every_plot_of_dvc_is_of_a_column_there_is(files: dict[Path, bytes]) -> None:
+    plots = [plot for entry in PIPELINE["plots"] for plot in entry.values()]
+    assert len(plots) == 3
+    for plot in plots:
+        for axis in ("x", "y"):
+            for path, column in plot[axis].items():
+                assert column in files[Path(path)].decode().splitlines()[0].split(",")
+
+
+def test_a_cell_is_a_row_of_metrics_for_dvc(files: dict[Path, bytes], results: Results) -> None:
+    (folder,) = map(Path, PIPELINE["metrics"])
+    found = {path.stem: json.loads(files[path]) for path in files if path.parent == folder}
+    assert set(found) == set(results.cells)
+    share = results.headline.score("fd_infinity")
+    headline = found[results.headline.name]
+    assert headline["fd_infinity_percent"] == pytest.approx(100 * share, abs=0.006)
+    assert headline["n"] == 60
+    assert "accuracy_percent" not in found["linear-uncond"]
+
+
+def test_the_page_of_dvc_plots_has_its_library_inside() -> None:
+    """Made anew by mnist_diffusion.reporting.charts.dvc_page()."""
+    committed = (REPOSITORY / ".dvc/plots/offline.html").read_text(encoding="utf-8")
+    assert committed == dvc_page()
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=.https?:", committed)
+    assert committed.count("{plot_divs}") == 1
+    assert "html_template = plots/offline.html" in (REPOSITORY / ".dvc/config").read_text()

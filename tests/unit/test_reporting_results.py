@@ -18,6 +18,7 @@ from mnist_diffusion.tracking.records import record_of
 
 SETTINGS = fake_results.small_settings()
 CELL = "cosine-class-v"
+CODEC = paths.fidelity(next(iter(SETTINGS.codecs)))
 OTHER = "f" * 64
 
 
@@ -71,6 +72,7 @@ def test_a_missing_or_broken_file_is_named(path: Path) -> None:
         (paths.metrics(CELL), {"classifier_sha256": OTHER}, f"classifier {OTHER}"),
         (paths.metrics(CELL), {"samples_sha256": OTHER}, f"judges images {OTHER}"),
         (paths.REFERENCE_REPORT, {"floors": {}}, "no floor for n = 60"),
+        (CODEC, {"classifier_sha256": OTHER}, f"{CODEC}: classifier {OTHER}"),
     ],
 )
 def test_numbers_that_do_not_belong_together_are_refused(

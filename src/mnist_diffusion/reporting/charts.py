@@ -48,12 +48,11 @@ Channel = TypeVar("Channel", alt.X, alt.Y)
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart, what stands below it, and what is read to those who cannot see it."""
+    """A chart and what stands below it; its specification says it to those who cannot see it."""
 
     name: str
     title: str
     caption: str
-    alt: str
     spec: dict[str, Any]
 
     def png(self) -> bytes:
@@ -78,7 +77,7 @@ def chart(drawn: alt.TopLevelMixin, name: str, title: str, caption: str, alt_tex
         "description": alt_text,
         "background": None,
     }
-    return Chart(name, title, caption, alt_text, spec)
+    return Chart(name, title, caption, spec)
 
 
 def look() -> dict[str, Any]:
@@ -175,14 +174,10 @@ def in_turn(names: Iterable[str], looks: Sequence[Any] = PALETTE) -> dict[str, A
     return dict(zip(dict.fromkeys(names), cycle(looks), strict=False))
 
 
-def legend_switch(field: str) -> alt.Parameter:
-    """A click on the legend leaves one series standing out."""
-    return alt.selection_point(fields=[field], bind="legend", name=f"chosen_{field}")
-
-
-def fading(switch: alt.Parameter) -> Any:
-    """Full where chosen, or where nothing is; faint elsewhere."""
-    return alt.when(switch).then(alt.value(1)).otherwise(alt.value(0.12))
+def legend_switch(field: str) -> tuple[alt.Parameter, Any]:
+    """A click on the legend leaves one series standing out: what is chosen, and the opacity."""
+    switch = alt.selection_point(fields=[field], bind="legend", name=f"chosen_{field}")
+    return switch, alt.when(switch).then(alt.value(1)).otherwise(alt.value(0.12))
 
 
 def real_band(real: Spread, text: str = "real test digits") -> Any:
@@ -216,7 +211,8 @@ def lines_by(
     series: str, frame: pd.DataFrame, x: alt.X, y: alt.Y, *, points: bool = True
 ) -> alt.Chart:
     """A line for each value of the column `series`, which the legend can single out."""
-    names, switch = list(dict.fromkeys(frame[series])), legend_switch(series)
+    names = list(dict.fromkeys(frame[series]))
+    switch, opacity = legend_switch(series)
     legend = alt.Legend(title=None, columns=1, symbolType="stroke", symbolSize=300)
     colours, dashes = scale_of(in_turn(names, LINES)), scale_of(in_turn(names, DASHES))
     return (
@@ -227,7 +223,7 @@ def lines_by(
             y=y,
             color=alt.Color(f"{series}:N", scale=colours, legend=legend),
             strokeDash=alt.StrokeDash(f"{series}:N", scale=dashes, legend=legend),
-            opacity=fading(switch),
+            opacity=opacity,
             tooltip=told(frame),
         )
         .add_params(switch)

@@ -35,13 +35,13 @@ def cost(results: Results) -> Iterator[Chart]:
     frame = charts.tidy([_cost_row(cell) for cell in cells])
     used = dict.fromkeys(cell.settings.sampler for cell in cells)
     looks = {SAMPLERS[key]: SAMPLER_COLOURS[key] for key in used}
-    switch = charts.legend_switch("sampler")
+    switch, opacity = charts.legend_switch("sampler")
     colour = alt.Color("sampler:N", scale=charts.scale_of(looks), legend=alt.Legend(title=None))
     evaluations = "network evaluations per image"
     x = charts.logarithmic(alt.X, "evaluations", evaluations, frame["evaluations"])
     real = _above_zero(results.baseline("fd_infinity", of_usual_n(cells)[0]))
     y = charts.logarithmic(alt.Y, "value", "relative FD∞, %", [100 * real.low, *frame["high"]])
-    base = alt.Chart(frame).encode(color=colour, opacity=charts.fading(switch))
+    base = alt.Chart(frame).encode(color=colour, opacity=opacity)
     rules, lines, points = charts.with_intervals(base, x, y)
     points = points.encode(shape=alt.Shape("sampler:N", legend=None)).add_params(switch)
     drawn = alt.layer(charts.real_band(real), rules, lines, points)

@@ -59,7 +59,10 @@ def render(results: Results) -> dict[Path, bytes]:
         PAGE: _fill("index.html.j2", content, escape=True),
         README: _fill("readme.md.j2", content, escape=False),
     }
-    files |= {SCORES / f"{name}.json": text.encode() for name, text in score_files(results).items()}
+    files |= {
+        SCORES / f"{name}.json": to_text(_scores(cell)).encode()
+        for name, cell in results.cells.items()
+    }
     files |= {paths.TABLES / f"{name}.csv": t.to_csv().encode() for name, t in tables.items()}
     files |= {
         paths.FIGURES / f"{picture.name}.{picture.suffix}": picture.content
@@ -98,12 +101,8 @@ def gallery(results: Results) -> dict[str, list[str]]:
     return {title: names for title, names in {**shelves, "Others": left}.items() if names}
 
 
-def score_files(results: Results) -> dict[str, str]:
-    """The few numbers of a cell that `dvc metrics` puts into a row, by cell."""
-    return {name: to_text(_scores(cell)) for name, cell in results.cells.items()}
-
-
 def _scores(cell: CellResult) -> dict[str, float]:
+    """The few numbers of a cell that `dvc metrics` puts into a row."""
     low, high = cell.interval("fd_infinity")
     shares = {name: cell.score(name) for name in SUMMARY}
     shares |= {"fd_infinity_low": low, "fd_infinity_high": high}

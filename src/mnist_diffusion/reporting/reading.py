@@ -186,11 +186,10 @@ def _check_compared(results: Results) -> None:
     n = results.headline.metrics.n
     if str(n) not in results.reference.floors:
         raise UserError(f"{paths.REFERENCE_REPORT}: no floor for n = {n}; run `dvc repro`")
-    for one in results.compared.comparisons:
-        for name in (one.cell, one.baseline):
-            if name not in results.cells:
-                cause = f"compares {name}, which params.yaml does not declare"
-                raise UserError(f"{paths.COMPARISONS}: {cause}; run `dvc repro`")
+    named = {name for one in results.compared.comparisons for name in (one.cell, one.baseline)}
+    if former := sorted(named - set(results.cells)):
+        cause = f"compares {former[0]}, which params.yaml does not declare"
+        raise UserError(f"{paths.COMPARISONS}: {cause}; run `dvc repro`")
 
 
 def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
