@@ -1,9 +1,15 @@
 """The speedrun: on a small repository, against what its stages published."""
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+from small_project import all_end, wait_until
 
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.files.yamlfile import read_yaml
@@ -26,6 +32,8 @@ def track(published_copy: Path) -> Path:
     """The small repository as a laptop's, with rules that it keeps."""
     params = read_yaml(Path("params.yaml")) | {"scale": "laptop"}
     YAML().dump(params, Path("params.yaml"))
+    shutil.rmtree("src")
+    Path("src").symlink_to(REPOSITORY / "src")  # what runs here is what its stages run
     Path("scales").mkdir()
     own = {"runs": params["runs"][TWIN], "cells": params["cells"][TWIN] | {"run": "speedrun"}}
     scale = {"scale": "speedrun"} | {key: {"speedrun": entry} for key, entry in own.items()}
@@ -80,6 +88,28 @@ def test_what_records_share_is_checked_before_the_clock_starts(track: Path) -> N
     assert refusal().startswith(f"fd_infinity of 20 test digits is {score}, which is: not what ")
     write_rules(goal=1)
     assert refusal().startswith("docs/speedrun.yaml: goal: unknown key; ")
+
+
+@pytest.mark.parametrize("section", ["runs", "cells"])
+def test_a_scale_without_a_speedrun_is_refused(track: Path, section: str) -> None:
+    scale = read_yaml(speedrun.SCALE)
+    del scale["cells"]
+    YAML().dump(scale if section == "cells" else {"scale": "speedrun"}, speedrun.SCALE)
+    assert refusal() == f"scales/speedrun.yaml: {section}: there is no 'speedrun'; declare it"
+
+
+@pytest.mark.faults
+def test_a_killed_speedrun_takes_its_stage_along_and_the_next_one_is_whole(track: Path) -> None:
+    command = [sys.executable, "-m", "mnist_diffusion", "yardstick", "speedrun"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
+    running = subprocess.Popen(command, env=environment)
+    lap = track / ".work/speedrun/0"
+    wait_until((lap / ".work/locks/train@speedrun").exists)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert all_end(lap)
+    (again,) = speedrun.speedrun().laps
+    assert again.samples_sha256 == read_json(Path(f"reports/metrics/{TWIN}.json"))["samples_sha256"]
 
 
 def test_only_what_meets_every_rule_reaches_the_target() -> None:

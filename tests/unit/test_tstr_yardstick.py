@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tamperings import edit_array, flip_bit
 
 from mnist_diffusion.dataset.pixels import to_tensor
 from mnist_diffusion.dataset.splits import load_split
@@ -26,6 +27,10 @@ REPORT = Path(f"reports/yardsticks/tstr-{CELL}.json")
 
 def kept(folder: Path = DIGITS) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def one_pixel(images: np.ndarray) -> None:
+    images[PUBLISHED - 1, 14, 14] ^= 1
 
 
 @pytest.mark.usefixtures("published_copy")
@@ -77,11 +82,15 @@ class TestTstr:
             assert str(refusal.value).startswith(told)
         assert not DIGITS.exists()
 
+    def test_other_weights_than_were_published_are_refused(self) -> None:
+        shutil.rmtree(f"data/samples/{CELL}")
+        flip_bit(Path("models/cosine-class/weights.safetensors"))
+        with pytest.raises(UserError, match=r"models/cosine-class/weights\.safetensors: not what "):
+            tstr(CELL, 10, seeds=2)
+        assert not REPORT.exists()
+
     def test_other_published_digits_are_refused(self) -> None:
-        place = Path(f"data/samples/{CELL}/images.npy")
-        images = np.load(place)
-        images[PUBLISHED - 1, 14, 14] ^= 1
-        np.save(place, images)
+        edit_array(Path(f"data/samples/{CELL}/images.npy"), one_pixel)
         with pytest.raises(UserError, match=f"{CELL}: not what its run draws"):
             tstr(CELL, COUNT, seeds=2)
         assert not REPORT.exists()

@@ -18,7 +18,7 @@ from mnist_diffusion.runtime.locks import LOCKS, discard_lock, exclusive_lock
 from mnist_diffusion.settings import Settings, load_settings
 
 RESUME = paths.WORK / "resume"
-YARDSTICKS = ("yardstick", "yardstick-drawn", "yardstick-real")
+YARDSTICKS = ("yardstick", "yardstick-drawn")
 """What TSTR keeps of a cell, so that more seeds need no drawing."""
 
 
@@ -97,6 +97,7 @@ def _places(settings: Settings) -> Iterator[Place]:
     addresses = [stage.address(name) for stage, name in declared(settings)]
     yield Place(paths.TIMINGS, addresses, suffix=".json")
     addresses += [f"{kind}@{cell}" for kind in YARDSTICKS for cell in settings.cells]
+    addresses += [path.name for path in RESUME.glob("yardstick-real@*")]  # by number, of any cell
     yield Place(RESUME, addresses)
     yield Place(LOCKS, addresses)
 

@@ -88,16 +88,7 @@ def snapshot_inputs(
     `files` are folders that an earlier stage published with a manifest, and single files.
     UserError if a folder is not what its manifest says.
     """
-    digests: dict[str, str] = {}
-    made_from: dict[str, str] = {}
-    for path in files:
-        if path.is_dir():
-            manifest = read_manifest(path)
-            digests |= _published(path, manifest)
-            made_from[_address(manifest)] = json_digest(manifest)
-        else:
-            digests |= content_digests([path])
-            made_from[path.as_posix()] = digests[path.as_posix()]
+    digests, made_from = digested(files)
     stage = module.rpartition(".")[2]
     return Inputs(
         stage,
@@ -109,6 +100,24 @@ def snapshot_inputs(
         environment(device),
         parameters,
     )
+
+
+def digested(files: Iterable[Path]) -> tuple[dict[str, str], dict[str, str]]:
+    """Content digests of files by path, and what `made_from` says of them.
+
+    UserError if a folder is not what its manifest says.
+    """
+    digests: dict[str, str] = {}
+    made_from: dict[str, str] = {}
+    for path in files:
+        if path.is_dir():
+            manifest = read_manifest(path)
+            digests |= _published(path, manifest)
+            made_from[_address(manifest)] = json_digest(manifest)
+        else:
+            digests |= content_digests([path])
+            made_from[path.as_posix()] = digests[path.as_posix()]
+    return digests, made_from
 
 
 def publish_folder(

@@ -73,8 +73,8 @@ class Resumption:
             self._saved.add(path)
         except OSError as error:
             raise UserError(
-                f"{path}: not written ({error.strerror}); mend that and run `dvc repro` again: "
-                "it goes on from the state before"
+                f"{path}: not written ({error.strerror}); mend that and run this again: it "
+                "goes on from the state before"
             ) from None
 
     def clear(self) -> None:

@@ -37,6 +37,7 @@ from mnist_diffusion.provenance.schemas.yardsticks import SpeedrunRecord
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.locks import exclusive_lock, recreate_dir
+from mnist_diffusion.runtime.parent_watch import MARK
 from mnist_diffusion.runtime.threads import VARIABLE
 from mnist_diffusion.settings import Evaluate, Section, Settings, parse_settings
 from mnist_diffusion.settings.messages import explain
@@ -172,6 +173,9 @@ def _settings(seed: int) -> tuple[dict[str, Any], Settings]:
     """params.yaml of a lap, as it is written and as it is read."""
     base, scale = (path.read_text(encoding="utf-8") for path in (paths.PARAMS, SCALE))
     content = parse_yaml(scaled(base, scale, str(SCALE)), str(SCALE))
+    for section in ("runs", "cells"):
+        if NAME not in content[section]:
+            raise UserError(f"{SCALE}: {section}: there is no {NAME!r}; declare it")
     content["codec"]["seed"] = content["runs"][NAME]["seed"] = seed
     return content, parse_settings(content, str(SCALE))
 
@@ -210,8 +214,11 @@ def _lap(rules: Rules, seed: int) -> dict[str, Any]:
 
 
 def _run(folder: Path, rules: Rules, *words: str) -> None:
-    """A stage, as DVC would run it; UserError if it fails, which it has said why."""
-    environment = os.environ | {VARIABLE: str(rules.threads), COPY: "1"}
+    """A stage, as DVC would run it, so that it ends with us; UserError if it fails.
+
+    It has said why.
+    """
+    environment = os.environ | {VARIABLE: str(rules.threads), COPY: "1", MARK: " ".join(words)}
     command = [sys.executable, "-m", "mnist_diffusion", *words]
     if subprocess.run(command, cwd=folder, env=environment, check=False).returncode:
         raise UserError(f"{' '.join(words)}: failed in {folder}; mend it, and run all anew")

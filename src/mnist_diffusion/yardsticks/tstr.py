@@ -32,7 +32,7 @@ from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser, load_denoiser
 from mnist_diffusion.sampling.draw import draw
 from mnist_diffusion.sampling.wishes import labels_for
-from mnist_diffusion.settings import ResolvedCell, Settings, load_settings
+from mnist_diffusion.settings import ResolvedCell, Settings, SharedSampling, load_settings
 from mnist_diffusion.settings.messages import suggest
 from mnist_diffusion.training.supervised import trained_classifier
 from mnist_diffusion.yardsticks.publishing import publish
@@ -50,7 +50,7 @@ def tstr(cell_name: str | None, count: int, seeds: int) -> TstrYardstick:
     device = configure(settings.compute)
     denoiser = load_denoiser(paths.model(cell.run), device, cell)
     with exclusive_lock("yardstick@tstr"):
-        drawn, drawing = _drawn(settings, name, count, denoiser)
+        drawn, drawing = _drawn(name, cell, settings.shared(name), denoiser, count)
         published = _published(name, drawn)
         taught = {
             "drawn": _taught(settings, f"drawn@{name}", drawn, seeds),
@@ -104,10 +104,9 @@ def _asked(settings: Settings, name: str, count: int) -> ResolvedCell:
 
 
 def _drawn(
-    settings: Settings, name: str, count: int, denoiser: TrainedDenoiser
+    name: str, cell: ResolvedCell, sample: SharedSampling, denoiser: TrainedDenoiser, count: int
 ) -> tuple[Digits, float]:
     """As many digits, each in turn, and the seconds of processors that they took."""
-    cell, sample = _asked(settings, name, count), settings.shared(name)
     decides = {
         "weights": denoiser.weights_digests(),
         "betas": array_digest(denoiser.schedule.betas.numpy()),
