@@ -26,6 +26,7 @@ def share_out() -> None:
     os.environ[VARIABLE] = str(max(1, worker_count() // ranks))
     os.environ |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
     options = ["--standalone", "--local-addr", LOOPBACK, "--nproc-per-node", str(ranks)]
+    options += ["--log-dir", os.devnull]  # or it leaves a folder for good
     command = [*options, "-m", "mnist_diffusion", *sys.argv[1:]]
     os.execv(sys.executable, [sys.executable, "-m", __name__, *command])
 
