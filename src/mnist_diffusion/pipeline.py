@@ -6,7 +6,7 @@ command line, locks, sidecars, tracking, pruning and the audit read it here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,17 @@ MANIFEST = "manifest.json"
 
 
 Per = Literal["codec", "run", "student", "cell", "tstr", "adherence", "seams", "fd_curve"]
+PER: Mapping[Per, tuple[str, Callable[[Settings], Iterable[str]]]] = {
+    "codec": ("codec", lambda settings: settings.codecs),
+    "run": ("run", lambda settings: settings.runs),
+    "student": ("student", lambda settings: settings.students),
+    "cell": ("cell", lambda settings: settings.cells),
+    "tstr": ("cell", lambda settings: settings.tstr.cells),
+    "adherence": ("cell", lambda settings: settings.adherence.cells),
+    "seams": ("cell", lambda settings: settings.seams.cells),
+    "fd_curve": ("run", lambda settings: settings.fd_curve.runs),
+}
+"""What a stage may be one for each of: what each is, and the names that params.yaml declares."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +72,14 @@ class Stage:
             return self.folder(name or "") / MANIFEST
         return self.report(name or "") if self.report else None
 
+    @property
+    def kind(self) -> str:
+        """What its names are those of: codec, run, student or cell; empty for a single one."""
+        return PER[self.per][0] if self.per else ""
+
     def names(self, settings: Settings) -> Iterable[str | None]:
         """What params.yaml declares for it, such as runs; a single None if it is one."""
-        declared: dict[str | None, Iterable[str | None]] = {
-            "codec": settings.codecs,
-            "run": settings.runs,
-            "student": settings.students,
-            "cell": settings.cells,
-            "tstr": settings.tstr.cells,
-            "fd_curve": settings.fd_curve.runs,
-            "adherence": settings.adherence.cells,
-            "seams": settings.seams.cells,
-        }
-        return declared.get(self.per, [None])
+        return PER[self.per][1](settings) if self.per else [None]
 
     def check_name(self, settings: Settings, name: str | None) -> None:
         """UserError for a run or cell that params.yaml does not have."""
@@ -201,6 +207,12 @@ STAGES = {
         Stage("playground", "Render the page that draws."),
     )
 }
+
+
+def parse_address(address: str) -> tuple[Stage, str | None]:
+    """What DVC calls so: the stage, and its run or cell if it is one of many."""
+    stage, _, name = address.partition("@")
+    return STAGES[stage], name or None
 
 
 def declared(settings: Settings) -> Iterator[tuple[Stage, str | None]]:

@@ -25,7 +25,6 @@ import torch._inductor  # noqa: F401  what asking for deterministic algorithms i
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.networks import checkpoint
-from mnist_diffusion.runtime import resumption
 from mnist_diffusion.runtime.resumption import Resumption
 from mnist_diffusion.sampling.denoiser import TrainedDenoiser
 from mnist_diffusion.settings import load_settings
@@ -57,7 +56,7 @@ def always(*_: Any) -> bool:
 
 
 def in_resume(path: object, *_: Any) -> bool:
-    return str(resumption.FOLDER) in str(path)
+    return str(paths.RESUME) in str(path)
 
 
 def of_folder(descriptor: int) -> bool:

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
+from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.runtime.locks import LOCKS, discard_lock, exclusive_lock
+from mnist_diffusion.runtime.locks import discard_lock, exclusive_lock
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
@@ -46,7 +47,7 @@ def test_a_dead_writer_holds_nothing(holder, death):
     holder.send_signal(death)
     holder.wait()
     with exclusive_lock("train@a"):
-        assert (LOCKS / "train@a").read_text() == str(os.getpid())
+        assert (paths.LOCKS / "train@a").read_text() == str(os.getpid())
 
 
 def test_an_error_inside_lets_go():
@@ -73,7 +74,7 @@ def test_a_lock_whose_file_was_deleted_meanwhile_is_taken_anew(monkeypatch):
 def test_a_discarded_lock_leaves_no_file():
     with exclusive_lock("train@a"):
         discard_lock("train@a")
-    assert list(LOCKS.iterdir()) == []
+    assert list(paths.LOCKS.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):

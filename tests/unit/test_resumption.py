@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.runtime.resumption import FOLDER, Resumption, State
+from mnist_diffusion.runtime.resumption import Resumption, State
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
@@ -33,9 +34,9 @@ def tensors() -> dict[str, torch.Tensor]:
 
 def saved(key: str = KEY) -> Path:
     """A new file with a state."""
-    before = set((FOLDER / ADDRESS).glob("*"))
+    before = set((paths.RESUME / ADDRESS).glob("*"))
     Resumption(ADDRESS, key).save(tensors(), FACTS)
-    (path,) = set((FOLDER / ADDRESS).iterdir()) - before
+    (path,) = set((paths.RESUME / ADDRESS).iterdir()) - before
     return path
 
 
@@ -66,7 +67,7 @@ def test_the_newest_state_replaces_the_one_before() -> None:
     for step in range(3):
         resumption.save({"t": torch.tensor(step)}, {"step": step})
     assert resumption.load() == ({"t": torch.tensor(2)}, {"step": 2})
-    assert len(list((FOLDER / ADDRESS).iterdir())) == 1
+    assert len(list((paths.RESUME / ADDRESS).iterdir())) == 1
 
 
 def test_parts_are_kept_beside_each_other() -> None:
@@ -105,7 +106,7 @@ def test_scraps_of_killed_writers_are_swept() -> None:
 def test_cleared_nothing_is_left() -> None:
     saved()
     Resumption(ADDRESS, KEY).clear()
-    assert not (FOLDER / ADDRESS).exists()
+    assert not (paths.RESUME / ADDRESS).exists()
     Resumption(ADDRESS, KEY).clear()
 
 

@@ -23,7 +23,6 @@ from mnist_diffusion.audit.output import Finding, Findings, failed, unverified
 from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError
 
-FILE = Path("dvc.yaml")
 DELETED, NEW = "deleted", "new"
 """DVC's words for what is not there, and for what dvc.lock does not have."""
 UNDECLARED = "undeclared"
@@ -76,12 +75,12 @@ class Answer:
 
 def is_source(path: str) -> bool:
     """Whether it is what the stage `code` says of the source, or the source itself."""
-    return any(Path(path).is_relative_to(place) for place in ("src", paths.code("").parent))
+    return any(Path(path).is_relative_to(place) for place in ("src", paths.CODE))
 
 
 def ask() -> Answer:
     """Let DVC hash everything; FileNotFoundError without a pipeline, UserError if it cannot."""
-    for path in (FILE, paths.PARAMS):
+    for path in (paths.PIPELINE, paths.PARAMS):
         path.lstat()
     _require_no_pipes()
     command = [sys.executable, "-m", __name__]
@@ -102,12 +101,13 @@ def check(answer: Answer, address: str) -> Findings:
     state = answer.stages.get(address)
     if state is None:
         text = "not declared; `mnist-diffusion prune` shows what nothing declares any more"
-        yield unverified(f"{FILE}: {address}", text)
+        yield unverified(f"{paths.PIPELINE}: {address}", text)
     elif not state.recorded:
         yield unverified(f"{paths.LOCK}: {address}", "not there; `dvc repro` adds it")
     else:
         if state.command:
-            yield failed(f"{FILE}: {address}.cmd", f"not the command that {paths.LOCK} recorded")
+            text = f"not the command that {paths.LOCK} recorded"
+            yield failed(f"{paths.PIPELINE}: {address}.cmd", text)
         deps = {dep: word for dep, word in state.deps.items() if not answer.changed(dep)}
         params = {f"{paths.PARAMS}: {key}": word for key, word in state.params.items()}
         for name, word in [*deps.items(), *state.outs.items(), *params.items()]:
@@ -120,9 +120,9 @@ def check(answer: Answer, address: str) -> Findings:
 def _change(address: str, name: str, word: str) -> Finding:
     entry = f"{paths.LOCK}: {address}: {name}"
     if word == NEW:
-        return unverified(entry, f"in {FILE} alone; run `dvc repro`")
+        return unverified(entry, f"in {paths.PIPELINE} alone; run `dvc repro`")
     if word == UNDECLARED:
-        return unverified(entry, f"not in {FILE} any more; run `dvc repro`")
+        return unverified(entry, f"not in {paths.PIPELINE} any more; run `dvc repro`")
     if word == DELETED:
         return unverified(name, f"not there; `dvc repro {address}` brings it back")
     if is_source(name):
@@ -137,8 +137,8 @@ def _meet(outs: Iterable[str], dep: str) -> bool:
 
 def _require_no_pipes() -> None:
     """ValueError for what is neither file nor folder: DVC would wait at it for ever."""
-    inside = (path for name in ("data", "models", "reports") for path in Path(name).rglob("*"))
-    for path in (FILE, paths.LOCK, paths.PARAMS, *inside):
+    inside = (path for folder in paths.PUBLISHED for path in folder.rglob("*"))
+    for path in (paths.PIPELINE, paths.LOCK, paths.PARAMS, *inside):
         if path.exists() and not path.is_file() and not path.is_dir():
             raise ValueError(f"{path} is no plain file")
 

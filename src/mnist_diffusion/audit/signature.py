@@ -16,12 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mnist_diffusion.audit import dvc
 from mnist_diffusion.audit.output import Findings, failed, note, unverified
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.provenance.digests import file_digest
-from mnist_diffusion.provenance.lineage import LOCKFILE
 from mnist_diffusion.runtime.errors import UserError
 
 SIGNATURE = paths.REPORTS / "signature.json"
@@ -33,9 +31,7 @@ KIND = {
     "predicateType": "https://slsa.dev/provenance/v1",
 }
 BUILD = "https://dvc.org/doc/command-reference/repro"
-CODE = paths.code("").parent
-FOLDERS = (Path("data"), Path("models"), paths.REPORTS, CODE)
-TAKEN = (paths.PARAMS, dvc.FILE, LOCKFILE, paths.RAW, CODE)
+TAKEN = (paths.PARAMS, paths.PIPELINE, paths.REQUIREMENTS, paths.RAW, paths.CODE)
 """What goes in; all else was left by the stages."""
 NO_PART = {SIGNATURE, Path("data/README.md"), Path("models/README.md")}
 ARMOUR = "-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----\n"
@@ -50,7 +46,7 @@ def statement() -> dict[str, Any]:
         (taken if any(Path(name).is_relative_to(place) for place in TAKEN) else left).append(one)
     build = {
         "buildType": BUILD,
-        "externalParameters": {"pipeline": str(dvc.FILE), "parameters": str(paths.PARAMS)},
+        "externalParameters": {"pipeline": str(paths.PIPELINE), "parameters": str(paths.PARAMS)},
         "resolvedDependencies": taken,
     }
     predicate = {
@@ -132,7 +128,7 @@ def _ssh(action: str, *arguments: str, signed: bytes = b"") -> subprocess.Comple
 def _files() -> Iterator[str]:
     """All that is signed; hidden files, and what git brings to a fresh clone, are not."""
     yield from (str(path) for path in (*TAKEN, paths.LOCK) if path.is_file())
-    for folder in FOLDERS:
+    for folder in (*paths.PUBLISHED, paths.CODE):
         for path in sorted(folder.rglob("*")):
             hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
             if path.is_file() and not hidden and path not in NO_PART:

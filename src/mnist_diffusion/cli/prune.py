@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +14,9 @@ from rich.filesize import decimal
 from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import STAGES, declared
 from mnist_diffusion.runtime.errors import UserError
-from mnist_diffusion.runtime.locks import LOCKS, discard_lock, exclusive_lock
+from mnist_diffusion.runtime.locks import discard_lock, exclusive_lock
 from mnist_diffusion.settings import Settings, load_settings
 
-RESUME = paths.WORK / "resume"
 YARDSTICKS = ("yardstick", "yardstick-drawn")
 """What TSTR keeps of a cell, so that more seeds need no drawing."""
 
@@ -37,37 +36,11 @@ class Stray:
         return sum(p.lstat().st_size for p in (self.path, *inside) if not _is_folder(p))
 
 
-@dataclass(frozen=True)
-class Place:
-    """A folder that holds one thing a run, cell or stage."""
-
-    folder: Path
-    names: Iterable[str]
-    """What is declared to be there."""
-    stage: str = ""
-    """Whose these are; the names are addresses if of all."""
-    suffix: str = ""
-
-    def strays(self) -> Iterator[Stray]:
-        """What is there besides; hidden files are nobody's leftovers."""
-        if not self.folder.resolve().is_relative_to(Path.cwd().resolve()):
-            print(f"{self.folder}: is behind a link out of the repository; left alone")
-            return
-        known = {name.casefold() for name in self.names}  # on some disks A and a are one
-        for path in sorted(self.folder.glob("*")):
-            name = path.name.removesuffix(self.suffix)
-            hidden = path.name.startswith(".") or not path.name.endswith(self.suffix)
-            only_folders = self.stage and not self.suffix
-            foreign = only_folders and path.is_file() and not path.is_symlink()
-            if not hidden and not foreign and name.casefold() not in known:
-                yield Stray(path, f"{self.stage}@{name}" if self.stage else name)
-
-
 def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is shown.")] = False,
 ) -> None:
     """Show what no run or cell of params.yaml declares any more, and remove it."""
-    found = [stray for place in _places(load_settings()) for stray in place.strays()]
+    found = [*_strays(load_settings())]
     width = max((len(str(stray.path)) for stray in found), default=0)
     for stray in found:
         print(f"{stray.path!s:<{width}}  {decimal(stray.size):>9}")
@@ -81,25 +54,43 @@ def prune(
         print(f"removed {len(found)}, {total}; `make repro` brings the report into line")
 
 
-def _places(settings: Settings) -> Iterator[Place]:
-    """In the order of the pipeline."""
-    singles = [one.folder("") for one in STAGES.values() if one.folder and not one.per]
-    shared = {one.folder("any").parent for one in STAGES.values() if one.folder and one.per}
-    places: dict[Path, Place] = {}  # runs and students share one
-    for stage in (one for one in STAGES.values() if one.per):
+def _strays(settings: Settings) -> Iterator[Stray]:
+    """What lies beside the declared runs, cells and stages, in the order of the pipeline.
+
+    Hidden files, and files beside folders that stages publish, are nobody's leftovers.
+    """
+    known, folders = _places(settings)
+    there = {str(path).casefold() for path in known}  # on some disks A and a are one
+    for folder, (suffix, beginning) in folders.items():
+        if not folder.resolve().is_relative_to(Path.cwd().resolve()):
+            print(f"{folder}: is behind a link out of the repository; left alone")
+            continue
+        for path in sorted(folder.glob(f"[!.]*{suffix}")):
+            foreign = beginning and not suffix and path.is_file() and not path.is_symlink()
+            if not foreign and str(path).casefold() not in there:
+                yield Stray(path, beginning + path.name.removesuffix(suffix))
+
+
+def _places(settings: Settings) -> tuple[set[Path], dict[Path, tuple[str, str]]]:
+    """All that is declared, and the folders of which each holds one thing a run, cell or stage.
+
+    With how names end there, and how the addresses of those begin.
+    """
+    known: set[Path] = set()
+    folders: dict[Path, tuple[str, str]] = {}
+    for stage in STAGES.values():
         for place in filter(None, (stage.folder, stage.pictures, stage.report)):
-            folder, suffix = place("any").parent, place("any").suffix
-            others = [one.name for one in (*singles, *shared) if one.parent == folder]
-            own = [*map(str, stage.names(settings)), *others]
-            known = places.setdefault(folder, Place(folder, [], stage.name, suffix))
-            places[folder] = replace(known, names=[*known.names, *own])
-    yield from places.values()
+            known |= {place(name or "") for name in stage.names(settings)}
+            if stage.per:  # runs and students share a folder
+                folders.setdefault(place("any").parent, (place("any").suffix, f"{stage.name}@"))
     addresses = [stage.address(name) for stage, name in declared(settings)]
-    yield Place(paths.TIMINGS, addresses, suffix=".json")
+    known |= {paths.TIMINGS / f"{address}.json" for address in addresses}
     addresses += [f"{kind}@{cell}" for kind in YARDSTICKS for cell in settings.cells]
-    addresses += [path.name for path in RESUME.glob("yardstick-real@*")]  # by number, of any cell
-    yield Place(RESUME, addresses)
-    yield Place(LOCKS, addresses)
+    real = paths.RESUME.glob("yardstick-real@*")  # by number, of any cell
+    addresses += [path.name for path in real]
+    known |= {folder / one for folder in (paths.RESUME, paths.LOCKS) for one in addresses}
+    folders |= {paths.TIMINGS: (".json", ""), paths.RESUME: ("", ""), paths.LOCKS: ("", "")}
+    return known | folders.keys(), folders
 
 
 def _remove_all(found: Iterable[Stray]) -> None:

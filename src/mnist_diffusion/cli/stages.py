@@ -35,13 +35,11 @@ def _run(stage: Stage, name: str | None = None) -> None:
 
 
 def _command(stage: Stage) -> Callable[..., None]:
-    kinds = {"codec": "codec", "run": "run", "student": "student", "fd_curve": "run"}
-    kind = kinds.get(stage.per or "", "cell")
     argument = typer.Argument(
         default_factory=_named_by_dvc,
         show_default=False,
-        metavar=kind.upper(),
-        help=f"An entry of `{kind}s` in {paths.PARAMS}; under DVC, the one that it is at.",
+        metavar=stage.kind.upper(),
+        help=f"An entry of `{stage.kind}s` in {paths.PARAMS}; under DVC, the one that it is at.",
     )
 
     def single() -> None:

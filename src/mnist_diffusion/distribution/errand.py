@@ -28,16 +28,14 @@ from dvc.stage.exceptions import StageCmdFailedError
 
 from mnist_diffusion.distribution import transfer
 from mnist_diffusion.distribution.bundle import RANKS, RESULT, Exchange, Task
-from mnist_diffusion.distribution.plan import read_lock
 from mnist_diffusion.distribution.quick_dvc import open_repo
 from mnist_diffusion.files import paths
+from mnist_diffusion.files.yamlfile import read_lock
 from mnist_diffusion.provenance.source import stage_code
 from mnist_diffusion.runtime.errors import UserError, describe_os_error
 from mnist_diffusion.runtime.instructions import limit_instructions
 from mnist_diffusion.settings import load_settings
 
-RESUME = "resume"
-"""Within .work, and where data is exchanged: unfinished work by address."""
 KILLED = (f"exited with {-signal.SIGKILL}", f"exited with {128 + signal.SIGKILL}")
 """So DVC's error ends for a stage that was killed; the second is what a shell between says."""
 
@@ -185,8 +183,8 @@ def _mirrored(repo: Any, address: str, exchange: Exchange) -> AbstractContextMan
     if exchange.work:
         return nullcontext()
     store = transfer.remote_store(repo) if exchange.remote else repo.cache.legacy
-    place = store.fs.join(store.path, RESUME, address)
-    return transfer.mirrored(store.fs, place, paths.WORK / RESUME / address)
+    place = store.fs.join(store.path, paths.RESUME.name, address)
+    return transfer.mirrored(store.fs, place, paths.RESUME / address)
 
 
 def _bring(repo: Any, task: Task, exchange: Exchange) -> None:

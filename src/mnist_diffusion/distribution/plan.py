@@ -8,6 +8,7 @@ from typing import Any
 
 from mnist_diffusion.distribution.bundle import Task
 from mnist_diffusion.files import paths
+from mnist_diffusion.files.yamlfile import read_lock
 from mnist_diffusion.runtime.errors import UserError
 
 HERE = "here"
@@ -97,11 +98,6 @@ def plan(repo: Any) -> Plan:
         for stage in graph
     }
     stages = {stage.addressing: stage for stage in plan_repro(graph)}
-    return Plan(repo, stages, parents, changed, read_lock())
-
-
-def read_lock() -> dict[str, Entry]:
-    """The entries of dvc.lock by address; none where there is no such file."""
-    from dvc.utils.serialize import load_yaml
-
-    return dict(load_yaml(str(paths.LOCK)).get("stages", {})) if paths.LOCK.exists() else {}
+    there = paths.LOCK.exists() and paths.LOCK.stat().st_size  # a killed DVC may leave it empty
+    lock = read_lock() if there else {}
+    return Plan(repo, stages, parents, changed, lock)

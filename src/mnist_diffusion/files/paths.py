@@ -6,7 +6,11 @@ DVC runs each stage there, and the command line goes there before it does anythi
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+PIPELINE = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
+REQUIREMENTS = Path("requirements.lock")
+CODE = Path(".code")
+"""The digests of each stage's source."""
 SCALES = Path("scales")
 
 RAW = Path("data/raw")
@@ -19,6 +23,8 @@ CAPTIONS = Path("data/captions")
 CLIP = Path("models/clip")
 
 REPORTS = Path("reports")
+PUBLISHED = (Path("data"), Path("models"), REPORTS)
+"""Where stages leave what they make."""
 CLASSIFIER_REPORT = REPORTS / "classifier.json"
 AUTOENCODER_REPORT = REPORTS / "autoencoder.json"
 REFERENCE_REPORT = REPORTS / "reference.json"
@@ -35,15 +41,19 @@ TIMINGS = REPORTS / "timings"
 
 WORK = Path(".work")
 """Scratch that no stage depends on; git-ignored."""
-
+LOCKS = WORK / "locks"
+RESUME = WORK / "resume"
+"""Unfinished work, by address; not among DVC's outs, which DVC deletes before it runs a stage."""
 
 BETAS = "betas.npy"
 """In a run's folder: the schedule that it was trained with."""
+DIGESTS, PROMPTS = "digests.txt", "prompts.txt"
+"""In a cell's folder: a line for each image."""
 
 
 def code(stage: str) -> Path:
     """The digests of a stage's source, its one code dependency."""
-    return Path(".code") / f"{stage}.json"
+    return CODE / f"{stage}.json"
 
 
 def model(run: str) -> Path:

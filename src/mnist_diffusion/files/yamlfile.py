@@ -1,6 +1,8 @@
 """YAML files, read as DVC reads them."""
 
 import re
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError
 
 
@@ -19,6 +22,33 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not found; run from the repository's root") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; restore it from git") from None
+
+
+def read_lock(folder: Path = Path()) -> dict[str, Any]:
+    """The entries of a folder's dvc.lock by the address of a stage; UserError if it is not whole.
+
+    libyaml reads it, which is fast, and words its complaints its own way.
+    """
+    path = folder / paths.LOCK
+    if not path.exists():
+        raise UserError(f"{path}: not found; run `dvc repro` first")
+    try:
+        stages: dict[str, Any] = YAML(typ="safe").load(path)["stages"]
+        parts = [entry.get(part, ()) for entry in stages.values() for part in ("deps", "outs")]
+        whole = all({"path", "md5", "size"} <= one.keys() for part in parts for one in part)
+    except (YAMLError, ValueError, AttributeError, LookupError, TypeError):
+        whole = False
+    if not whole:
+        raise UserError(f"{path}: not whole; `git restore` it, or `dvc repro`")
+    return stages
+
+
+def value_at(content: Any, key: str, missing: object = None) -> Any:
+    """What stands at a dotted key."""
+    try:
+        return reduce(getitem, key.split("."), content)
+    except (LookupError, TypeError):
+        return missing
 
 
 def parse_yaml(text: str | Path, source: str) -> dict[str, Any]:

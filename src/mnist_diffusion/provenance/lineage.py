@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json, write_json
 from mnist_diffusion.pipeline import MANIFEST, STAGES
 from mnist_diffusion.provenance.digests import content_digest, file_digest, json_digest
@@ -23,8 +24,6 @@ from mnist_diffusion.provenance.schemas.manifest import SCHEMA, Manifest
 from mnist_diffusion.provenance.source import stage_code
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings, load_settings
-
-LOCKFILE = Path("requirements.lock")
 
 Parameters = Callable[..., Mapping[str, Any]]
 """What decides a result, from the settings and, of one of many, the name of its run or cell."""
@@ -71,7 +70,7 @@ class Inputs:
 
 def told_of(code: Mapping[str, str]) -> dict[str, Any]:
     """What an artifact holds of the source that decided it, and of the packages."""
-    lockfile = file_digest(LOCKFILE) if LOCKFILE.exists() else None
+    lockfile = file_digest(paths.REQUIREMENTS) if paths.REQUIREMENTS.exists() else None
     return {"sha256": json_digest(code), "files": dict(code), "lockfile_sha256": lockfile}
 
 

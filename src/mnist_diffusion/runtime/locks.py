@@ -15,7 +15,6 @@ from filelock import FileLock, Timeout
 from mnist_diffusion.files import paths
 from mnist_diffusion.runtime.errors import UserError
 
-LOCKS = paths.WORK / "locks"
 SECONDS = 0.2
 """Enough to take a lock anew that its holder has discarded between our open and our lock."""
 
@@ -23,7 +22,7 @@ SECONDS = 0.2
 @contextmanager
 def exclusive_lock(address: str) -> Iterator[None]:
     """Be the only process that writes an address, or UserError at once."""
-    place = LOCKS / address
+    place = paths.LOCKS / address
     lock = FileLock(
         place,
         timeout=SECONDS,
@@ -31,7 +30,7 @@ def exclusive_lock(address: str) -> Iterator[None]:
         on_acquired=_note_holder,
     )
     try:
-        LOCKS.mkdir(parents=True, exist_ok=True)
+        paths.LOCKS.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise UserError(_taken(address)) from None
@@ -55,7 +54,7 @@ def recreate_dir(folder: Path) -> Path:
 
 def discard_lock(address: str) -> None:
     """Delete the file of a lock; only for whoever holds it."""
-    (LOCKS / address).unlink(missing_ok=True)
+    (paths.LOCKS / address).unlink(missing_ok=True)
 
 
 def _note_holder(descriptor: int) -> None:
@@ -66,6 +65,6 @@ def _note_holder(descriptor: int) -> None:
 def _taken(address: str) -> str:
     holder = ""
     with suppress(OSError, UnicodeDecodeError):
-        holder = (LOCKS / address).read_text(encoding="utf-8")
+        holder = (paths.LOCKS / address).read_text(encoding="utf-8")
     who = f"another process (pid {holder})" if holder.isdecimal() else "another process"
     return f"{address}: is being written by {who}; wait for it, or end it"

@@ -17,8 +17,6 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.runtime.errors import UserError
 
-FOLDER = paths.WORK / "resume"
-"""Outside DVC's outs, which DVC deletes before it runs a stage."""
 SUFFIX = ".safetensors"
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
@@ -36,7 +34,7 @@ class Resumption:
     def __init__(self, address: str, key: str):
         self.address = address
         self._key = hashlib.sha256(key.encode()).hexdigest()
-        self._folder = FOLDER / address
+        self._folder = paths.RESUME / address
         self._started = time.monotonic()
         self._saved = set[Path]()
         self.earlier_seconds = 0.0

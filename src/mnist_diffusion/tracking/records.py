@@ -19,10 +19,11 @@ import pandas as pd
 from PIL import Image
 
 from mnist_diffusion.dataset import mnist
+from mnist_diffusion.evaluation.features import load_cell
 from mnist_diffusion.evaluation.metrics import METRICS, values
 from mnist_diffusion.files import images, paths
 from mnist_diffusion.files.jsonfile import read_json
-from mnist_diffusion.pipeline import STAGES
+from mnist_diffusion.pipeline import MANIFEST, STAGES
 from mnist_diffusion.provenance.digests import file_digest
 from mnist_diffusion.provenance.schemas.manifest import Timing
 
@@ -43,6 +44,8 @@ PICTURE = "digits"
 """What they are called in MLflow."""
 IN_TABLE = "in_{}"
 """A tag, of cells: whether they stand in a table of the report."""
+KEPT = ("config.json", "history.csv", "summary.json", MANIFEST)
+"""Of a folder, where they are there."""
 COUNTED = ("network_parameters", "network_evaluations", "schedule")
 """What a manifest says beside its parameters, and counts as one."""
 
@@ -74,7 +77,7 @@ class Record:
         """What a run of it says in MLflow, by kind; of a metric with a history, the last value."""
         last = {metric: float(value) for metric, value, _ in self.history}
         metrics = {key: float(value) for key, value in self.metrics.items()} | last
-        own = {"stage": self.stage, name_tag(self.stage): self.name}
+        own = {"stage": self.stage, STAGES[self.stage].kind: self.name}
         return {
             "param": {key: as_text(value) for key, value in self.params.items()},
             "metric": metrics,
@@ -87,12 +90,6 @@ class Record:
         # NaN is fine here: a diverged run is a result too.
         text = json.dumps([self.data, [list(point) for point in self.history]], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-def name_tag(stage: str) -> str:
-    """The tag that says which run or cell a stage was for."""
-    kinds = {"codec": "codec", "run": "run", "student": "student", None: "name"}
-    return kinds.get(STAGES[stage].per, "cell")
 
 
 def as_text(value: Scalar) -> str:
@@ -125,26 +122,25 @@ def _params(manifest: Json) -> dict[str, Scalar]:
     return flat(manifest["parameters"]) | flat(counted)
 
 
-def _published(stage: str, name: str) -> tuple[Path, Any]:
-    """The file that tells what a stage made, and its content."""
+def _published(stage: str, name: str) -> Any:
+    """The content of the file that tells what a stage made."""
     path = STAGES[stage].published(name)
     assert path is not None
-    return path, read_json(path)
+    return read_json(path)
 
 
 def _manifest(stage: str, name: str) -> Record:
     """Of a stage with a folder: parameters, digests, history, and the report where it has one."""
-    path, content = _published(stage, name)
-    report = STAGES[stage].report
-    beside = _report_of(report(name)) if report else Record()
+    content, place = _published(stage, name), STAGES[stage].folder
+    assert place is not None
+    beside = _report(stage, name) if STAGES[stage].report else Record()
     made = {**content.get("inputs", {}), **content.get("outputs", {})}
-    folder = [path.with_name(name) for name in ("config.json", "history.csv", "summary.json")]
     return replace(
         beside,
         params=_params(content),
         tags={**beside.tags, **made, "code_sha256": content["code"]["sha256"]},
-        history=_history(path.parent),
-        files=[*beside.files, *folder, path],
+        history=_history(place(name)),
+        files=[*beside.files, *(place(name) / file for file in KEPT)],
     )
 
 
@@ -160,17 +156,15 @@ def _history(folder: Path) -> list[Point]:
 
 
 def _report(stage: str, name: str) -> Record:
-    return _report_of(_published(stage, name)[0])
-
-
-def _report_of(path: Path) -> Record:
     """Of a report: what was found, what was asked for, and digests; no lists."""
-    content = {key: value for key, value in read_json(path).items() if key not in SOURCES}
+    place = STAGES[stage].report
+    assert place is not None
+    content = {key: value for key, value in read_json(place(name)).items() if key not in SOURCES}
     row = flat({key: value for key, value in content.items() if not isinstance(value, list)})
     tags = {key.rpartition("second_")[2]: str(v) for key, v in row.items() if "_sha256" in key}
     found = {key: v for key, v in row.items() if isinstance(v, float) and key not in ASKED}
     asked = {key: v for key, v in row.items() if "_sha256" not in key and key not in found}
-    return Record(asked, found, tags, files=[path])
+    return Record(asked, found, tags, files=[place(name)])
 
 
 def _fetch(*_: str) -> Record:
@@ -179,19 +173,19 @@ def _fetch(*_: str) -> Record:
 
 
 def _train(stage: str, run: str) -> Record:
-    loss = _published(stage, run)[1]["final_loss"]
+    loss = _published(stage, run)["final_loss"]
     return replace(_manifest(stage, run), metrics={"final_loss": loss})
 
 
 def _evaluate(stage: str, cell: str) -> Record:
-    (path, report), (manifest, made) = _published(stage, cell), _published("sample", cell)
+    report, made, judged = _published(stage, cell), _published("sample", cell), _report(stage, cell)
     counted = {"network_evaluations": made["network_evaluations"], "n": report["n"]}
-    return Record(
+    return replace(
+        judged,
         params=_params(made),
         metrics={**_scores(report), **counted},
-        tags={**_report_of(path).tags, **made["inputs"]},
-        files=[path],
-        pictures=partial(_sample_set, manifest.parent),
+        tags={**judged.tags, **made["inputs"]},
+        pictures=lambda: [(0, images.thumbnail(*load_cell(cell)))],
     )
 
 
@@ -208,13 +202,8 @@ def _scores(report: Json) -> dict[str, float]:
     return {key: float(value) for key, value in found.items() if value is not None}
 
 
-def _sample_set(folder: Path) -> Iterable[Picture]:
-    arrays = (np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels"))
-    yield 0, images.thumbnail(*arrays)
-
-
 def _fd_curve(stage: str, run: str) -> Record:
-    points = _published(stage, run)[1]["points"]
+    points = _published(stage, run)["points"]
     history = [
         (metric, float(point[metric]), int(point["step"]))
         for point in points
@@ -232,7 +221,7 @@ def _snapshots(run: str, steps: Sequence[int]) -> Iterable[Picture]:
 
 
 def _compare(stage: str, name: str) -> Record:
-    compared = _published(stage, name)[1]["comparisons"]
+    compared = _published(stage, name)["comparisons"]
     verdicts = Counter(row["verdict"].replace(" ", "_") for row in compared)
     return replace(_report(stage, name), metrics=verdicts)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.pipeline import STAGES
-from mnist_diffusion.tracking.records import PICTURE, Record, as_text, name_tag
+from mnist_diffusion.tracking.records import PICTURE, Record, as_text
 from mnist_diffusion.tracking.store import CELLS, PIPELINE, SNAPSHOTS, TRAINING, Store
 
 if TYPE_CHECKING:
@@ -86,9 +86,8 @@ def latest(opened: Store) -> dict[str, list[Run]]:
     found = defaultdict(list)
     experiments = list(opened.experiments.values())
     for run in opened.client.search_runs(experiments, f"tags.{LATEST} = 'true'", max_results=MOST):
-        stage = run.data.tags.get("stage")
-        own = STAGES[stage].address(run.data.tags.get(name_tag(stage))) if stage in STAGES else ""
-        found[own].append(run)
+        stage = STAGES.get(run.data.tags.get("stage", ""))
+        found[stage.address(run.data.tags.get(stage.kind)) if stage else ""].append(run)
     return found
 
 

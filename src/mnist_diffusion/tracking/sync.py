@@ -28,11 +28,11 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.pipeline import MANIFEST, STAGES, Stage, declared
 from mnist_diffusion.provenance.digests import json_digest
-from mnist_diffusion.provenance.schemas.manifest import Timing, timing_of
+from mnist_diffusion.provenance.schemas.manifest import timing_of
 from mnist_diffusion.runtime.errors import UserError, in_one_line
 from mnist_diffusion.settings import Settings, load_settings
 from mnist_diffusion.tracking import models, runs, store
-from mnist_diffusion.tracking.records import IN_TABLE, PAGE, Record, as_text, name_tag, record_of
+from mnist_diffusion.tracking.records import IN_TABLE, PAGE, Record, as_text, record_of
 from mnist_diffusion.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -129,8 +129,11 @@ def published(settings: Settings) -> tuple[list[Record], list[str]]:
     for stage, name in declared(settings):
         try:
             if stage.name not in UNLOGGED and _is_whole(stage, name):
-                record, marks = record_of(stage.name, name), _marks(settings, stage, name)
-                found.append(replace(record, timing=_timing(stage, name), marks=marks))
+                record, timing = record_of(stage.name, name), None
+                with suppress(UserError):  # the result is whole without it
+                    timing = timing_of(stage.name, name)
+                marks = _marks(settings, stage, name)
+                found.append(replace(record, timing=timing, marks=marks))
         except Exception as error:
             unreadable.append(f"{stage.address(name)}: cannot be read ({in_one_line(error)})")
     return found, unreadable
@@ -150,7 +153,7 @@ def mlflow_differences(stage: str, name: str) -> tuple[str, list[runs.Difference
     if experiment is None:
         return None
     digest = "samples_sha256" if stage == "evaluate" else "weights_sha256"
-    tags = {runs.LATEST: "true", name_tag(stage): name, digest: record.tags[digest]}
+    tags = {runs.LATEST: "true", STAGES[stage].kind: name, digest: record.tags[digest]}
     wanted = ["attributes.status = 'FINISHED'", *(f"tags.{k} = '{v}'" for k, v in tags.items())]
     found = client.search_runs([experiment.experiment_id], " and ".join(wanted), max_results=1)
     return (found[0].info.run_id, list(runs.contradictions(record, found[0]))) if found else None
@@ -169,13 +172,6 @@ def _is_whole(stage: Stage, name: str | None) -> bool:
     drawn, address = paths.samples(str(name)) / MANIFEST, STAGES["sample"].address(name)
     judged = read_json(made)["made_from"][address]
     return drawn.is_file() and bool(judged == json_digest(read_json(drawn)))
-
-
-def _timing(stage: Stage, name: str | None) -> Timing | None:
-    try:
-        return timing_of(stage.name, name)
-    except UserError:  # the result is whole without it
-        return None
 
 
 def _marks(settings: Settings, stage: Stage, name: str | None) -> dict[str, str]:

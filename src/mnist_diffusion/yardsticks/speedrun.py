@@ -30,10 +30,10 @@ from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.files.yamlfile import parse_yaml, read_yaml
 from mnist_diffusion.provenance.digests import content_digest
 from mnist_diffusion.provenance.environment import environment
-from mnist_diffusion.provenance.lineage import LOCKFILE
 from mnist_diffusion.provenance.schemas.artifact import load as load_report
 from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics
 from mnist_diffusion.provenance.schemas.yardsticks import SpeedrunRecord
+from mnist_diffusion.provenance.source import OWN_ROOT
 from mnist_diffusion.runtime.compute import configure
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.locks import exclusive_lock, recreate_dir
@@ -53,7 +53,7 @@ TOLERANCE = 1e-4
 TIMED = ("codec", "latents", "train", "sample")
 """Stages."""
 GIVEN = (
-    *(Path("src"), LOCKFILE, paths.PREPARED, paths.REFERENCE, paths.REFERENCE_REPORT),
+    *(OWN_ROOT, paths.REQUIREMENTS, paths.PREPARED, paths.REFERENCE, paths.REFERENCE_REPORT),
     *(paths.CLASSIFIER, paths.CLASSIFIER_REPORT, paths.AUTOENCODER, paths.AUTOENCODER_REPORT),
 )
 """What is there when the clock starts; the judges are for the judging alone."""
