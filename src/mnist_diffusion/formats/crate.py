@@ -8,19 +8,22 @@ are the action's objects and results.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from mimetypes import MimeTypes
 from typing import Any
 from urllib.parse import quote
 
+from dvc.utils.flatten import flatten
+
+from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.formats.citation import SPDX, Citation
-from mnist_diffusion.pipeline import STAGES, Stage
+from mnist_diffusion.pipeline import Stage, parse_address
 from mnist_diffusion.provenance.schemas.manifest import timing_of
 
 METADATA = "ro-crate-metadata.json"
-WORKFLOW = "dvc.yaml"
+WORKFLOW = str(paths.PIPELINE)
 BESIDE = ("README.md", "LICENSE", "CITATION.cff", "params.yaml", "dvc.lock", "requirements.lock")
 """What a reader wants, and no stage declares."""
 ROCRATE = "https://w3id.org/ro/crate/1.1"
@@ -45,21 +48,24 @@ Lock = Mapping[str, Mapping[str, Any]]
 
 def crate(lock: Lock, citation: Citation, dvc_version: str) -> dict[str, Any]:
     """The content of ro-crate-metadata.json."""
-    graph = _Graph(citation, dvc_version)
-    actions = [graph.action(address, entry) for address, entry in lock.items()]
-    graph.workflow(actions)
-    graph.run(actions)
-    graph.root([action["@id"] for action in actions])
+    graph = _Graph(citation)
+    for address, entry in lock.items():
+        graph.action(address, entry)
+    graph.workflow()
+    graph.run(dvc_version)
+    graph.root()
     return {"@context": CONTEXT, "@graph": graph.linked()}
 
 
 class _Graph:
     """Entities by their ids; a list is of ids that an entity refers to."""
 
-    def __init__(self, citation: Citation, dvc_version: str) -> None:
-        self.citation, self.dvc_version = citation, dvc_version
-        self.licence = SPDX + citation.licence
+    def __init__(self, citation: Citation) -> None:
+        self.citation, self.licence = citation, SPDX + citation.licence
         self.entities: dict[str, Entity] = {}
+        self.actions: list[str] = []
+        self.steps: list[str] = []
+        self.controls: list[str] = []
         self.tools: dict[str, None] = {}
 
     def add(self, name: str, kind: str | list[str], /, **properties: Any) -> str:
@@ -67,11 +73,11 @@ class _Graph:
         self.entities.setdefault(name, {"@id": name, "@type": kind, **properties})
         return name
 
-    def action(self, address: str, entry: Mapping[str, Any]) -> Entity:
-        """What DVC recorded of a stage, when it ran and in what environment."""
-        stage, name = STAGES[address.partition("@")[0]], address.partition("@")[2] or None
-        settings = (pair for file in entry.get("params", {}).values() for pair in leaves(file))
-        published = stage.published(name)
+    def action(self, address: str, entry: Mapping[str, Any]) -> None:
+        """What DVC recorded of a stage, when it ran and in what environment; its step."""
+        stage, name = parse_address(address)
+        settings = flatten(entry.get("params", {}).get(str(paths.PARAMS), {}))
+        published, tool = stage.published(name), self._tool(stage)
         environment = read_json(published)["environment"] if published else {}
         action = self.add(
             f"#{quote(address, safe=SAFE)}",
@@ -79,27 +85,23 @@ class _Graph:
             name=address,
             description=stage.summary,
             agent=[AUTHORS],
-            instrument=[self._tool(stage)],
+            instrument=[tool],
             object=[*self._data(entry["deps"]), *self._values("setting", settings)],
             result=self._data(entry["outs"]),
-            environment=self._values("environment", environment.items()),
+            environment=self._values("environment", environment),
             actionStatus=DONE,
             **_times(stage, name),
         )
-        return self.entities[action]
+        place = str(len(self.steps))
+        own = {"name": address, "position": place, "workExample": [tool]}
+        step = self.add(f"{WORKFLOW}{action}", "HowToStep", **own)
+        own = {"name": address, "instrument": [step], "object": [action]}
+        self.controls.append(self.add(f"#control-{action[1:]}", "ControlAction", **own))
+        self.actions.append(action)
+        self.steps.append(step)
 
-    def workflow(self, actions: Sequence[Entity]) -> None:
+    def workflow(self) -> None:
         """dvc.yaml, with a step for each action."""
-        steps = [
-            self.add(
-                f"{WORKFLOW}{action['@id']}",
-                "HowToStep",
-                name=action["name"],
-                position=str(place),
-                workExample=action["instrument"],
-            )
-            for place, action in enumerate(actions)
-        ]
         self.add(
             WORKFLOW,
             ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
@@ -110,11 +112,12 @@ class _Graph:
             license=[self.licence],
             conformsTo=[self.add(BIOSCHEMAS, "CreativeWork", name="ComputationalWorkflow")],
             hasPart=[*self.tools],
-            step=steps,
+            step=self.steps,
         )
 
-    def run(self, actions: Sequence[Entity]) -> None:
+    def run(self, dvc_version: str) -> None:
         """That DVC ran the workflow: what went in from outside, and all that came out."""
+        actions = [self.entities[action] for action in self.actions]
         made = {one for action in actions for one in action["result"]}
         read = {one for action in actions for one in action["object"]}
         about = {
@@ -122,32 +125,16 @@ class _Graph:
             "description": "Run every stage that is out of date.",
             "agent": [self.add(AUTHORS, "Organization", name=self.citation.authors)],
             "actionStatus": DONE,
-            **self._ended(actions),
         }
-        self.add(
-            RUN,
-            "CreateAction",
-            instrument=[WORKFLOW],
-            object=sorted(read - made),
-            result=sorted(made),
-            **about,
-        )
-        self.add(DVC, "SoftwareApplication", name="DVC", version=self.dvc_version, url=DVC)
-        controls = [
-            self.add(
-                f"#control-{action['@id'][1:]}",
-                "ControlAction",
-                name=action["name"],
-                instrument=[f"{WORKFLOW}{action['@id']}"],
-                object=[action["@id"]],
-            )
-            for action in actions
-        ]
-        self.add(
-            ORGANISED, "OrganizeAction", instrument=[DVC], object=controls, result=[RUN], **about
-        )
+        if ends := [action["endTime"] for action in actions if "endTime" in action]:
+            about["endTime"] = max(ends)
+        data = {"object": sorted(read - made), "result": sorted(made)}
+        self.add(RUN, "CreateAction", instrument=[WORKFLOW], **data, **about)
+        self.add(DVC, "SoftwareApplication", name="DVC", version=dvc_version, url=DVC)
+        data = {"object": self.controls, "result": [RUN]}
+        self.add(ORGANISED, "OrganizeAction", instrument=[DVC], **data, **about)
 
-    def root(self, actions: Sequence[str]) -> None:
+    def root(self) -> None:
         """The crate itself, with all that is in it."""
         for path in BESIDE:
             self._file(path)
@@ -173,7 +160,7 @@ class _Graph:
             ],
             hasPart=parts,
             mainEntity=[WORKFLOW],
-            mentions=[RUN, ORGANISED, *actions],
+            mentions=[RUN, ORGANISED, *self.actions],
         )
         conforms = [ROCRATE, WORKFLOW_CRATE]
         self.add(METADATA, "CreativeWork", about=["./"], conformsTo=conforms)
@@ -200,9 +187,8 @@ class _Graph:
     def _file(self, path: str, **properties: Any) -> str:
         """A file of the crate by its path."""
         kind = MimeTypes().guess_type(path)[0] or "application/octet-stream"
-        return self.add(
-            quote(path, safe=SAFE), "File", name=path, encodingFormat=kind, **properties
-        )
+        about = {"name": path, "encodingFormat": kind, **properties}
+        return self.add(quote(path, safe=SAFE), "File", **about)
 
     def _data(self, entries: Iterable[Mapping[str, Any]]) -> list[str]:
         """Ids of what a stage read or wrote, as dvc.lock has it."""
@@ -215,23 +201,11 @@ class _Graph:
                 found.append(self._file(path, contentSize=str(entry["size"]), **known))
         return found
 
-    def _values(self, kind: str, values: Iterable[tuple[str, Any]]) -> list[str]:
+    def _values(self, kind: str, values: Mapping[str, Any]) -> list[str]:
         """Ids of settings, each by what it is, so that stages share what they have in common."""
-        return [
-            self.add(
-                f"#{kind}-{quote(f'{key}={text}', safe=SAFE)}",
-                "PropertyValue",
-                name=key,
-                value=text,
-            )
-            for key, value in values
-            for text in [value if isinstance(value, str) else json.dumps(value)]
-        ]
-
-    @staticmethod
-    def _ended(actions: Sequence[Entity]) -> dict[str, str]:
-        ends = [action["endTime"] for action in actions if "endTime" in action]
-        return {"endTime": max(ends)} if ends else {}
+        texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
+        ids = {key: f"#{kind}-{quote(f'{key}={text}', safe=SAFE)}" for key, text in texts.items()}
+        return [self.add(ids[k], "PropertyValue", name=k, value=v) for k, v in texts.items()]
 
 
 def _kinds(entity: Entity) -> set[str]:
@@ -244,15 +218,6 @@ def _linked(value: Any) -> Any:
         return value
     references = [{"@id": name} for name in value]
     return references[0] if len(references) == 1 else references
-
-
-def leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings by their whole key, such as cells.long.steps."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from leaves(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
 
 
 def _times(stage: Stage, name: str | None) -> dict[str, str]:

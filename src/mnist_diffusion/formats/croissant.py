@@ -5,7 +5,6 @@ Croissant (https://docs.mlcommons.org/croissant) is what Hugging Face, Kaggle an
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,17 @@ import pyarrow as pa
 from PIL import Image
 from pyarrow import parquet
 
+from mnist_diffusion.evaluation.features import load_cell
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.images import png_bytes
 from mnist_diffusion.files.jsonfile import write_json
 from mnist_diffusion.formats.citation import SPDX, Citation
 from mnist_diffusion.pipeline import STAGES
-from mnist_diffusion.provenance.digests import json_digest
+from mnist_diffusion.provenance.digests import file_digest, json_digest
 from mnist_diffusion.provenance.lineage import read_manifest
 from mnist_diffusion.provenance.schemas.manifest import timing_of
 
 METADATA, DATA = "croissant.json", "images.parquet"
-PROMPTS, DIGESTS = "prompts.txt", "digests.txt"
 COLUMNS = {
     "index": ("sc:Integer", "Whose it is: image k is the same however many are drawn."),
     "image": ("sc:ImageObject", "28 × 28 grey levels, a PNG."),
@@ -60,29 +59,45 @@ CONTEXT = {
 def write_sample_set(folder: Path, cell: str, citation: Citation) -> None:
     """Write both; UserError if the sample set is not whole."""
     folder.mkdir(parents=True)
-    columns = _columns(paths.samples(cell))
+    columns = _columns(cell)
     parquet.write_table(pa.table(columns), folder / DATA)
-    write_json(folder / METADATA, _metadata(folder, cell, list(columns), citation))
+    data = {
+        "@type": "cr:FileObject",
+        "@id": DATA,
+        "name": DATA,
+        "contentUrl": DATA,
+        "encodingFormat": "application/x-parquet",
+        "sha256": file_digest(folder / DATA),
+    }
+    records = {
+        "@type": "cr:RecordSet",
+        "@id": "digits",
+        "name": "digits",
+        "key": {"@id": "digits/index"},
+        "field": [_field(column) for column in columns],
+    }
+    content = _described(cell, citation) | {"distribution": [data], "recordSet": [records]}
+    write_json(folder / METADATA, content)
 
 
-def _columns(samples: Path) -> dict[str, Any]:
-    images, labels = (
-        np.load(samples / f"{name}.npy", allow_pickle=False) for name in ("images", "labels")
-    )
-    told = samples / PROMPTS
+def _columns(cell: str) -> dict[str, Any]:
+    samples, (images, labels) = paths.samples(cell), load_cell(cell)
+    told = samples / paths.PROMPTS
     prompts = {"prompt": told.read_text().splitlines()} if told.exists() else {}
     return {
         "index": np.arange(len(images)),
         "image": [png_bytes(Image.fromarray(image)) for image in images],
         "label": labels,
         **prompts,
-        "sha256": (samples / DIGESTS).read_text().split(),
+        "sha256": (samples / paths.DIGESTS).read_text().split(),
     }
 
 
-def _metadata(folder: Path, cell: str, columns: list[str], citation: Citation) -> dict[str, Any]:
+def _described(cell: str, citation: Citation) -> dict[str, Any]:
+    """What the digits are, whose, and what made them."""
     manifest = read_manifest(paths.samples(cell))
     timing, chosen = timing_of("sample", cell), manifest["parameters"]["cell"]
+    address = STAGES["sample"].address(cell)
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -98,35 +113,16 @@ def _metadata(folder: Path, cell: str, columns: list[str], citation: Citation) -
         "creator": {"@type": "sc:Organization", "name": citation.authors},
         "citeAs": f"{citation.authors}: {citation.title}, {citation.version}",
         **({"datePublished": timing.finished} if timing else {}),
-        "prov:wasGeneratedBy": {
-            "@type": "prov:Activity",
-            "@id": f"urn:sha256:{json_digest(manifest)}",
-            "prov:label": STAGES["sample"].address(cell),
-        },
+        "prov:wasGeneratedBy": _known("prov:Activity", address, json_digest(manifest)),
         "prov:wasDerivedFrom": [
-            {"@type": "prov:Entity", "@id": f"urn:sha256:{digest}", "prov:label": address}
-            for address, digest in manifest["made_from"].items()
-        ],
-        "distribution": [
-            {
-                "@type": "cr:FileObject",
-                "@id": DATA,
-                "name": DATA,
-                "contentUrl": DATA,
-                "encodingFormat": "application/x-parquet",
-                "sha256": hashlib.sha256((folder / DATA).read_bytes()).hexdigest(),
-            }
-        ],
-        "recordSet": [
-            {
-                "@type": "cr:RecordSet",
-                "@id": "digits",
-                "name": "digits",
-                "key": {"@id": "digits/index"},
-                "field": [_field(column) for column in columns],
-            }
+            _known("prov:Entity", *one) for one in manifest["made_from"].items()
         ],
     }
+
+
+def _known(kind: str, address: str, digest: str) -> dict[str, str]:
+    """What stands for a stage, or for what it left."""
+    return {"@type": kind, "@id": f"urn:sha256:{digest}", "prov:label": address}
 
 
 def _field(column: str) -> dict[str, Any]:

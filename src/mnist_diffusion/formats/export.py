@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from dvc.exceptions import DvcException
 from dvc.fs import localfs
 from dvc.ignore import DvcIgnoreFilter
-from dvc.utils.serialize import load_yaml
 
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.files.jsonfile import write_json
-from mnist_diffusion.files.yamlfile import read_yaml
+from mnist_diffusion.files.yamlfile import read_lock, read_yaml, value_at
 from mnist_diffusion.formats import crate
 from mnist_diffusion.formats.citation import Citation, read_citation
 from mnist_diffusion.formats.croissant import write_sample_set
@@ -31,8 +28,6 @@ from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.locks import exclusive_lock, recreate_dir
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.settings import Settings
-
-CRATE, MODELS = "crate", "models"
 
 
 def export(settings: Settings, folder: Path) -> None:
@@ -58,49 +53,29 @@ def recorded(settings: Settings) -> crate.Lock:
 
     UserError if it lacks one, or has it by another setting.
     """
-    if not paths.LOCK.exists():
-        raise UserError(f"{paths.LOCK}: not found; run `dvc repro` first")
-    try:
-        lock: crate.Lock = load_yaml(str(paths.LOCK))["stages"]
-        data = [one for entry in lock.values() for one in [*entry["deps"], *entry["outs"]]]
-        whole = all({"path", "md5", "size"} <= one.keys() for one in data)
-    except (DvcException, AttributeError, LookupError, TypeError):
-        whole = False
-    if not whole:
-        raise UserError(f"{paths.LOCK}: not whole; `git restore` it, or `dvc repro`")
+    lock, params = read_lock(), read_yaml(paths.PARAMS)
     addresses = [stage.address(name) for stage, name in declared(settings)]
-    params = read_yaml(paths.PARAMS)
     for address in addresses:
         if address not in lock:
             raise UserError(f"{paths.LOCK}: {address}: not there; run `dvc repro`")
         for key, value in lock[address].get("params", {}).get(str(paths.PARAMS), {}).items():
-            here: Any = params
-            for part in key.split("."):
-                here = (here or {}).get(part)
-            if here != value:
-                raise UserError(
-                    f"{paths.PARAMS}: {key}: not what {paths.LOCK} recorded; run `dvc repro`"
-                )
+            if value_at(params, key) != value:
+                text = f"not what {paths.LOCK} recorded; run `dvc repro`"
+                raise UserError(f"{paths.PARAMS}: {key}: {text}")
     return {address: lock[address] for address in addresses}
 
 
 def _write_all(settings: Settings, folder: Path, lock: crate.Lock) -> None:
     citation = read_citation()
-    _write_crate(folder / CRATE, lock, citation)
-    models, judged = [*_models(settings)], judgements(settings)
+    _write_crate(folder / "crate", lock, citation)
+    published = [stage.folder(name or "") for stage, name in declared(settings) if stage.folder]
+    models = [place for place in published if place.is_relative_to("models")]
+    judged = judgements(settings)
     for model in track(models, total=len(models), description="models", unit="model"):
         _write_model(folder, model, judged, citation)
     cells = track(settings.cells, total=len(settings.cells), description="cells", unit="cell")
     for cell in cells:
         write_sample_set(folder / "samples" / cell, cell, citation)
-
-
-def _models(settings: Settings) -> Iterator[Path]:
-    """The folders of models/ that stages publish."""
-    for stage, name in declared(settings):
-        folder = stage.folder(name or "") if stage.folder else None
-        if folder and folder.parts[0] == MODELS:
-            yield folder
 
 
 def _write_model(out: Path, folder: Path, judged: Judged, citation: Citation) -> None:

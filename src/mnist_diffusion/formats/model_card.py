@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dvc.utils.flatten import flatten
 from dvc.utils.serialize import dumps_yaml
 
 from mnist_diffusion.evaluation.metrics import METRICS, Metric
 from mnist_diffusion.files import paths
 from mnist_diffusion.formats.citation import Citation
-from mnist_diffusion.formats.crate import leaves
 from mnist_diffusion.formats.onnx_files import Function
 from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.provenance.lineage import read_manifest
@@ -53,12 +53,13 @@ def model_card(
     stage = STAGES[manifest["stage"]]
     address = stage.address(manifest["name"])
     front = dumps_yaml(_front_matter(address, judged, citation))
+    parameters = flatten(manifest["parameters"])
     sections = [
         f"# {citation.title}: {address}",
         stage.summary,
         "## Files\n\n" + "\n".join(_called(file, one) for file, one in files.items()),
         *_scores(judged),
-        "## What decided it\n\n" + _table(("parameter", "value"), leaves(manifest["parameters"])),
+        "## What decided it\n\n" + _table(("parameter", "value"), parameters.items()),
         "## What it was made from\n\n" + _table(("stage", "digest"), manifest["made_from"].items()),
         "## Where\n\n" + _table(("", ""), manifest["environment"].items()),
         f"{citation.authors}; {citation.licence} licence.",
