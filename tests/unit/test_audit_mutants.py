@@ -21,9 +21,9 @@ def nothing(*_, **__):
 
 
 MUTANTS = {
-    "no look at manifests": (auditor, "check_manifest", f"{MANIFEST}, schema"),
-    "no look at each image": (auditor, "check_each_image", "one pixel"),
-    "no look at files": (auditor, "check_files", "the digest of a file in the manifest"),
+    "no look at manifests": (chain, "check_manifest", f"{MANIFEST}, schema"),
+    "no look at each image": (chain, "check_each_image", "one pixel"),
+    "no look at files": (chain, "check_files", "the digest of a file in the manifest"),
     "no walk along the chain": (chain, "check_links", f"{METRICS}, made_from/classifier"),
     "no look at what others rest on": (chain, "check_links", f"{TSTR}, made_from/sample@{RUN}"),
     "no look at parameters": (chain, "check_parameters", f"{MANIFEST}, parameters/cell/guidance"),
@@ -31,7 +31,7 @@ MUTANTS = {
     "no look at dvc.lock": (dvc, "check", "the MD5 of a dependency in dvc.lock"),
     "no look at params.yaml": (dvc, "check", "a parameter of the run in params.yaml"),
     "no look at dvc.yaml": (dvc, "check", "another command in dvc.yaml"),
-    "no look at MLflow": (auditor, "check_tracked", "a metric in MLflow"),
+    "no look at MLflow": (chain, "check_tracked", "a metric in MLflow"),
 }
 
 

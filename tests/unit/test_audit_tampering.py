@@ -264,7 +264,7 @@ def test_params_of_the_wrong_commit_are_told(published_copy):
     edit_json(sidecar(published_copy), set_key("git_commit", other))
     code, [failure] = found()
     assert code == 1
-    assert failure.item == f"{MANIFEST}: parameters.cell.guidance"
+    assert failure.item == f"{MANIFEST}: cells.{CELL}.guidance"
     assert (failure.expected, failure.found) == ("4.0", "2.0")
     assert other[:10] in failure.text
 
@@ -281,7 +281,7 @@ def test_a_commit_is_read_where_the_stage_reads_it(published_copy):
     edit_json(sidecar(published_copy), set_key("git_commit", of_another_version))
     assert found() == (0, [])
     edit_json(sidecar(published_copy), set_key("git_commit", of_another_guidance))
-    assert found()[1][0].item == f"{MANIFEST}: parameters.cell.guidance"
+    assert found()[1][0].item == f"{MANIFEST}: cells.{CELL}.guidance"
 
 
 def test_source_of_the_wrong_commit_is_told(published_copy):

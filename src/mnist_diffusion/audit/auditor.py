@@ -15,13 +15,7 @@ import typer
 
 from mnist_diffusion.audit import chain, dvc
 from mnist_diffusion.audit.chain import REPORT, Evidence, Member
-from mnist_diffusion.audit.members import (
-    DIGESTS,
-    check_each_image,
-    check_files,
-    check_manifest,
-    check_tracked,
-)
+from mnist_diffusion.audit.commits import check_commit
 from mnist_diffusion.audit.output import (
     Checked,
     Finding,
@@ -34,7 +28,6 @@ from mnist_diffusion.audit.output import (
 from mnist_diffusion.audit.signature import SIGNATURE, check_signature, statement, write_signed
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.yamlfile import read_yaml
-from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.instructions import limit_instructions
 from mnist_diffusion.settings.messages import suggest
@@ -173,22 +166,22 @@ class Auditor:
             yield "chain", chain.check_links
             yield "params", chain.check_parameters
         if member.is_there and member.folder:
-            yield "manifest", check_manifest
-            yield "files", check_files
-            if (member.folder / DIGESTS).exists():
-                yield "images", check_each_image
+            yield "manifest", chain.check_manifest
+            yield "files", chain.check_files
+            if (member.folder / paths.DIGESTS).exists():
+                yield "images", chain.check_each_image
         if member.is_there or member == REPORT:
             yield "source", chain.check_source
-            yield "commit", chain.check_commit
+            yield "commit", check_commit
             yield from self._slow_steps(member)
 
     def _slow_steps(self, member: Member) -> Iterator[tuple[str, Check]]:
         """What asks MLflow, or does work again; networks are not trained again."""
         from mnist_diffusion.audit.replay import check_again, check_images
 
-        of_a_cell = STAGES[member.stage].per == "cell"
-        if member.stage in TRACKED:
-            yield "mlflow", check_tracked
+        of_a_cell = member.stage.per == "cell"
+        if member.stage.name in TRACKED:
+            yield "mlflow", chain.check_tracked
         if self.regenerate and of_a_cell and member.folder:
             yield "redrawn", partial(check_images, count=self.regenerate, seed=self.seed)
         if member == REPORT:

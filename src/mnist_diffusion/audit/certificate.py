@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from mnist_diffusion.audit.commits import unpack
 from mnist_diffusion.audit.output import from_there
-from mnist_diffusion.audit.past import unpack
 from mnist_diffusion.files import jsonfile, paths
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.provenance.environment import git

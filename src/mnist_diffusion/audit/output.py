@@ -23,8 +23,8 @@ from mnist_diffusion.runtime.errors import in_one_line
 LONGEST = 90
 NAMED = 10
 """How many places of one kind are named before the rest is counted."""
-VERDICTS = ("proven", "failed", "unverified")
-"""By exit code."""
+CODES = {"failed": 1, "unverified": 2}
+"""Exit codes; all else is proven."""
 STYLES = {
     "proven": "green",
     "proven within rounding": "green",
@@ -37,7 +37,10 @@ DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 
 
 class Severity(StrEnum):
-    """How bad a finding is; a note leaves a proof standing, and rounding one that says so."""
+    """How bad a finding is, the worst first.
+
+    A note leaves a proof standing, and rounding one that says so.
+    """
 
     FAILED = "failed"
     UNVERIFIED = "unverified"
@@ -76,13 +79,13 @@ class Checked:
     @property
     def code(self) -> int:
         """The exit code: 0 proven, 1 failed, 2 cannot verify."""
-        found = {finding.severity for finding in self.findings}
-        return 1 if Severity.FAILED in found else 2 if Severity.UNVERIFIED in found else 0
+        return CODES.get(self.verdict, 0)
 
     @property
     def verdict(self) -> str:
-        rounded = any(finding.severity == Severity.ROUNDED for finding in self.findings)
-        return str(Severity.ROUNDED) if rounded and not self.code else VERDICTS[self.code]
+        """By the worst that was found."""
+        found = {finding.severity for finding in self.findings} - {Severity.NOTE}
+        return str(min(found, key=list(Severity).index, default="proven"))
 
     def as_json(self) -> dict[str, Any]:
         findings = [asdict(finding) for finding in self.findings]

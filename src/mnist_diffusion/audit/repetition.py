@@ -27,7 +27,7 @@ from mnist_diffusion.audit.prediction import (
 from mnist_diffusion.evaluation.quantities import Quantity
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
-from mnist_diffusion.files.yamlfile import read_yaml
+from mnist_diffusion.files.yamlfile import read_lock
 from mnist_diffusion.pipeline import STAGES
 from mnist_diffusion.provenance.schemas.artifact import Sourced, load
 from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics
@@ -35,7 +35,6 @@ from mnist_diffusion.provenance.schemas.claim_reports import ClaimsReport
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.settings import Settings
 
-CODE = paths.code("").parent
 DISTANCES = ("fd_infinity", "second_fd_infinity")
 """One score, under both feature extractors."""
 ROUNDING = 1e-3
@@ -53,8 +52,7 @@ class Results:
     @cached_property
     def lock(self) -> dict[str, Any]:
         """What dvc.lock has, by the address of a stage."""
-        stages: dict[str, Any] = read_yaml(self.root / paths.LOCK)["stages"]
-        return stages
+        return read_lock(self.root)
 
     @cached_property
     def judged(self) -> dict[str, CellMetrics]:
@@ -121,7 +119,7 @@ class Results:
         if address not in self.lock or stage not in STAGES or not STAGES[stage].published(name):
             return None
         entry = self.lock[address]
-        code = [dep["md5"] for dep in entry["deps"] if Path(dep["path"]).parent == CODE]
+        code = [dep["md5"] for dep in entry["deps"] if Path(dep["path"]).parent == paths.CODE]
         params = {**entry.get("params", {}).get(str(paths.PARAMS), {}), "compute": None}
         return entry["cmd"], code, params
 

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mnist_diffusion.audit.chain import REPORT, Evidence, Member, differences, untimed
+from mnist_diffusion.audit.chain import REPORT, Evidence, Member, differences
+from mnist_diffusion.audit.commits import untimed
 from mnist_diffusion.audit.output import NAMED, Findings, failed, note, rounded, some, unverified
 from mnist_diffusion.audit.rounding import DoublePrecision, reached, within_bounds
 from mnist_diffusion.dataset.pixels import to_uint8
@@ -30,7 +31,7 @@ from mnist_diffusion.sampling.draw import redraw
 from mnist_diffusion.sampling.wishes import labels_for
 from mnist_diffusion.settings import Compute, ResolvedCell, SharedSampling, load_settings
 
-READ_BY_STAGES = (paths.PARAMS, Path("requirements.lock"), Path("data"), Path("models"))
+READ_BY_STAGES = (paths.PARAMS, paths.REQUIREMENTS, *paths.PUBLISHED, paths.CODE)
 
 
 def check_images(
@@ -44,10 +45,7 @@ def check_images(
     indices = chosen(count, cell.count, evidence.content(member.artifact) if seed is None else seed)
     denoiser = load_denoiser(paths.model(cell.run), device, cell)
     draw = partial(redraw, denoiser, cell, sample, indices)
-    images, labels = (
-        np.load(evidence.plain(folder / f"{name}.npy"), allow_pickle=False)
-        for name in ("images", "labels")
-    )
+    images, labels = evidence.digits(folder)
     yield from compared(folder / "images.npy", indices, draw, images[indices], foreign)
     due = labels_for(cell.count, cell.asks(denoiser.conditioning))
     for k in np.flatnonzero(labels != due).tolist()[:NAMED]:
@@ -107,7 +105,7 @@ def check_again(evidence: Evidence, member: Member) -> Findings:
     recorded = evidence.json(paths.COMPARISONS if member == REPORT else member.artifact)
     _, foreign = surroundings(recorded["environment"])
     outs = [Path(out) for out in evidence.answer.stages[member.address].outs]
-    module = importlib.import_module(f"mnist_diffusion.stages.{member.stage}")
+    module = importlib.import_module(f"mnist_diffusion.stages.{member.stage.name}")
     before = _contents(outs)
     with scratch(outs):
         module.run(load_settings(), *filter(None, [member.name]))
@@ -130,7 +128,7 @@ def scratch(outs: Iterable[Path]) -> Iterator[None]:
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / OWN_ROOT).symlink_to(here / OWN_ROOT)
-        for path in _files([*READ_BY_STAGES, paths.REPORTS, paths.code("").parent]):
+        for path in _files(READ_BY_STAGES):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             if not any(path.is_relative_to(out) for out in outs):
                 (folder / path).symlink_to(here / path)

@@ -11,10 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from mnist_diffusion.audit.auditor import chosen_cells
-from mnist_diffusion.audit.chain import Member, differences
+from mnist_diffusion.audit.chain import differences
 from mnist_diffusion.evaluation.metrics import METRICS, values
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
+from mnist_diffusion.pipeline import MANIFEST
 from mnist_diffusion.provenance.digests import content_digest
 from mnist_diffusion.provenance.schemas.artifact import load
 from mnist_diffusion.provenance.schemas.cell_reports import CellMetrics
@@ -79,7 +80,7 @@ def _facts(cell: str, content: Mapping[str, Any]) -> dict[str, str]:
 
 def _manifest(cell: str) -> dict[str, Any]:
     """The cell's manifest; UserError if it is not one."""
-    shape = load(Member("sample", cell).artifact, SampleManifest)
+    shape = load(paths.samples(cell) / MANIFEST, SampleManifest)
     return shape.model_dump(mode="json", by_alias=True)
 
 
@@ -94,7 +95,7 @@ def _judgement(cell: str) -> CellMetrics | None:
     """What the networks say of these images, if anything; UserError if it is of others."""
     path = paths.metrics(cell)
     judgement = load(path, CellMetrics) if path.is_file() else None
-    images = content_digest(Member("sample", cell).artifact)
+    images = content_digest(paths.samples(cell) / MANIFEST)
     if judgement and judgement.made_from.get(f"sample@{cell}") != images:
         raise UserError(f"{path}: of other images than are here; run `dvc repro`")
     return judgement
