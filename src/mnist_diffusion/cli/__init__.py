@@ -40,7 +40,7 @@ def main() -> None:
 
 def every_command() -> typer.Typer:
     """Stages, tools and what a cluster is made of."""
-    from mnist_diffusion.cli import stages, tools, yardsticks  # here: workers do without
+    from mnist_diffusion.cli import stages, tools  # here: workers do without
 
     app = typer.Typer(
         help="Compare diffusion models on MNIST. The stages are run by `dvc repro`.",
@@ -50,7 +50,6 @@ def every_command() -> typer.Typer:
     )
     for part in (stages, tools, cluster):
         app.add_typer(part.app)
-    app.add_typer(yardsticks.app, name="yardstick", rich_help_panel=tools.PANEL)
     return app
 
 

@@ -10,6 +10,7 @@ import typer
 
 from mnist_diffusion.audit.auditor import audit, sign
 from mnist_diffusion.audit.certificate import verify
+from mnist_diffusion.audit.output import from_there
 from mnist_diffusion.audit.show import diff, show
 from mnist_diffusion.cli.prune import prune
 from mnist_diffusion.runtime.errors import UserError
@@ -101,8 +102,9 @@ for _command in (audit, sign, verify, show, diff):
 
 @app.command(rich_help_panel=PANEL)
 def generate(
-    context: typer.Context,
-    out: Annotated[Path, typer.Argument(help="A .png to write.")] = Path("digits.png"),
+    out: Annotated[Path, typer.Argument(help="A .png to write.", callback=from_there)] = Path(
+        "digits.png"
+    ),
     run: Annotated[
         str | None,
         typer.Option(help="An entry of `runs` in params.yaml; none: that of the headline cell."),
@@ -118,27 +120,15 @@ def generate(
     count: Annotated[int, typer.Option(help="Images.")] = 50,
     seed: Annotated[int | None, typer.Option(help="Other seeds, other images.")] = None,
     animation: Annotated[
-        Path | None, typer.Option(help="Also write the denoising: a .gif or .apng.")
+        Path | None,
+        typer.Option(help="Also write the denoising: a .gif or .apng.", callback=from_there),
     ] = None,
 ) -> None:
     """Draw digits with a trained run; what is not said is as in the report's headline cell."""
     from mnist_diffusion.generation.command import generate as draw_and_write
 
-    here: Path = context.obj
-    print(
-        draw_and_write(
-            here / out,
-            here / animation if animation else None,
-            run,
-            digit=digit,
-            prompt=prompt,
-            guidance=guidance,
-            sampler=sampler,
-            steps=steps,
-            count=count,
-            seed=seed,
-        )
-    )
+    how = {"guidance": guidance, "sampler": sampler, "steps": steps, "seed": seed}
+    print(draw_and_write(out, animation, run, digit=digit, prompt=prompt, count=count, **how))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -156,12 +146,12 @@ def track(
 
 @app.command(rich_help_panel=PANEL)
 def export(
-    context: typer.Context, folder: Annotated[Path, typer.Argument(help="A folder to make.")]
+    folder: Annotated[Path, typer.Argument(help="A folder to make.", callback=from_there)],
 ) -> None:
     """Write all that is published in the formats that others read: see docs/formats.md."""
     from mnist_diffusion.formats.export import export as write
 
-    write(load_settings(), context.obj / folder)
+    write(load_settings(), folder)
 
 
 app.command(rich_help_panel=PANEL)(prune)
@@ -184,3 +174,33 @@ def serve(
     from mnist_diffusion.tracking.ui import serve_model
 
     serve_model(run, port)
+
+
+yardstick = typer.Typer(
+    help="Take a figure that others publish too, on demand.", no_args_is_help=True
+)
+
+
+@yardstick.command()
+def tstr(
+    cell: Annotated[str | None, typer.Option(help="An entry of `cells`; none: headline.")] = None,
+    count: Annotated[int, typer.Option(help="Digits, drawn and real.")] = 50_000,
+    seeds: Annotated[int, typer.Option(min=2, help="Classifiers on each.")] = 2,
+) -> None:
+    """Train classifiers on drawn digits and on real ones, and test both on real ones."""
+    from mnist_diffusion.yardsticks import tstr as figure
+
+    print(figure.summary(figure.tstr(cell, count, seeds)))
+
+
+@yardstick.command()
+def speedrun() -> None:
+    """Time the speedrun by the rules of docs/speedrun.yaml; exit 1 if it misses its target."""
+    from mnist_diffusion.yardsticks import speedrun as figure
+
+    record = figure.speedrun()
+    print(figure.row(record))
+    raise typer.Exit(0 if record.reached else 1)
+
+
+app.add_typer(yardstick, name="yardstick", rich_help_panel=PANEL)

@@ -7,12 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
+from mnist_diffusion.dataset.attributes import Attributes
+from mnist_diffusion.dataset.captioned import GRAMMAR, Meaning
+from mnist_diffusion.dataset.levels import obeyed
+from mnist_diffusion.dataset.pixels import to_tensor
+from mnist_diffusion.dataset.prompts import Prompt
+from mnist_diffusion.evaluation.features import classify
 from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.generation import drawing, pictures
 from mnist_diffusion.generation.drawing import Request, request
-from mnist_diffusion.generation.obedience import obeying, understood
+from mnist_diffusion.networks import checkpoint
+from mnist_diffusion.networks.judges import JUDGES
+from mnist_diffusion.networks.text_files import TEXT
 from mnist_diffusion.runtime.errors import UserError
 from mnist_diffusion.runtime.progress_bar import track
 from mnist_diffusion.settings import Settings, load_settings
@@ -34,7 +44,7 @@ def generate(out: Path, animation: Path | None, run: str | None, **asked: Any) -
     if asked.get("prompt") is not None and asked.get("guidance") is None:
         asked["guidance"] = _most_obeyed(settings, name)
     wanted = request(base, settings.sample, config, run=name, **asked)
-    lines = understood(wanted.prompt, name) if wanted.prompt else []
+    meaning = Meaning.load(paths.model(name) / TEXT / GRAMMAR) if wanted.prompt else None
     artist = drawing.load(paths.model(name), settings.compute, wanted.cell)
     frames = _draw(artist, wanted, animated=animation is not None)
     images = frames[-1]
@@ -44,10 +54,11 @@ def generate(out: Path, animation: Path | None, run: str | None, **asked: Any) -
     if animation:
         pictures.write_moving(animation, frames, width, facts)
     pictures.write_still(out, images, width, facts)
-    lines.append(_summary(wanted, facts, [out, *filter(None, [animation])]))
-    if wanted.prompt:
-        lines.append(obeying(wanted.prompt, name, images, settings.compute))
-    return "\n".join(lines)
+    told = [_summary(wanted, facts, [out, *filter(None, [animation])])]
+    if wanted.prompt and meaning:
+        obeying = _obeying(wanted.prompt, meaning, images, artist.denoiser.device)
+        told = [*_understood(wanted.prompt, meaning), *told, obeying]
+    return "\n".join(told)
 
 
 def _known(settings: Settings, run: str | None, text: bool) -> str:
@@ -88,3 +99,30 @@ def _summary(wanted: Request, facts: Mapping[str, Any], files: list[Path]) -> st
         f"({cell.sampler}, {cell.steps} steps, guidance {cell.guidance:g}, "
         f"seed {wanted.sample.seed}), weights {facts['weights_sha256'][:12]}"
     )
+
+
+def _understood(prompt: Prompt, meaning: Meaning) -> list[str]:
+    """Lines on what is asked for, whether the run ever saw that, and what it does not know."""
+    never = meaning.corners.hold_all_of(prompt.asked)
+    seen = " (never trained together)" if never else ""
+    return [*(f"note: {note}" for note in prompt.notes), f"{prompt.understood}{seen}"]
+
+
+def _obeying(
+    prompt: Prompt, meaning: Meaning, images: NDArray[np.uint8], device: torch.device
+) -> str:
+    """Such as "14 of 16 are so, as measured"; images (n, 28, 28).
+
+    The judge says which digit one is, and where there is no judge yet that goes unasked.
+    """
+    asked = np.array([prompt.asked] * len(images), dtype=np.int64)
+    if (paths.CLASSIFIER / checkpoint.WEIGHTS).is_file():
+        classifier, _ = checkpoint.load(paths.CLASSIFIER, JUDGES)
+        judged = classify(classifier.to(device), to_tensor(images), device)
+        seen, by = np.asarray(judged.seen), "as measured"
+    else:
+        seen = np.full(len(images), prompt.digit or 0, dtype=np.int64)
+        by = "as measured but for the digit, for there is no judge yet"
+    found = meaning.bands.levels(Attributes.of(images), seen)
+    right = obeyed(asked, found).all(axis=1)
+    return f"{int(right.sum())} of {len(images)} are so, {by}"

@@ -65,9 +65,8 @@ class Request:
         """All that decides the images, besides the weights."""
         seed, batch = self.sample.seed, self.sample.micro_batch
         asked = {"digit": self.digit, "count": self.count, "seed": seed, "micro_batch": batch}
-        if self.prompt:
-            return {**self.cell.model_dump(), **asked, "prompt": self.prompt.text}
-        return {**self.cell.model_dump(), **asked}
+        words = {"prompt": self.prompt.text} if self.prompt else {}
+        return {**self.cell.model_dump(), **asked, **words}
 
 
 @dataclass(frozen=True)
@@ -129,13 +128,12 @@ def request(
     if steps is not None:
         changed["steps"] = steps
     cell = _checked(base, changed)
-    _check_steps(cell.steps, config["train"]["timesteps"])
+    if cell.steps > (most := config["train"]["timesteps"]):
+        raise UserError(f"steps: {cell.steps} exceeds the {most} timesteps of training; give fewer")
     if "student" in config and (cause := untaught(cell, Student.model_validate(config["student"]))):
         raise UserError(cause)
-    _check_digit(digit, cell, labelled)
     said = None if prompt is None else understand(prompt)
-    if said:
-        _check_prompt(digit, cell, config["run"]["conditioning"])
+    _check_asked(digit, said is not None, cell, config["run"]["conditioning"])
     if count < 1:
         raise UserError(f"count: got {count}; ask for an image at least")
     own = {"seed": shared.seed if seed is None else seed, "micro_batch": MICRO_BATCH}
@@ -181,7 +179,7 @@ def batches(trained: Trained, request: Request) -> Iterator[np.ndarray]:
     denoiser = trained.asked(request)
     for part in parts(request):
         images = redraw(denoiser, request.cell, request.sample, part)
-        yield _as_pixels(images, request)[:, 0]
+        yield _as_pixels(images[:, 0], request)
 
 
 def parts(request: Request) -> list[range]:
@@ -201,16 +199,15 @@ def watched(trained: Trained, request: Request) -> Iterator[np.ndarray]:
     for batch in draw(trained.asked(request), cell, sample):
         drawn = range(batch.first, batch.first + len(batch.images))
         chosen = [place for place, index in enumerate(drawn) if index in request.indices]
-        yield _as_pixels(batch.trajectory[:, chosen, None], request)[:, :, 0]
+        yield _as_pixels(batch.trajectory[:, chosen], request)
 
 
 def _as_pixels(images: torch.Tensor, request: Request) -> np.ndarray:
-    """Shape (..., 1, 28, 28) in [-1, 1] to uint8."""
+    """Shape (..., 28, 28) in [-1, 1] to uint8."""
     if not bool(images.isfinite().all()):
         guidance = request.cell.guidance
         raise UserError(f"guidance: {guidance:g} gives images that are not finite; lower it")
-    flat = to_uint8(images.reshape(-1, *images.shape[-3:]))
-    return flat.reshape(*images.shape[:-3], 1, 28, 28)
+    return to_uint8(images.reshape(-1, 1, 28, 28)).reshape(images.shape)
 
 
 def _checked(section: Any, changed: Mapping[str, Any]) -> Any:
@@ -221,27 +218,17 @@ def _checked(section: Any, changed: Mapping[str, Any]) -> Any:
         raise UserError(explain(error, type(section))) from None
 
 
-def _check_steps(steps: int, timesteps: int) -> None:
-    if steps > timesteps:
-        raise UserError(f"steps: {steps} exceeds the {timesteps} timesteps of training; give fewer")
-
-
-def _check_digit(digit: int | None, cell: ResolvedCell, labelled: bool) -> None:
-    if not labelled and (digit is not None or cell.guidance):
+def _check_asked(digit: int | None, words: bool, cell: ResolvedCell, conditioning: str) -> None:
+    """UserError where a run cannot be asked so, or would not be."""
+    if conditioning == "uncond" and (digit is not None or cell.guidance):
         what = "digit" if digit is not None else "guidance"
         raise UserError(f"{what}: {cell.run} is unconditional; leave it out or take another run")
-    if digit is None:
-        return
-    if digit not in range(10):
-        raise UserError(f"digit: got {digit}; give one from 0 to 9")
-    if not cell.guidance:
-        raise UserError("digit: nothing is asked for with guidance 0; raise it, or leave this out")
-
-
-def _check_prompt(digit: int | None, cell: ResolvedCell, conditioning: str) -> None:
-    if conditioning != "text":
+    if words and conditioning != "text":
         raise UserError(f"prompt: {cell.run} reads no text; give a digit, or choose a text run")
-    if digit is not None:
+    if words and digit is not None:
         raise UserError("prompt: a digit is asked for as well; say it in the prompt")
-    if not cell.guidance:
-        raise UserError("prompt: nothing is asked for with guidance 0; raise it, or leave this out")
+    if digit is not None and digit not in range(10):
+        raise UserError(f"digit: got {digit}; give one from 0 to 9")
+    if not cell.guidance and (words or digit is not None):
+        key = "prompt" if words else "digit"
+        raise UserError(f"{key}: nothing is asked for with guidance 0; raise it, or leave this out")
