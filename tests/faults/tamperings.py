@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,6 @@ COMPARISONS = "reports/comparisons.json"
 RANKS = "reports/ranks.json"
 CLAIMS = "reports/claims.json"
 TRAJECTORIES = "reports/trajectories.json"
-JUDGE = "models/judges/seed-1/weights.safetensors"
 TSTR = f"reports/tstr/{RUN}.json"
 
 Tampering = Callable[[Path], None]
@@ -95,12 +95,12 @@ def flip_bit(path: Path) -> None:
 
 
 def set_key(dotted: str, value: Any) -> Callable[[Any], None]:
-    """A change of one key of a nested mapping; a function as value takes the old one."""
+    """A change at one place of nested mappings and lists; a function as value takes the old one."""
 
     def change(content: Any) -> None:
         *sections, last = dotted.split("/")
         for section in sections:
-            content = content[section]
+            content = content[int(section) if section.isdigit() else section]
         content[last] = value(content.get(last)) if callable(value) else value
 
     return change
@@ -119,44 +119,66 @@ def _object(root: Path, md5: str) -> Path:
     return root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
 
 
-def _one_pixel(images: np.ndarray) -> None:
-    images[17, 14, 14] ^= 1
+def _flipped(*place: int) -> Callable[[np.ndarray], None]:
+    def change(array: np.ndarray) -> None:
+        array[place] ^= 1
+
+    return change
 
 
-@tampering("one pixel", f"{SAMPLES}/images.npy: image 17")
+def _swapped(images: np.ndarray) -> None:
+    images[[3, 7]] = images[[7, 3]]
+
+
+IMAGES, LABELS = f"{SAMPLES}/images.npy", f"{SAMPLES}/labels.npy"
+DRAWN = f"data/samples/{FEW}/images.npy"
+ARRAYS: list[tuple[str, str, str, Callable[[np.ndarray], Any]]] = [
+    # name, file, what the item says beyond it, the change
+    ("one pixel", IMAGES, ": image 17", _flipped(17, 14, 14)),
+    ("two images swapped", IMAGES, ": image 7", _swapped),
+    ("an image relabelled", LABELS, "", lambda labels: np.put(labels, 5, 6)),
+    ("an image added", IMAGES, "", lambda images: np.concatenate([images, images[:1]])),
+    ("an image removed", IMAGES, "", lambda images: images[:-1]),
+    ("one pixel of a trajectory", f"{SAMPLES}/trajectory.npy", "", _flipped(0, 0, 0, 0)),
+    ("one pixel of what a student drew", DRAWN, ": image 17", _flipped(17, 14, 14)),
+    ("a beta", f"{MODEL}/betas.npy", "", lambda betas: np.nextafter(betas, 1)),
+    ("a pixel of the prepared digits", "data/prepared/train-images.npy", "", _flipped(0, 0, 0)),
+    (
+        "a label of the prepared digits",
+        "data/prepared/train-labels.npy",
+        "",
+        lambda labels: np.roll(labels, 1),
+    ),
+]
+
+
+def _array(path: str, change: Callable[[np.ndarray], Any]) -> Tampering:
+    return lambda root: edit_array(root / path, change)
+
+
+for _name, _path, _beyond, _change in ARRAYS:
+    TAMPERINGS[_name] = _array(_path, _change), f"{_path}{_beyond}"
+
+BITS = {
+    "a weight, by one bit": f"{MODEL}/weights.safetensors",
+    "a weight of a student, by one bit": f"{SCHOOL}/weights.safetensors",
+    "the classifier, by one bit": "models/classifier/weights.safetensors",
+    "the autoencoder, by one bit": "models/autoencoder/weights.safetensors",
+    "a judge that ranks, by one bit": "models/judges/seed-1/weights.safetensors",
+    "the reference statistics, by one bit": "data/reference/statistics.safetensors",
+}
+
+
+def _bit(path: str) -> Tampering:
+    return lambda root: flip_bit(root / path)
+
+
+for _name, _path in BITS.items():
+    TAMPERINGS[_name] = _bit(_path), _path
+
+
 def one_pixel(root: Path) -> None:
-    edit_array(root / SAMPLES / "images.npy", _one_pixel)
-
-
-@tampering("two images swapped", f"{SAMPLES}/images.npy: image 7")
-def swapped(root: Path) -> None:
-    def swap(images: np.ndarray) -> None:
-        images[[3, 7]] = images[[7, 3]]
-
-    edit_array(root / SAMPLES / "images.npy", swap)
-
-
-@tampering("an image relabelled", f"{SAMPLES}/labels.npy")
-def relabelled(root: Path) -> None:
-    edit_array(root / SAMPLES / "labels.npy", lambda labels: np.put(labels, 5, 6))
-
-
-@tampering("an image added", f"{SAMPLES}/images.npy")
-def image_added(root: Path) -> None:
-    edit_array(root / SAMPLES / "images.npy", lambda images: np.concatenate([images, images[:1]]))
-
-
-@tampering("an image removed", f"{SAMPLES}/images.npy")
-def image_removed(root: Path) -> None:
-    edit_array(root / SAMPLES / "images.npy", lambda images: images[:-1])
-
-
-@tampering("one pixel of a trajectory", f"{SAMPLES}/trajectory.npy")
-def trajectory(root: Path) -> None:
-    def change(frames: np.ndarray) -> None:
-        frames[0, 0, 0, 0] ^= 1
-
-    edit_array(root / SAMPLES / "trajectory.npy", change)
+    TAMPERINGS["one pixel"][0](root)
 
 
 @tampering("one pixel, and the manifest made to fit", SAMPLES)
@@ -219,68 +241,15 @@ def folder_linked(root: Path) -> None:
     (root / SAMPLES).symlink_to(elsewhere)
 
 
-@tampering("a weight, by one bit", f"{MODEL}/weights.safetensors")
-def weight(root: Path) -> None:
-    flip_bit(root / MODEL / "weights.safetensors")
-
-
 @tampering("a weight of a snapshot, by one bit", f"{MODEL}/snapshots/")
 def snapshot(root: Path) -> None:
     flip_bit(min((root / MODEL / "snapshots").iterdir()))
-
-
-@tampering("a weight of a student, by one bit", f"{SCHOOL}/weights.safetensors")
-def student_weight(root: Path) -> None:
-    flip_bit(root / SCHOOL / "weights.safetensors")
-
-
-@tampering("one pixel of what a student drew", f"data/samples/{FEW}/images.npy: image 17")
-def student_pixel(root: Path) -> None:
-    edit_array(root / f"data/samples/{FEW}/images.npy", _one_pixel)
-
-
-@tampering("the classifier, by one bit", "models/classifier/weights.safetensors")
-def classifier(root: Path) -> None:
-    flip_bit(root / "models/classifier/weights.safetensors")
-
-
-@tampering("the autoencoder, by one bit", "models/autoencoder/weights.safetensors")
-def autoencoder(root: Path) -> None:
-    flip_bit(root / "models/autoencoder/weights.safetensors")
-
-
-@tampering("a judge that ranks, by one bit", JUDGE)
-def other_judge(root: Path) -> None:
-    flip_bit(root / JUDGE)
-
-
-@tampering("the reference statistics, by one bit", "data/reference/statistics.safetensors")
-def reference(root: Path) -> None:
-    flip_bit(root / "data/reference/statistics.safetensors")
-
-
-@tampering("a beta", f"{MODEL}/betas.npy")
-def beta(root: Path) -> None:
-    edit_array(root / MODEL / "betas.npy", lambda betas: np.nextafter(betas, 1))
 
 
 @tampering("a loss of the history", f"{MODEL}/history.csv")
 def history(root: Path) -> None:
     lines = (root / MODEL / "history.csv").read_text().splitlines()
     put(root / MODEL / "history.csv", "\n".join([*lines[:-1], lines[-1] + "1", ""]).encode())
-
-
-@tampering("a pixel of the prepared digits", "data/prepared/train-images.npy")
-def prepared(root: Path) -> None:
-    def change(images: np.ndarray) -> None:
-        images[0, 0, 0] ^= 1
-
-    edit_array(root / "data/prepared/train-images.npy", change)
-
-
-@tampering("a label of the prepared digits", "data/prepared/train-labels.npy")
-def prepared_label(root: Path) -> None:
-    edit_array(root / "data/prepared/train-labels.npy", lambda labels: np.roll(labels, 1))
 
 
 @tampering("a byte of MNIST", "data/raw/train-labels-idx1-ubyte")
@@ -406,24 +375,15 @@ def _edit_row(root: Path, table: str, column: str, value: str) -> None:
     put(path, ("\n".join(lines) + "\n").encode())
 
 
-@tampering("a number of a table", "reports/tables")
-def table_number(root: Path) -> None:
-    _edit_row(root, "cells", "relative_fd_percent", "0.1")
-
-
-@tampering("an interval of a table", "reports/tables")
-def table_interval(root: Path) -> None:
-    _edit_row(root, "cells", "relative_fd_low", "0.1")
-
-
-@tampering("a digest in a table", "reports/tables")
-def table_digest(root: Path) -> None:
-    _edit_row(root, "provenance", "weights", "0" * 64)
-
-
-@tampering("a time in a table", "reports/tables")
-def table_time(root: Path) -> None:
-    _edit_row(root, "cells", "seconds", "0.1")
+ROWS = {
+    "a number of a table": ("cells", "relative_fd_percent", "0.1"),
+    "an interval of a table": ("cells", "relative_fd_low", "0.1"),
+    "a digest in a table": ("provenance", "weights", "0" * 64),
+    "a time in a table": ("cells", "seconds", "0.1"),
+}
+for _name, (_table, _column, _cell) in ROWS.items():
+    _edit = partial(_edit_row, table=_table, column=_column, value=_cell)
+    TAMPERINGS[_name] = _edit, "reports/tables"
 
 
 @tampering("a row taken out of a table", "reports/tables")
@@ -443,35 +403,28 @@ def playground(root: Path) -> None:
     edit_text(root / "reports/playground.html", "</html>", "</html >")
 
 
-def _stage(address: str) -> Callable[[Any], Any]:
-    return lambda lock: lock["stages"][address]
+OTHER_MD5 = "0" * 32 + ".dir"
 
 
 @tampering("the MD5 of the set in dvc.lock", SAMPLES)
 def lock_md5(root: Path) -> None:
-    def change(lock: Any) -> None:
-        _stage(f"sample@{CELL}")(lock)["outs"][0]["md5"] = "0" * 32 + ".dir"
-
-    edit_yaml(root / "dvc.lock", change)
+    edit_yaml(root / "dvc.lock", set_key(f"stages/sample@{CELL}/outs/0/md5", OTHER_MD5))
 
 
 @tampering("the MD5 of a dependency in dvc.lock", MODEL)
 def lock_dep(root: Path) -> None:
     def change(lock: Any) -> None:
-        for dep in _stage(f"sample@{CELL}")(lock)["deps"]:
+        for dep in lock["stages"][f"sample@{CELL}"]["deps"]:
             if dep["path"] == MODEL:
-                dep["md5"] = "0" * 32 + ".dir"
+                dep["md5"] = OTHER_MD5
 
     edit_yaml(root / "dvc.lock", change)
 
 
 @tampering("a parameter in dvc.lock", f"params.yaml: cells.{CELL}")
 def lock_params(root: Path) -> None:
-    def change(lock: Any) -> None:
-        params = _stage(f"sample@{CELL}")(lock)["params"]["params.yaml"]
-        params[f"cells.{CELL}"]["guidance"] = 3.0
-
-    edit_yaml(root / "dvc.lock", change)
+    key = f"stages/sample@{CELL}/params/params.yaml/cells.{CELL}/guidance"
+    edit_yaml(root / "dvc.lock", set_key(key, 3.0))
 
 
 @tampering("a parameter in params.yaml", f"params.yaml: cells.{CELL}")
@@ -491,12 +444,9 @@ def headline(root: Path) -> None:
 
 @tampering("how sure intervals are to be, in params.yaml and dvc.lock", f"{METRICS}: level")
 def level(root: Path) -> None:
-    def change(lock: Any) -> None:
-        params = _stage(f"evaluate@{CELL}")(lock)["params"]["params.yaml"]
-        params["evaluate"]["level"] = 0.8
-
     edit_yaml(root / "params.yaml", set_key("evaluate/level", 0.8))
-    edit_yaml(root / "dvc.lock", change)
+    key = f"stages/evaluate@{CELL}/params/params.yaml/evaluate/level"
+    edit_yaml(root / "dvc.lock", set_key(key, 0.8))
 
 
 @tampering("another command in dvc.yaml", f"dvc.yaml: sample@{CELL}.cmd")
@@ -504,51 +454,35 @@ def command(root: Path) -> None:
     edit_text(root / "dvc.yaml", "cmd: mnist-diffusion sample", "cmd: mnist-diffusion sample --x")
 
 
-def _sql(root: Path, statement: str) -> None:
+def _sql(root: Path, statements: str) -> None:
     with sqlite3.connect(root / "mlflow.db") as database:
-        assert database.execute(statement).rowcount > 0
+        for statement in statements.split("; "):
+            assert database.execute(statement).rowcount > 0
 
 
-@tampering("a metric in MLflow", "metric relative_fd")
-def mlflow_metric(root: Path) -> None:
-    _sql(root, "update latest_metrics set value = 0.001 where key = 'relative_fd'")
-    _sql(root, "update metrics set value = 0.001 where key = 'relative_fd'")
-
-
-@tampering("a param in MLflow", "param sampler")
-def mlflow_param(root: Path) -> None:
-    _sql(root, "update params set value = 'heun' where key = 'sampler'")
-
-
-@tampering("a digest in MLflow", "tag weights_sha256")
-def mlflow_tag(root: Path) -> None:
-    _sql(root, "update tags set value = 'ab' where key = 'weights_sha256'")
-
-
-@tampering("a metric of the second network in MLflow", "metric second_relative_fd")
-def mlflow_second(root: Path) -> None:
-    _sql(root, "update latest_metrics set value = 0.001 where key = 'second_relative_fd'")
-
-
-@tampering("a param of the training in MLflow", "param learning_rate")
-def mlflow_training(root: Path) -> None:
-    _sql(root, "update params set value = '0.5' where key = 'learning_rate'")
-
-
-@tampering("the last loss of the training in MLflow", "metric loss")
-def mlflow_loss(root: Path) -> None:
-    _sql(root, "update latest_metrics set value = 0.001 where key = 'loss'")
-
-
-@tampering("the last loss of a student in MLflow", "metric loss")
-def mlflow_student(root: Path) -> None:
-    own = f"run_uuid in (select run_uuid from tags where key = 'student' and value = '{STUDENT}')"
-    _sql(root, f"update latest_metrics set value = 0.001 where key = 'loss' and {own}")
-
-
-@tampering("a param taken out of MLflow", "param guidance")
-def mlflow_param_gone(root: Path) -> None:
-    _sql(root, "delete from params where key = 'guidance'")
+METRIC = "update latest_metrics set value = 0.001 where key = "
+STUDENTS = f"select run_uuid from tags where key = 'student' and value = '{STUDENT}'"
+STATEMENTS = {
+    "a metric": (
+        "metric relative_fd",
+        f"{METRIC}'relative_fd'; update metrics set value = 0.001 where key = 'relative_fd'",
+    ),
+    "a metric of the second network": (
+        "metric second_relative_fd",
+        f"{METRIC}'second_relative_fd'",
+    ),
+    "the last loss of the training": ("metric loss", f"{METRIC}'loss'"),
+    "the last loss of a student": ("metric loss", f"{METRIC}'loss' and run_uuid in ({STUDENTS})"),
+    "a param": ("param sampler", "update params set value = 'heun' where key = 'sampler'"),
+    "a param of the training": (
+        "param learning_rate",
+        "update params set value = '0.5' where key = 'learning_rate'",
+    ),
+    "a param left out": ("param guidance", "delete from params where key = 'guidance'"),
+    "a digest": ("tag weights_sha256", "update tags set value = 'ab' where key = 'weights_sha256'"),
+}
+for _name, (_item, _statements) in STATEMENTS.items():
+    TAMPERINGS[f"{_name} in MLflow"] = partial(_sql, statements=_statements), _item
 
 
 def copy_of(root: Path, target: Path) -> Path:

@@ -97,24 +97,36 @@ def test_another_content_is_another_run(repository, change):
     assert len(runs_of(store.CELLS)) == 2 and len(shown()) == 1
 
 
-def test_a_run_that_was_deleted_by_hand_is_made_anew(repository):
-    log_all(ALL)
-    client, [run] = logged(store.CELLS)
-    client.delete_run(run.info.run_id)
-    assert log_all(ALL) == Counts(logged=1, already=3)
-    [anew] = runs_of(store.CELLS)
-    assert anew.info.run_id != run.info.run_id
-    assert log_all(ALL) == Counts(already=4)
+def change_by_hand(client, run):
+    client.set_tag(run, "latest", "false")
+    client.update_run(run, name="my favourite")
 
 
-def test_a_run_of_which_the_tags_were_changed_by_hand_is_mended(repository):
+def delete_experiments(client, _):
+    for name in store.EXPERIMENTS:
+        client.delete_experiment(store.open_experiment(name)[1])
+
+
+HARMS = {
+    "a run deleted": (lambda client, run: client.delete_run(run), 1),
+    "half a run": (lambda client, run: client.set_terminated(run, "FAILED"), 1),
+    "no digest, as in earlier versions": (lambda client, run: client.delete_tag(run, "content"), 1),
+    "tags and name": (change_by_hand, 0),
+    "experiments deleted": (delete_experiments, 0),
+}
+"""What is done to the run of a cell, and how many are then made anew."""
+
+
+@pytest.mark.parametrize(("harm", "anew"), HARMS.values(), ids=HARMS)
+def test_what_was_harmed_is_made_whole(repository, harm, anew):
     log_all(ALL)
-    client, [run] = logged(store.CELLS)
-    client.set_tag(run.info.run_id, "latest", "false")
-    client.update_run(run.info.run_id, name="my favourite")
-    assert log_all(ALL) == Counts(already=4)
-    [run] = runs_of(store.CELLS)
-    assert is_latest(run)
+    client, [cell] = logged(store.CELLS)
+    harm(client, cell.info.run_id)
+    assert log_all(ALL) == Counts(logged=anew, already=len(ALL) - anew)
+    assert log_all(ALL) == Counts(already=len(ALL))
+    latest = list(filter(is_latest, everything()))
+    assert len(latest) == len(ALL) and {run.info.status for run in latest} == {"FINISHED"}
+    assert (cell.info.run_id in shown()) == (not anew)
 
 
 FALSEHOODS = {
@@ -141,25 +153,6 @@ def test_a_run_that_says_something_else_than_its_files_is_made_anew(repository, 
     assert all(metrics["relative_fd"] != 0.001 for metrics in shown().values())
 
 
-def test_a_deleted_experiment_comes_back_whole(repository):
-    log_all(ALL)
-    for name in store.EXPERIMENTS:
-        client, experiment = store.open_experiment(name)
-        client.delete_experiment(experiment)
-    log_all(ALL)
-    assert log_all(ALL) == Counts(already=4)
-    assert len(everything()) == 4
-
-
-def test_half_a_run_is_made_anew(repository):
-    log_all([CELL])
-    client, [run] = logged(store.CELLS)
-    client.set_terminated(run.info.run_id, "FAILED")
-    assert log_all([CELL]) == Counts(logged=1)
-    [anew] = runs_of(store.CELLS)
-    assert anew.info.status == "FINISHED" and is_latest(anew)
-
-
 def test_halves_of_runs_that_nobody_will_finish_are_deleted(repository):
     client, experiment = store.open_experiment(store.CELLS)
     half = client.create_run(experiment, tags={"content": "of a result that is gone"})
@@ -167,14 +160,6 @@ def test_halves_of_runs_that_nobody_will_finish_are_deleted(repository):
     log_all([])
     assert [run.info.run_id for run in runs_of(store.CELLS)] == [mine.info.run_id]
     assert client.get_run(half.info.run_id).info.lifecycle_stage == "deleted"
-
-
-def test_runs_from_before_contents_were_digested_give_way(repository):
-    log_all([CELL])
-    client, [run] = logged(store.CELLS)
-    client.delete_tag(run.info.run_id, "content")
-    assert log_all([CELL]) == Counts(logged=1)
-    assert len(shown()) == 1 and len(runs_of(store.CELLS)) == 2
 
 
 def test_what_is_declared_no_more_leaves_no_ghost(repository):
