@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from audited import commit
 
 from mnist_diffusion.provenance.digests import content_digest, file_digest
 
@@ -166,10 +167,7 @@ def new_clone(folder: Path, raw_mnist: Path) -> Clone:
             shutil.copy(REPOSITORY / name, folder / name)
     clone = Clone(folder)
     put_mnist(raw_mnist, folder / "data/raw")
-    clone.run("git", "init", "--quiet")
-    clone.run("git", "add", "--all")
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.invalid")
-    clone.run("git", *identity, "commit", "--quiet", "-m", "as it is")
+    commit(folder, "as it is")
     clone.run("mnist-diffusion", "scale", "smoke")
     return clone
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audited import write_params
+from audited import commit, write_params
 from dvc.repo import Repo
 
 from mnist_diffusion.files import paths
@@ -194,9 +194,7 @@ def test_an_edit_reruns(what: str, project: Project) -> None:
 
 def test_a_fresh_clone_is_up_to_date(project: Project, tmp_path: Path) -> None:
     """What `code` writes is in git, and does not depend on the machine."""
-    project.call("git", "add", "--all")
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.invalid")
-    project.call("git", *identity, "commit", "--quiet", "-m", "as it is")
+    commit(project.folder, "as it is")
     project.call("git", "clone", "--quiet", str(project.folder), str(tmp_path / "clone"))
     clone = Project(tmp_path / "clone")
     # `claims` depends on all of models/, which DVC takes for changed, not missing, if it is there.

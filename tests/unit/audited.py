@@ -42,14 +42,14 @@ def build(folder: Path, raw: Path, store: Path, steps: int = 3) -> None:
     shutil.copytree(raw, folder / "data/raw", ignore=shutil.ignore_patterns(".gitignore"))
     shutil.copy(store, folder / "mlflow.db")
     write_params(folder / "params.yaml", steps)
-    _run(folder, "git", "init", "--quiet")
     commit(folder, "as it is")
     _run(folder, sys.executable, "-c", RUN_ALL)
     _run(folder, str(Path(sys.executable).with_name("dvc")), "commit", "--force", "--quiet")
 
 
 def commit(folder: Path, message: str) -> str:
-    """Commit all that git does not ignore; the commit's id."""
+    """Commit all that git does not ignore, in a repository if there is none; the commit's id."""
+    _run(folder, "git", "init", "--quiet")
     _run(folder, "git", "add", "--all")
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.invalid")
     _run(folder, "git", *identity, "commit", "--quiet", "-m", message)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from audited import write_params
+from audited import commit, write_params
 from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).parents[2]
@@ -61,15 +59,7 @@ def make(folder: Path, copies: int = 1, small: bool = False) -> None:
     (folder / "stub.py").write_text(BODY)
     (folder / "src/mnist_diffusion").mkdir(parents=True)
     (folder / "src/mnist_diffusion/source.txt").write_text("source")
-    git(folder, "init", "--quiet")
-    git(folder, "add", "--all")
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.invalid")
-    git(folder, *identity, "commit", "--quiet", "-m", "as it is")
-
-
-def git(folder: Path, *words: str) -> None:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-    subprocess.run(["git", *words], cwd=folder, env=environment, check=True)
+    commit(folder, "as it is")
 
 
 def _multiplied(params: dict[str, Any], copies: int) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-import subprocess
 from itertools import permutations, product
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import fake_evidence
 import fake_results
 import numpy as np
 import pytest
+from audited import commit
 from ruamel.yaml import YAML
 from scipy.stats import binom
 from typer import Exit
@@ -145,17 +145,15 @@ def committed(tmp_path, monkeypatch):
     stages = {
         address: {
             "cmd": f"mnist-diffusion {address}",
-            "deps": [{"path": ".code/x.json", "md5": "source"}],
+            "deps": [{"path": ".code/x.json", "md5": "source", "size": 1}],
             "params": {"params.yaml": {"compute": "cpu", "seed": 0}},
-            "outs": [{"path": path, "md5": f"{path} as committed"}],
+            "outs": [{"path": path, "md5": f"{path} as committed", "size": 1}],
         }
         for address, path in outs.items()
     }
     YAML().dump({"schema": "2.0", "stages": stages}, paths.LOCK)
     ran(stages, "yesterday")
-    for word in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "results")):
-        identity = ("-c", "user.name=test", "-c", "user.email=test@example.invalid")
-        subprocess.run(["git", *identity, *word], check=True)
+    commit(tmp_path, "results")
     ran(stages, "today")
     return settings
 
