@@ -165,11 +165,12 @@ def test_another_guide_is_no_point_of_the_line_along_the_scale(
     small = fake_results.small_content()
     guided = {**small["cells"]["cosine-class-v-g2"], "guide": "snapshot"}
     small["cells"]["cosine-class-v-g2-snapshot"] = guided
-    small["tables"]["guidance"]["cells"].append("cosine-class-v-g2-snapshot")
+    small["tables"]["guidance"]["cells"] += ["cosine-class-v-g2-snapshot", "linear-uncond"]
     few = fake_results.load(tmp_path, monkeypatch, small)
     panels = {chart.name: chart for chart in choice_charts.guidance_panels(few)}
-    line = values(panels["guidance-fd-infinity"], "cell")
-    assert line == ["cosine-class-v", "cosine-class-v-g2"]
+    asked = ["cosine-class-v", "cosine-class-v-g2"]
+    assert values(panels["guidance-fd-infinity"], "cell") == ["linear-uncond", *asked]
+    assert values(panels["guidance-accuracy"], "cell") == asked
     strip = digit_pictures.guidance_strip(few)
     assert strip is not None and "s = 2; s = 2 by snapshot 2" in strip.alt
 

@@ -35,7 +35,7 @@ def adherence(everything: float = 0.8) -> AdherenceReport:
 
 
 def seams() -> SeamsReport:
-    jumps = {"drawn": [0.2, 0.4, 0.2, 0.4], "real": [0.2, 0.2, 0.2, 0.2]}
+    jumps = {"drawn": [0.2, 0.4, 0.2, 0.4], "real": [0.1, 0.3, 0.2, 0.2]}
     return SeamsReport.model_validate(filled(SeamsReport, cell=CELL, **jumps))
 
 
@@ -73,7 +73,7 @@ def test_a_seam_is_set_against_the_real_edge(results: Results) -> None:
     found = shown(results, "seams")
     assert found["step across the edge, %"] == ["30.00"]
     assert found["larger by, %"] == ["+50.0"]
-    assert found["± standard error"] == [f"{100 * (0.1 / 3**0.5) / 0.2:.1f}"]
+    assert found["± standard error"] == [f"{100 * (0.02 / 3) ** 0.5 / 2 / 0.2:.1f}"]
 
 
 def test_without_words_and_halves_their_tables_are_left_out(results: Results) -> None:
