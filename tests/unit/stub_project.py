@@ -63,9 +63,13 @@ def make(folder: Path, copies: int = 1, small: bool = False) -> None:
 
 
 def _multiplied(params: dict[str, Any], copies: int) -> dict[str, Any]:
-    runs, cells = dict(params["runs"]), dict(params["cells"])
+    runs, students, cells = (dict(params[name]) for name in ("runs", "students", "cells"))
     for number in range(1, copies):
         params["runs"] |= {f"{name}-{number}": run for name, run in runs.items()}
+        params["students"] |= {
+            f"{name}-{number}": student | {"teacher": f"{student['teacher']}-{number}"}
+            for name, student in students.items()
+        }
         params["cells"] |= {
             f"{name}-{number}": cell | {"run": f"{cell['run']}-{number}"}
             for name, cell in cells.items()
