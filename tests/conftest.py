@@ -91,3 +91,27 @@ def raw_mnist() -> Path:
     with FileLock(f"{cache}.lock"):
         fetch(cache)
     return cache
+
+
+@pytest.fixture(scope="session")
+def empty_store(build_once: BuildOnce) -> Path:
+    """A database with MLflow's tables, which take seconds to make, and nothing in them."""
+    from mnist_diffusion.tracking import store
+
+    store.configure()
+    from mlflow.tracking import MlflowClient
+
+    folder = build_once("store", lambda at: MlflowClient(f"sqlite:///{at}/mlflow.db"))
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def published(build_once: BuildOnce, request: pytest.FixtureRequest) -> Path:
+    """A small repository with data, models, samples, metrics and a report; only to be read."""
+    lent = REPOSITORY / ".work/published"  # in the tests of mutants
+    if lent.exists():
+        return lent.resolve()
+    import audited
+
+    raw, store = (request.getfixturevalue(name) for name in ("raw_mnist", "empty_store"))
+    return build_once("published", lambda at: audited.build(at, raw, store))

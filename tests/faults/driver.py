@@ -34,11 +34,13 @@ from mnist_diffusion.training.contrast import Contrast
 from mnist_diffusion.training.denoising import Denoising
 from mnist_diffusion.training.distillation import Distillation
 from mnist_diffusion.training.optim import ExponentialAverage
+from mnist_diffusion.yardsticks import tstr
 
-STAGES = {
+STAGES: dict[str, Any] = {
     n: importlib.import_module(f"mnist_diffusion.stages.{n}")
     for n in ("prepare", "captions", "clip", "codec", "latents", "train", "distill", "sample")
 }
+STAGES["yardstick"] = SimpleNamespace(run=lambda _, cell: tstr.tstr(cell, 11, seeds=2))
 OUTS = {
     "train": paths.model,
     "distill": paths.model,
@@ -88,6 +90,7 @@ BEFORE: dict[str, tuple[Any, str, Condition]] = {
     "folder": (os, "fsync", of_folder),
     "publish": (STAGES["train"], "publish_folder", always),
     "publish samples": (STAGES["sample"], "publish_folder", always),
+    "publish yardstick": (tstr, "publish", always),
     "clear": (Resumption, "clear", always),
 }
 """Events by what is about to be called."""

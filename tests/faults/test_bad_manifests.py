@@ -19,6 +19,7 @@ Bytes = Callable[[bytes], bytes]
 READERS = {
     "data/prepared": ("train", "source-uncond"),
     "models/cosine-class": ("sample", "cosine-class"),
+    "models/few-steps": ("sample", "few-2"),
     "data/samples/cosine-class": ("evaluate", "cosine-class"),
 }
 
@@ -82,7 +83,8 @@ def test_a_missing_file(folder: str, clone: Clone, command) -> None:
 ARRAYS = {
     "data/prepared/train-images.npy": READERS["data/prepared"],
     "data/prepared/validation-images.npy": ("classifier",),
-    "models/cosine-class/betas.npy": READERS["models/cosine-class"],
+    "models/cosine-class/betas.npy": ("distill", "few-steps"),
+    "models/few-steps/betas.npy": READERS["models/few-steps"],
     "data/samples/cosine-class/images.npy": READERS["data/samples/cosine-class"],
 }
 

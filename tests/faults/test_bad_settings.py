@@ -11,6 +11,7 @@ from smoke_scale import smoke_text
 pytestmark = pytest.mark.faults
 SMOKE = smoke_text()
 CELL = "guidance: 2.0, run: cosine-class}"
+FEW = "guidance: 1.5, run: few-steps}"
 RUN = next(line for line in SMOKE.splitlines() if line.startswith("  cosine-class: "))
 Change = tuple[str, str, str]
 """What stands once in the file, what stands there instead, and what the refusal must say."""
@@ -45,6 +46,13 @@ CHANGES: dict[str, Change] = {
     "a key twice": ("\nscale: smoke", "\nscale: smoke\nscale: smoke", "scale stands here twice"),
     "a run twice": (RUN, f"{RUN}\n{RUN}", "cosine-class stands here twice"),
     "a section twice": ("\nreport:", "\nreport: {}\n\nreport:", "report stands here twice"),
+    "a student of nobody": ("teacher: cosine-class", "teacher: nobody", "few-steps.teacher: there"),
+    "a student of no label": ("teacher: cosine-class", "teacher: linear-uncond", "no U-Net that"),
+    "a student of words": ("teacher: cosine-class", "teacher: words", "asked by label"),
+    "more from noise than all": ("from_noise: 0.55", "from_noise: 1.5", "few-steps.from_noise"),
+    "paths of one scale": ("trajectories: 90", "trajectories: 30", "draw 64 or more"),
+    "a single point": ("points: 2 ", "points: 1 ", "few-steps.points"),
+    "a scale that is not learned": (FEW, FEW.replace("1.5", "3.0"), "few-steps knows 1 to 2"),
     "no value": ("  seed: 0\n\njudges", "  seed:\n\njudges", "seed: got None"),
     "a list for a section": ("\ncompute:", "\ncompute: []\ncomp:", "comp"),
     "a tab": ("\n  train: 4000", "\n\ttrain: 4000", "line "),
@@ -74,14 +82,20 @@ NAMES = {
     "space": "a b",
     "not ASCII": "é",
 }
+ENTRIES = {"runs": "cosine-class", "students": "few-steps", "cells": "cosine-class"}
+"""Sections of what DVC runs a stage for each of, and an entry to give another name."""
 COMMANDS = [  # that need all settings: audit, show, diff and ui show what there is in any case
     ["prepare"],
     ["classifier"],
     ["reference"],
     ["train", "cosine-class"],
+    ["distill", "few-steps"],
     ["sample", "cosine-class"],
     ["evaluate", "cosine-class"],
     ["report"],
+    ["playground"],
+    ["export", "out"],
+    ["yardstick", "tstr"],
     ["track", "--sync"],
     ["prune", "--yes"],
 ]
@@ -122,7 +136,7 @@ def test_every_command_refuses_wrong_settings(words: list[str], project: Path, c
     assert "'guidance'" in refuse(project, command, SMOKE.replace("guidance:", "guidence:"), *words)
 
 
-@pytest.mark.parametrize("section", ["runs", "cells"])
+@pytest.mark.parametrize("section", ENTRIES)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_is_refused_as_a_key(name: str, section: str, project: Path, command) -> None:
     text = with_name(NAMES[name], section)
@@ -132,12 +146,12 @@ def test_a_name_is_refused_as_a_key(name: str, section: str, project: Path, comm
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_is_refused_as_an_argument(name: str, project: Path, command) -> None:
     (project / "params.yaml").write_text(SMOKE)
-    word = ("train", "sample", "evaluate")[len(name) % 3]
+    word = ("train", "sample", "evaluate", "distill")[len(name) % 4]
     assert "is not in params.yaml; known: " in command(project, word, "--", NAMES[name]).error()
     assert [path.name for path in project.iterdir()] == ["params.yaml"]
 
 
-@pytest.mark.parametrize("section", ["runs", "cells"])
+@pytest.mark.parametrize("section", ENTRIES)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_is_never_run_by_dvc(name: str, section: str, named: Clone) -> None:
     """Not by a shell either: DVC puts a name into a command line as it is."""
@@ -156,8 +170,33 @@ def named(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 def with_name(name: str, section: str) -> str:
-    """The settings with another run or cell, like cosine-class but for its name."""
+    """The settings with another run, student or cell, like one that is there but for its name."""
     key = re.sub(r"[^ -~]", lambda match: f"\\u{ord(match[0]):04x}", name.replace('"', '\\"'))
-    entry = re.search(rf"(?s)\n{section}:.*?\n  cosine-class: +(\{{[^\n]*\}})", SMOKE)
+    entry = re.search(
+        rf"(?s)\n{section}:.*?\n  {ENTRIES[section]}:( +\{{[^\n]*\}}|(?:\n    [^\n]*)+)", SMOKE
+    )
     assert entry
-    return SMOKE.replace(f"\n{section}:\n", f'\n{section}:\n  "{key}": {entry[1]}\n', 1)
+    return SMOKE.replace(f"\n{section}:\n", f'\n{section}:\n  "{key}":{entry[1]}\n', 1)
+
+
+BAD_WORDS = {
+    "a cell that is not there": (("tstr", "--cell", "cosine-clas"), "--cell: there is no"),
+    "a cell that asks nothing": (
+        ("tstr", "--cell", "linear-uncond"),
+        "--cell: linear-uncond is not",
+    ),
+    "half a digit": (("tstr", "--cell", "inpaint"), "--cell: inpaint is not asked for whole"),
+    "too many digits": (("tstr", "--count", "4001"), "--count: 4001 is not from 10 to 4000"),
+    "too few digits": (("tstr", "--count", "9"), "--count: 9 is not from 10 to 4000"),
+    "fewer than none": (("tstr", "--count", "-1"), "--count: -1 is not from 10 to 4000"),
+    "nothing trained": (("tstr", "--count", "99"), "models/cosine-class/config.json: not found; "),
+    "no rules": (("speedrun",), "docs/speedrun.yaml: not found; "),
+}
+
+
+@pytest.mark.parametrize("what", BAD_WORDS)
+def test_what_a_yardstick_cannot_measure_is_refused(what: str, project: Path, command) -> None:
+    words, told = BAD_WORDS[what]
+    (project / "params.yaml").write_text(SMOKE)
+    assert command(project, "yardstick", *words).error().startswith(f"error: {told}")
+    assert [path.name for path in project.iterdir()] == ["params.yaml"]

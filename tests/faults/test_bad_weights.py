@@ -70,9 +70,19 @@ OTHER: dict[str, Callable[[Clone], bytes]] = {
 
 
 @pytest.mark.parametrize("fitted", [False, True], ids=["alone", "with a manifest that fits"])
+@pytest.mark.parametrize("words", [SAMPLE, ("distill", "few-steps")], ids=" ".join)
 @pytest.mark.parametrize("what", OTHER)
-def test_other_weights(what: str, fitted: bool, clone: Clone, refused) -> None:
-    assert f"error: {WEIGHTS}: " in refused(WEIGHTS, OTHER[what](clone), *SAMPLE, fitted=fitted)
+def test_other_weights(
+    what: str, words: tuple[str, ...], fitted: bool, clone: Clone, refused
+) -> None:
+    assert f"error: {WEIGHTS}: " in refused(WEIGHTS, OTHER[what](clone), *words, fitted=fitted)
+
+
+@pytest.mark.parametrize("fitted", [False, True], ids=["alone", "with a manifest that fits"])
+def test_weights_of_a_teacher_are_not_its_student_s(fitted: bool, clone: Clone, refused) -> None:
+    name = "models/few-steps/weights.safetensors"
+    content = (clone.folder / WEIGHTS).read_bytes()
+    assert f"error: {name}: " in refused(name, content, "sample", "few-2", fitted=fitted)
 
 
 def test_weights_that_are_not_finite(clone: Clone, command) -> None:

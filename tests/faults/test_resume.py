@@ -358,6 +358,72 @@ def test_sampling_killed_anywhere_ends_bit_equal(
     assert not (folder / ".work/resume/sample@drawn").exists()
 
 
+@pytest.fixture(scope="module")
+def measured(workshop: Workshop, control: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """TSTR of the cell, never killed: three micro-batches, and two classifiers on each."""
+    folder = Path(shutil.copytree(control, tmp_path_factory.mktemp("measured") / "repository"))
+    workshop.run(folder, "yardstick", "drawn")
+    return folder
+
+
+def figure(folder: Path) -> dict[str, Any]:
+    """What TSTR has found, but for when, and how long it took."""
+    found = json.loads((folder / "reports/yardsticks/tstr-drawn.json").read_text())
+    return {k: v for k, v in found.items() if k not in ("finished", "processor_seconds")}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("event", "nth", "kept"),
+    [
+        ("call", 1, 0),
+        *(("rename", nth, nth - 1) for nth in (2, 4, 5, 7)),
+        ("write", 6, 5),
+        *(("saved", nth, nth) for nth in (3, 7)),
+        ("publish yardstick", 1, 7),
+    ],
+)
+def test_a_killed_yardstick_goes_on_from_what_it_has_kept(
+    workshop: Workshop,
+    control: Path,
+    measured: Path,
+    tmp_path: Path,
+    event: str,
+    nth: int,
+    kept: int,
+) -> None:
+    def states() -> dict[Path, int]:
+        there = (folder / ".work/resume").glob("yardstick*/[!.]*")
+        return {path: path.stat().st_mtime_ns for path in there}
+
+    folder = Path(shutil.copytree(control, tmp_path / "repository"))
+    workshop.run(folder, "yardstick", "drawn", (event, nth))
+    before = states()
+    assert len(before) == kept and not (folder / "reports/yardsticks").exists()
+    workshop.run(folder, "yardstick", "drawn")
+    assert before.items() <= states().items()
+    assert figure(folder) == figure(measured)
+
+
+@pytest.mark.faults
+def test_paths_of_another_teacher_are_not_learned_from(
+    workshop: Workshop, taught: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(taught, tmp_path / "repository"))
+    workshop.run(folder, "distill", "few-steps", ("distill step", 3))
+    write_params(folder, seed=1)
+    for name in ("models/plain", "models/few-steps"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    workshop.run(folder, "train", "plain")
+    assert "resuming" not in workshop.run(folder, "distill", "few-steps")
+    anew = workshop.copy(tmp_path / "anew")
+    write_params(anew, seed=1)
+    workshop.run(anew, "train", "plain")
+    workshop.run(anew, "distill", "few-steps")
+    assert digests(folder / "models/few-steps") == digests(anew / "models/few-steps")
+    assert digests(folder / "models/few-steps") != digests(taught / "models/few-steps")
+
+
 @pytest.mark.faults
 def test_the_state_of_another_recipe_or_other_weights_is_not_used(
     workshop: Workshop, control: Path, tmp_path: Path

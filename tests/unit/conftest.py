@@ -10,7 +10,6 @@ import torch
 from tamperings import copy_of
 
 from mnist_diffusion.runtime import threads as runtime_threads
-from mnist_diffusion.tracking import store
 
 
 @pytest.fixture(autouse=True)
@@ -26,16 +25,6 @@ def torch_as_it_was():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(deterministic)
     torch.set_flush_denormal(False)
-
-
-@pytest.fixture(scope="session")
-def empty_store(build_once):
-    """A database with MLflow's tables, which take seconds to make, and nothing in them."""
-    store.configure()
-    from mlflow.tracking import MlflowClient
-
-    folder = build_once("store", lambda at: MlflowClient(f"sqlite:///{at}/mlflow.db"))
-    return folder / "mlflow.db"
 
 
 @pytest.fixture
@@ -54,12 +43,6 @@ def repository(fresh_repository, empty_store):
     """The same, with an empty store."""
     shutil.copy(empty_store, fresh_repository)
     return fresh_repository
-
-
-@pytest.fixture(scope="session")
-def published(build_once, raw_mnist, empty_store):
-    """A small repository with data, models, samples, metrics and a report; only to be read."""
-    return build_once("published", lambda at: audited.build(at, raw_mnist, empty_store))
 
 
 @pytest.fixture
