@@ -128,12 +128,12 @@ def test_what_is_missing_or_changed_is_refused_and_leaves_nothing(
     assert sorted(published_copy.iterdir()) == before
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_lock_that_is_cut_is_refused(share, published_copy):
+def test_a_lock_that_is_cut_is_refused(published_copy):
     lock = (published_copy / "dvc.lock").read_bytes()
-    put(published_copy / "dvc.lock", lock[: int(share * len(lock))])
-    with pytest.raises(UserError, match=r"^(dvc\.lock|params\.yaml): "):
-        export(load_settings(), published_copy / "out")
+    for end in (len(lock) // 2, lock.rindex(b"md5: ")):
+        put(published_copy / "dvc.lock", lock[:end])
+        with pytest.raises(UserError, match=r"^(dvc\.lock|params\.yaml): "):
+            export(load_settings(), published_copy / "out")
 
 
 @pytest.mark.faults
