@@ -56,7 +56,7 @@ def recorded(settings: Settings) -> crate.Lock:
     lock, params = read_lock(), read_yaml(paths.PARAMS)
     addresses = [stage.address(name) for stage, name in declared(settings)]
     for address in addresses:
-        if address not in lock:
+        if not {"deps", "outs"} <= lock.get(address, {}).keys():
             raise UserError(f"{paths.LOCK}: {address}: not there; run `dvc repro`")
         for key, value in lock[address].get("params", {}).get(str(paths.PARAMS), {}).items():
             if value_at(params, key) != value:
