@@ -914,8 +914,8 @@ FORMATS: dict[str, Mutant] = {
         (
             "a setting that is not what dvc.lock recorded",
             "export",
-            "if here != value:",
-            "if here is None:",
+            "if value_at(params, key) != value:",
+            "if value_at(params, key) is None:",
         ),
     ]
 }
