@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tamperings import edit_array, flip_bit
 
 from mnist_diffusion.dataset.pixels import to_tensor
@@ -21,7 +22,7 @@ from mnist_diffusion.yardsticks.tstr import summary, tstr
 CELL, PUBLISHED = "cosine-class-g2", 20
 """The headline of the small repository; the micro-batch is 8, so that 200 are whole ones."""
 COUNT = 200
-DIGITS = Path(f".work/resume/yardstick@{CELL}")
+DIGITS, TAUGHT = (Path(f".work/resume/yardstick{kind}@{CELL}") for kind in ("", "-drawn"))
 REPORT = Path(f"reports/yardsticks/tstr-{CELL}.json")
 
 
@@ -37,10 +38,11 @@ def one_pixel(images: np.ndarray) -> None:
 class TestTstr:
     def test_it_goes_on_from_the_published_digits_and_from_what_is_drawn(self) -> None:
         first = tstr(CELL, 130, seeds=2)
-        drawn = kept()
+        drawn, taught = kept(), kept(TAUGHT)
         again = tstr(None, COUNT, seeds=2)  # of the headline, where none is named
         assert len(drawn) == 17
         assert drawn.items() < kept().items()
+        assert taught.keys().isdisjoint(kept(TAUGHT))  # those were by other digits
         assert first.published == again.published == PUBLISHED
         assert first.images_sha256 != again.images_sha256
         shutil.rmtree(".work")
@@ -54,6 +56,7 @@ class TestTstr:
     def test_real_digits_teach_what_the_judges_recipe_makes_of_them(self) -> None:
         found, recipe = tstr(CELL, COUNT, seeds=2).real, load_settings().classifier
         train, test = load_split("train"), load_split("test")
+        real = Path(f".work/resume/yardstick-real@{COUNT}")
         for seed, accuracy in enumerate(found.accuracies):
             network = trained_classifier(
                 to_tensor(train.images[:COUNT]),
@@ -63,7 +66,8 @@ class TestTstr:
             )
             seen = classify(network, to_tensor(test.images), torch.device("cpu")).seen
             assert accuracy == np.mean(seen.numpy() == test.labels)
-        real = Path(f".work/resume/yardstick-real@{COUNT}")
+            [state] = real.glob(f"*-{seed:06d}.safetensors")
+            assert torch.equal(load_file(state)["seen"], seen)
         networks = kept(real)
         assert tstr("cosine-class", COUNT, seeds=2).real == found
         assert kept(real) == networks  # none is taught twice
