@@ -980,11 +980,11 @@ class Runner:
     """A copy of the repository, and the process that runs files of its tests."""
 
     def __init__(self, folder: Path):
-        for name in ("src", "tests"):
+        for name in ("src", "tests", "docs", "scales", "reports"):
             shutil.copytree(
                 REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
             )
-        for name in ("pyproject.toml", "params.yaml"):
+        for name in ("pyproject.toml", "params.yaml", "dvc.yaml", "CITATION.cff", "README.md"):
             shutil.copy(REPOSITORY / name, folder)
         self.folder = folder
         self.process = subprocess.Popen(
