@@ -984,7 +984,8 @@ class Runner:
             shutil.copytree(
                 REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
             )
-        for name in ("pyproject.toml", "params.yaml", "dvc.yaml", "CITATION.cff", "README.md"):
+        beside = ("pyproject.toml", "params.yaml", "dvc.yaml", "CITATION.cff", "LICENSE")
+        for name in beside:
             shutil.copy(REPOSITORY / name, folder)
         self.folder = folder
         self.process = subprocess.Popen(
