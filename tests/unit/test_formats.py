@@ -22,6 +22,7 @@ from mnist_diffusion.files import paths
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.files.yamlfile import read_yaml
 from mnist_diffusion.formats.onnx_files import KINDS, NETWORKS, onnx_functions
+from mnist_diffusion.networks.codec_files import load_codec
 from mnist_diffusion.sampling.denoiser import load_denoiser
 from mnist_diffusion.sampling.draw import draw
 from mnist_diffusion.settings import load_settings
@@ -101,6 +102,17 @@ def test_every_onnx_file_says_what_torch_says_for_any_number_of_images(here, out
                     assert np.abs(one.numpy() - other).max() <= WITHIN, (config, name)
             seen += 1
     assert seen == len([*out.glob("models/**/*.onnx")]) >= 15
+
+
+def test_a_decoder_takes_latents_as_its_denoiser_draws_them(here, out):
+    folder = Path("models/latent-class")
+    codec, scale = load_codec(folder)
+    latents = torch.randn(3, *codec.shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        told = codec.decode(scale.unscaled(latents)).numpy()
+    session = onnxruntime.InferenceSession(out / folder / "codec-decoder.onnx")
+    (again,) = session.run(None, {"z": latents.numpy()})
+    assert np.abs(again - told).max() <= WITHIN
 
 
 def _drawn(key, example, n):
