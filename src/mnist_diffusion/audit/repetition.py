@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import chain
@@ -136,7 +136,8 @@ def certificate(there: Results, here: Results) -> dict[str, Any]:
             text = "not made by the commit's source and parameters; name its own with --commit"
             raise UserError(f"{here.root / paths.LOCK}: {address}: {text}")
     spreads = {metric: spread(there.settings, there.judged, metric) for metric in DISTANCES}
-    outputs, scores = _outputs(there, here), list(_scores(there, here, spreads))
+    ran = {one for one in there.lock if here.ran(one) not in (None, there.ran(one))}
+    outputs, scores = _outputs(there, here, ran), list(_scores(there, here, spreads))
     sizes = Counter(one["run"] for one in scores).values()
     df = min((one.df for one in spreads.values() if one), default=1)
     chance = by_chance([*sizes], there.claims.level, df)
@@ -146,7 +147,6 @@ def certificate(there: Results, here: Results) -> dict[str, Any]:
         for name, one in there.verdicts.items()
     }
     reversed_ = any({*one.values()} in OPPOSITE for one in verdicts.values())
-    ran = sum(_ran_since(address, there, here) for address in there.lock)
     if all(row["same"] + row["not_run"] == row["all"] for row in outputs.values()):
         verdict = "same bits" if ran else "unverified"
     elif reversed_ or outside > chance or any(one["far"] for one in scores):
@@ -156,7 +156,7 @@ def certificate(there: Results, here: Results) -> dict[str, Any]:
     return {
         "verdict": verdict,
         "environment": {"committed": there.environment, "here": here.environment},
-        "stages": {"all": len(there.lock), "ran_since": ran},
+        "stages": {"all": len(there.lock), "ran_since": len(ran)},
         "outputs": outputs,
         "level": there.claims.level,
         "spread": {metric: asdict(one) for metric, one in spreads.items() if one},
@@ -170,11 +170,7 @@ def certificate(there: Results, here: Results) -> dict[str, Any]:
     }
 
 
-def _ran_since(address: str, there: Results, here: Results) -> bool:
-    return here.ran(address) not in (None, there.ran(address))
-
-
-def _outputs(there: Results, here: Results) -> dict[str, dict[str, Any]]:
+def _outputs(there: Results, here: Results, ran: Set[str]) -> dict[str, dict[str, Any]]:
     """By stage: how many outputs it has, how many hold the same, and which do not, or might.
 
     What is the committed one, since its stage did not run, is no evidence: `not_run` counts it.
@@ -184,7 +180,7 @@ def _outputs(there: Results, here: Results) -> dict[str, dict[str, Any]]:
     for address in there.lock:
         empty: dict[str, Any] = {"all": 0, "same": 0, "not_run": 0, "other": [], "not_told": []}
         row = found.setdefault(address.partition("@")[0], empty)
-        ours, kind = here.outs(address), "same" if _ran_since(address, there, here) else "not_run"
+        ours, kind = here.outs(address), "same" if address in ran else "not_run"
         for path, md5 in there.outs(address).items():
             known = there.holds(path)
             row["all"] += 1
