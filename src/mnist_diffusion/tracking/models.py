@@ -18,7 +18,6 @@ from mnist_diffusion.files.atomic import write_atomically
 from mnist_diffusion.files.jsonfile import read_json
 from mnist_diffusion.formats.onnx_files import onnx_functions
 from mnist_diffusion.generation import drawing
-from mnist_diffusion.generation.drawing import FILES, parts_of
 from mnist_diffusion.networks import checkpoint
 from mnist_diffusion.pipeline import MANIFEST, STAGES
 from mnist_diffusion.provenance.digests import content_digest, json_digest
@@ -56,7 +55,7 @@ def register(settings: Settings, opened: Store) -> int:
 
     How many failed, each with one line on stderr; what is wrong with the store is raised.
     """
-    needed = (*FILES, MANIFEST)
+    needed = (*drawing.FILES, MANIFEST)
     whole = [r for r in settings.denoisers if all((paths.model(r) / f).is_file() for f in needed)]
     if not whole:
         return 0
@@ -161,7 +160,7 @@ def _make(
     if content_digest(file) != weights:
         raise UserError(f"{file}: not those that were trained; audit them")
     folder = f"model-{served[:12]}"
-    needed = parts_of(run) + ([checkpoint.SNAPSHOTS] if _guides(run, defaults) else [])
+    needed = drawing.parts_of(run) + ([checkpoint.SNAPSHOTS] if _guides(run, defaults) else [])
     with TemporaryDirectory() as scratch:
         mlflow.pyfunc.save_model(
             f"{scratch}/{folder}",
